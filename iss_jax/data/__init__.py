@@ -1,0 +1,5 @@
+"""Episodes and their readers and writers."""
+
+from iss_jax.data.episode import Episode
+
+__all__ = ["Episode"]

@@ -1,0 +1,79 @@
+"""One episode: what the cameras, the robot and the annotator recorded, frame by frame."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+Scalar = str | int | float | bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """T frames of one episode, checked for agreement of shapes and dtypes when built.
+
+    Attributes:
+        images: camera to uint8 [T, h, w, 3], RGB.
+        regions: camera to uint8 [T, h, w] labels (0 nuisance, 1 support, 2 action-critical); may
+            be empty, and may cover only some of the cameras.
+        state: float32 [T, s], raw units.
+        action: float32 [T, a], raw units.
+        prompt: the language instruction.
+        fps: frames per second.
+        features: further per-frame arrays [T, ...].
+        metadata: JSON scalars that describe the episode (suite, task, split, seed, success, ...).
+
+    Raises:
+        ValueError: an array has the wrong dtype, rank or number of frames; the message names it.
+    """
+
+    images: Mapping[str, np.ndarray]
+    regions: Mapping[str, np.ndarray]
+    state: np.ndarray
+    action: np.ndarray
+    prompt: str
+    fps: float
+    features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    metadata: Mapping[str, Scalar] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in ("state", "action"):
+            value = getattr(self, name)
+            if value.ndim != 2 or value.dtype != np.float32:
+                raise ValueError(f"{name}: {_describe(value)} given, float32 [T, n] wanted")
+        frames = self.state.shape[0]
+        if frames == 0:
+            raise ValueError("the episode has no frames")
+        for camera, image in self.images.items():
+            if image.ndim != 4 or image.shape[-1] != 3 or image.dtype != np.uint8:
+                raise ValueError(
+                    f"images[{camera!r}]: {_describe(image)} given, uint8 [T, h, w, 3] wanted"
+                )
+        for camera, region in self.regions.items():
+            if camera not in self.images:
+                raise ValueError(
+                    f"regions[{camera!r}] has no image; cameras are {sorted(self.images)}"
+                )
+            if region.dtype != np.uint8 or region.shape != self.images[camera].shape[:3]:
+                raise ValueError(
+                    f"regions[{camera!r}]: {_describe(region)} given, "
+                    f"uint8 {list(self.images[camera].shape[:3])} wanted"
+                )
+        named = {"action": self.action}
+        named |= {f"images[{camera!r}]": image for camera, image in self.images.items()}
+        named |= {f"features[{name!r}]": value for name, value in self.features.items()}
+        for name, value in named.items():
+            if value.ndim < 1 or value.shape[0] != frames:
+                raise ValueError(
+                    f"{name}: {_describe(value)} given, {frames} frames wanted as in state"
+                )
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self.state.shape[0]
+
+
+def _describe(value: np.ndarray) -> str:
+    return f"{value.dtype} {list(value.shape)}"
