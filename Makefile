@@ -1,0 +1,80 @@
+# Every target creates what it needs from nothing but Python 3.11 and this checkout.
+
+VENV   ?= .venv
+VENV_OPENPI ?= .venv-openpi
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Test processes; each compiles its own programs, so more than the cores does not help.
+WORKERS ?= 2
+WORKDIR ?= runs/demo
+
+PY  := $(VENV)/bin/python
+PIP := -m pip --disable-pip-version-check --quiet
+READY         := $(VENV)/.ready
+READY_LIBERO  := $(VENV)/.ready-libero
+READY_OPENPI  := $(VENV_OPENPI)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-libero setup-openpi-stack demo test test-libero test-openpi-stack \
+        doctest lint format type bench clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
+	  | awk -F'|' '{ printf "  make %-18s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  variables: VENV=$(VENV) PYTHON=$(PYTHON) WORKERS=$(WORKERS) WORKDIR=$(WORKDIR)"
+
+setup: $(READY) ## Create $(VENV) with the locked newest stack.
+
+$(READY): requirements-lock.txt pyproject.toml
+	@echo "creating $(VENV) (a minute or two)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) $(PIP) install --requirement requirements-lock.txt
+	@$(PY) $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup-libero: $(READY_LIBERO) ## Add the simulator (about 2.5 GB) to $(VENV).
+
+$(READY_LIBERO): $(READY) requirements-libero-lock.txt
+	@echo "installing the simulator into $(VENV) (about 2.5 GB, a few minutes)"
+	@$(PY) $(PIP) install --requirement requirements-lock.txt --requirement requirements-libero-lock.txt
+	@touch $@
+
+setup-openpi-stack: $(READY_OPENPI) ## Create $(VENV_OPENPI) with openpi's versions.
+
+$(READY_OPENPI): third_party/openpi-constraints.txt pyproject.toml
+	@echo "creating $(VENV_OPENPI) (a minute or two)"
+	@test -x $(VENV_OPENPI)/bin/python || $(PYTHON) -m venv $(VENV_OPENPI)
+	@$(VENV_OPENPI)/bin/python $(PIP) install --constraint $< hatchling editables beartype
+	@$(VENV_OPENPI)/bin/python $(PIP) install --constraint $< --no-build-isolation --editable ".[test]"
+	@touch $@
+
+demo: $(READY) ## Run the main job on the embedded policy and episodes.
+	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py --workdir=$(WORKDIR)
+
+test: $(READY) ## Run the suite, without the simulator.
+	$(PY) -m pytest -m "not libero and not openpi" -n $(WORKERS)
+
+test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator installed.
+	$(PY) -m pytest -m libero
+
+test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
+	$(VENV_OPENPI)/bin/python -m pytest -m "not libero and not openpi" -n $(WORKERS)
+
+doctest: $(READY) ## Run the examples in the docstrings.
+	$(PY) -m pytest --doctest-modules --ignore=iss_jax/envs iss_jax
+
+lint: $(READY) ## Check style.
+	$(PY) -m ruff check .
+
+format: $(READY) ## Format the code.
+	$(PY) -m ruff format iss_jax experiments configs tests
+	$(PY) -m ruff check --fix .
+
+type: $(READY) ## Check types.
+	$(PY) -m pyright --pythonpath $(PY)
+
+bench: $(READY) ## Measure time and memory.
+	$(PY) -m experiments.bench --workdir=runs/bench
+
+clean: ## Remove environments and caches; keeps runs/.
+	rm -rf $(VENV) $(VENV_OPENPI) build dist .pytest_cache .ruff_cache .hypothesis
