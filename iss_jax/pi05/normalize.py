@@ -1,0 +1,134 @@
+"""Normalisation statistics and the two ways openpi uses them."""
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+from etils import epath
+
+
+class NormStats(NamedTuple):
+    """Statistics of one quantity, one entry a dimension, in robot units."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    q01: np.ndarray | None = None
+    q99: np.ndarray | None = None
+
+
+def quantile_normalize(x: Any, stats: NormStats) -> np.ndarray:
+    """(x − q01) / (q99 − q01 + 1e-6) · 2 − 1 on [..., d], float32.
+
+    Dimensions beyond the statistics pass through; statistics beyond x's dimensions are not used.
+    """
+    q01, q99 = _quantiles(stats)
+    scale = 2.0 / (q99 - q01 + 1e-6)
+    return _affine(x, scale, -q01 * scale - 1.0)
+
+
+def quantile_unnormalize(x: Any, stats: NormStats) -> np.ndarray:
+    """Inverse of `quantile_normalize`."""
+    q01, q99 = _quantiles(stats)
+    scale = (q99 - q01 + 1e-6) / 2.0
+    return _affine(x, scale, q01 + scale)
+
+
+def zscore_normalize(x: Any, stats: NormStats) -> np.ndarray:
+    """(x − mean) / (std + 1e-6) on [..., d]; dimensions beyond the statistics pass through."""
+    scale = 1.0 / (stats.std + 1e-6)
+    return _affine(x, scale, -stats.mean * scale)
+
+
+def zscore_unnormalize(x: Any, stats: NormStats) -> np.ndarray:
+    """Inverse of `zscore_normalize`."""
+    return _affine(x, stats.std + 1e-6, stats.mean)
+
+
+def statistics(x: np.ndarray) -> NormStats:
+    """Mean, standard deviation, 1 % and 99 % quantiles of [..., d] over all leading axes."""
+    flat = np.asarray(x, np.float64).reshape(-1, x.shape[-1])
+    q01, q99 = np.quantile(flat, [0.01, 0.99], axis=0)
+    return NormStats(flat.mean(0), flat.std(0), q01, q99)
+
+
+def load_norm_stats(path: epath.PathLike) -> dict[str, NormStats]:
+    """Read openpi's `norm_stats.json`.
+
+    Args:
+      path: the file, its folder, or a checkpoint step with exactly one
+        `assets/<asset_id>/norm_stats.json`.
+
+    Returns:
+      {"state": NormStats, "actions": NormStats}.
+
+    Raises:
+      FileNotFoundError: no statistics there.
+      ValueError: several sets of statistics, or a malformed file.
+    """
+    root = epath.Path(path)
+    if root.name != "norm_stats.json":
+        if (root / "norm_stats.json").exists():
+            root = root / "norm_stats.json"
+        else:
+            found = sorted(_search(root / "assets")) if (root / "assets").exists() else []
+            if not found:
+                raise FileNotFoundError(
+                    f"{root}: no norm_stats.json here nor under assets/<asset_id>/"
+                )
+            if len(found) > 1:
+                names = [str(file) for file in found]
+                raise ValueError(f"{root}: several statistics, name one of them: {names}")
+            root = found[0]
+    try:
+        content = json.loads(root.read_text())["norm_stats"]
+        return {name: _from_json(content[name]) for name in ("state", "actions")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{root}: not openpi's norm_stats.json ({error!r})") from error
+
+
+def save_norm_stats(path: epath.PathLike, stats: dict[str, NormStats]) -> None:
+    """Write openpi's `norm_stats.json` into the folder `path`."""
+    folder = epath.Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        name: {
+            field: np.asarray(value).tolist()
+            for field, value in entry._asdict().items()
+            if value is not None
+        }
+        for name, entry in stats.items()
+    }
+    (folder / "norm_stats.json").write_text(json.dumps({"norm_stats": content}, indent=2))
+
+
+def _search(folder: epath.Path) -> list[epath.Path]:
+    # Asset ids may hold slashes ("toy/robot"), so the file lies at any depth.
+    found: list[epath.Path] = []
+    for child in folder.iterdir():
+        if child.is_dir():
+            found += _search(child)
+        elif child.name == "norm_stats.json":
+            found.append(child)
+    return found
+
+
+def _from_json(entry: dict[str, Any]) -> NormStats:
+    quantiles = [
+        None if entry.get(name) is None else np.asarray(entry[name], np.float64)
+        for name in ("q01", "q99")
+    ]
+    mean, std = (np.asarray(entry[name], np.float64) for name in ("mean", "std"))
+    return NormStats(mean, std, *quantiles)
+
+
+def _quantiles(stats: NormStats) -> tuple[np.ndarray, np.ndarray]:
+    if stats.q01 is None or stats.q99 is None:
+        raise ValueError("norm stats: hold no quantiles (q01, q99), which π0.5 normalises with")
+    return stats.q01, stats.q99
+
+
+def _affine(x: Any, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    x = np.asarray(x)
+    n = min(len(scale), x.shape[-1])
+    head = x[..., :n].astype(np.float64) * scale[:n] + shift[:n]
+    return np.concatenate([head.astype(np.float32), x[..., n:].astype(np.float32)], axis=-1)
