@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from iss_jax.data import Episode, lerobot
+from iss_jax.data import Episode, lerobot, lerobot_columns
 from iss_jax.data.lerobot import open_dataset, write_episode
 
 
@@ -129,10 +129,16 @@ def test_episode_statistics(tmp_path):
     image = stats["observation.images.front"]
     assert np.shape(image["mean"]) == (3, 1, 1)
     np.testing.assert_allclose(
-        np.ravel(image["mean"]), episode.images["front"].mean((0, 1, 2)) / 255, rtol=1e-5
+        np.ravel(image["mean"]), episode.images["front"].mean((0, 1, 2)) / 255, rtol=1e-9
     )
     np.testing.assert_allclose(
-        np.ravel(image["std"]), episode.images["front"].std((0, 1, 2)) / 255, rtol=1e-4
+        np.ravel(image["std"]), episode.images["front"].std((0, 1, 2)) / 255, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        np.ravel(image["min"]), episode.images["front"].min((0, 1, 2)) / 255, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        np.ravel(image["max"]), episode.images["front"].max((0, 1, 2)) / 255, rtol=1e-12
     )
     assert image["count"] == [5]
     np.testing.assert_allclose(stats["action"]["max"], episode.action.max(0))
@@ -144,7 +150,7 @@ def test_episode_statistics(tmp_path):
 @pytest.mark.parametrize("stop_at", ["parquet", "stats", "episodes", "info"])
 def test_interrupted_write_leaves_no_half_episode(tmp_path, monkeypatch, stop_at):
     write_episode(tmp_path, _episode(0))
-    append, write_info = lerobot._append, lerobot._write_info
+    append, write_info = lerobot.append_line, lerobot._write_info
 
     def broken_append(path, line):
         if path.name == {"stats": "episodes_stats.jsonl", "episodes": "episodes.jsonl"}.get(
@@ -159,7 +165,7 @@ def test_interrupted_write_leaves_no_half_episode(tmp_path, monkeypatch, stop_at
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(lerobot, "_append", broken_append)
+        patch.setattr(lerobot, "append_line", broken_append)
         if stop_at == "parquet":
             patch.setattr(pq, "write_table", stop)
         if stop_at == "info":
@@ -228,7 +234,7 @@ def test_errors_name_file_episode_and_frame(tmp_path):
         column[3]["bytes"] = column[3]["bytes"][:40]
         index = table.column_names.index("observation.images.front")
         return table.set_column(
-            index, table.schema.field(index), pa.array(column, lerobot._IMAGE_TYPE)
+            index, table.schema.field(index), pa.array(column, lerobot_columns.IMAGE_TYPE)
         )
 
     _rewrite(paths[2], spoil_png)

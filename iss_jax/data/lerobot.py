@@ -16,9 +16,7 @@ may write to a dataset at a time; any number may read.
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,10 +25,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.data.episode import Episode, Scalar
+from iss_jax.data.jsonl import append_line, drop_last_line, last_line, read_lines
+from iss_jax.data.lerobot_columns import describe, huggingface_schema, to_arrow, to_numpy
+from iss_jax.data.lerobot_stats import feature_stats
 
 CODEBASE_VERSION = "v2.1"
 CHUNK_SIZE = 1000
@@ -46,9 +46,6 @@ _INDEX_DTYPES = {
 }
 _OWN_COLUMNS = ("observation.state", "action", *_INDEX_DTYPES)
 _OWN_METADATA = ("episode_index", "tasks", "length")
-_IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-# Fast rather than small: level 1 costs a few per cent of size against level 6 on rendered frames.
-_PNG_LEVEL = 1
 
 
 def write_episode(
@@ -71,7 +68,7 @@ def write_episode(
     root = Path(root)
     meta = root / "meta"
     columns = _columns(episode)
-    features = {name: _feature(name, value) for name, value in columns.items()}
+    features = {name: describe(value, image=_is_image(name)) for name, value in columns.items()}
     features |= {
         name: {"dtype": dtype, "shape": [1], "names": None} for name, dtype in _INDEX_DTYPES.items()
     }
@@ -95,15 +92,17 @@ def write_episode(
         "task_index": np.full(count, task_index, np.int64),
     }
     table = pa.table(
-        {name: _arrow(features[name], value) for name, value in columns.items()}
-    ).replace_schema_metadata({"huggingface": json.dumps(_huggingface(features))})
+        {name: to_arrow(features[name], value) for name, value in columns.items()}
+    ).replace_schema_metadata(huggingface_schema(features))
     with atomic_path(root / _data_path(index)) as temporary:
         pq.write_table(table, temporary, use_dictionary=False)
 
-    stats = {name: _stats(features[name], value) for name, value in columns.items()}
-    _drop_from(meta / "episodes_stats.jsonl", index)
-    _append(meta / "episodes_stats.jsonl", {"episode_index": index, "stats": stats})
-    _append(meta / "episodes.jsonl", {"episode_index": index, **line})
+    stats = {name: feature_stats(value, image=_is_image(name)) for name, value in columns.items()}
+    last = last_line(meta / "episodes_stats.jsonl")
+    if last is not None and last["episode_index"] >= index:
+        drop_last_line(meta / "episodes_stats.jsonl")
+    append_line(meta / "episodes_stats.jsonl", {"episode_index": index, "stats": stats})
+    append_line(meta / "episodes.jsonl", {"episode_index": index, **line})
     _write_info(
         root, features, episode.fps, index + 1, first_frame + count, tasks, robot_type, info
     )
@@ -126,7 +125,7 @@ def open_dataset(root: str | os.PathLike) -> LeRobotDataset:
     root = Path(root)
     info = _read_info(root)
     path = root / "meta" / "episodes.jsonl"
-    lines = _read_lines(path) if info["total_episodes"] or path.exists() else []
+    lines = read_lines(path) if info["total_episodes"] or path.exists() else []
     for index, line in enumerate(lines):
         if line.get("episode_index") != index or not isinstance(line.get("length"), int):
             raise ValueError(
@@ -198,7 +197,7 @@ class LeRobotDataset:
         wanted = [n for n in features if regions or not n.startswith(REGIONS)]
         table = _read_table(self.root / _data_path(episode), wanted, episode, line["length"], where)
         table = table.take(pa.array(rows))
-        arrays = {name: _numpy(features[name], table[name], name, rows, where) for name in wanted}
+        arrays = {name: to_numpy(features[name], table[name], name, rows, where) for name in wanted}
         if np.any(arrays["episode_index"] != episode) or np.any(arrays["frame_index"] != rows):
             raise ValueError(f"{where}: holds the frames of another episode or in another order")
         return Episode(
@@ -214,7 +213,7 @@ class LeRobotDataset:
             features={
                 name: value
                 for name, value in arrays.items()
-                if name not in _OWN_COLUMNS and not name.startswith((IMAGES, REGIONS))
+                if name not in _OWN_COLUMNS and not _is_image(name)
             },
             metadata={key: line[key] for key in line if key not in _OWN_METADATA},
         )
@@ -225,7 +224,8 @@ class LeRobotDataset:
         return int(episode)
 
 
-# --- columns: Episode <-> arrow -----------------------------------------------------------------
+def _is_image(name: str) -> bool:
+    return name.startswith((IMAGES, REGIONS))
 
 
 def _columns(episode: Episode) -> dict[str, np.ndarray]:
@@ -236,79 +236,12 @@ def _columns(episode: Episode) -> dict[str, np.ndarray]:
     }
     columns |= {"observation.state": episode.state, "action": episode.action}
     for name, value in episode.features.items():
-        if name in _OWN_COLUMNS or name.startswith((IMAGES, REGIONS)):
+        if name in _OWN_COLUMNS or _is_image(name):
             raise ValueError(f"features[{name!r}]: the name is reserved by the LeRobot layout")
         if value.dtype.kind not in "biuf":
             raise ValueError(f"features[{name!r}]: dtype {value.dtype} given, a number wanted")
         columns[name] = value
     return columns
-
-
-def _feature(name: str, value: np.ndarray) -> dict[str, Any]:
-    if name.startswith((IMAGES, REGIONS)):
-        names = ["height", "width", "channel"]
-        return {"dtype": "image", "shape": list(value.shape[1:]), "names": names}
-    return {"dtype": value.dtype.name, "shape": list(value.shape[1:]) or [1], "names": None}
-
-
-def _arrow(feature: Mapping[str, Any], value: np.ndarray) -> pa.Array:
-    if feature["dtype"] == "image":
-        return pa.array([{"bytes": _png(image), "path": None} for image in value], _IMAGE_TYPE)
-    array = pa.array(np.ascontiguousarray(value).reshape(-1))
-    for axis, size in reversed(list(enumerate(value.shape[1:]))):
-        if axis == 0 and value.ndim == 2:
-            array = pa.FixedSizeListArray.from_arrays(array, size)
-        else:
-            offsets = np.arange(0, len(array) + 1, size, dtype=np.int32)
-            array = pa.ListArray.from_arrays(pa.array(offsets), array)
-    return array
-
-
-def _numpy(
-    feature: Mapping[str, Any], column: pa.ChunkedArray, name: str, rows: np.ndarray, where: str
-) -> np.ndarray:
-    shape = tuple(feature["shape"])
-    array = column.combine_chunks()
-    if feature["dtype"] == "image":
-        if len(array) == 0:
-            return np.zeros((0, *shape), np.uint8)
-        encoded = array.field("bytes").to_pylist()
-        return np.stack(
-            [
-                _decode(png, shape, f"{where}, frame {row}, column {name!r}")
-                for png, row in zip(encoded, rows, strict=True)
-            ]
-        )
-    while pa.types.is_nested(array.type):
-        array = array.flatten()
-    values = array.to_numpy(zero_copy_only=False)
-    if shape == (1,) and values.shape == rows.shape:
-        return values.astype(feature["dtype"], copy=False)
-    if array.null_count or values.size != rows.size * math.prod(shape):
-        raise ValueError(f"{where}: column {name!r} does not hold {feature['dtype']} {list(shape)}")
-    return values.astype(feature["dtype"], copy=False).reshape(rows.size, *shape)
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "PNG", compress_level=_PNG_LEVEL)
-    return buffer.getvalue()
-
-
-def _decode(png: bytes | None, shape: tuple[int, ...], where: str) -> np.ndarray:
-    try:
-        if png is None:
-            raise ValueError("no bytes")
-        with Image.open(io.BytesIO(png)) as image:
-            decoded = np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{where}: the image cannot be decoded ({error})") from error
-    if decoded.shape != shape or decoded.dtype != np.uint8:
-        raise ValueError(
-            f"{where}: image {decoded.dtype} {list(decoded.shape)} found, uint8 {list(shape)} "
-            "wanted by info.json"
-        )
-    return decoded
 
 
 def _labels(value: np.ndarray, camera: str, rows: np.ndarray, where: str) -> np.ndarray:
@@ -359,50 +292,6 @@ def _read_table(path: Path, wanted: list[str], episode: int, length: int, where:
     return table
 
 
-def _huggingface(features: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema that the `datasets` library stores in parquet metadata."""
-
-    def of(feature: Mapping[str, Any]) -> dict[str, Any]:
-        shape, dtype = feature["shape"], feature["dtype"]
-        if dtype == "image":
-            return {"_type": "Image"}
-        value = {"dtype": dtype, "_type": "Value"}
-        if shape == [1]:
-            return value
-        if len(shape) == 1:
-            return {"feature": value, "length": shape[0], "_type": "Sequence"}
-        return {"shape": shape, "dtype": dtype, "_type": f"Array{len(shape)}D"}
-
-    return {"info": {"features": {name: of(feature) for name, feature in features.items()}}}
-
-
-# --- statistics ---------------------------------------------------------------------------------
-
-
-def _stats(feature: Mapping[str, Any], value: np.ndarray) -> dict[str, Any]:
-    """LeRobot v2.1's per-episode statistics: images as [3, 1, 1] in [0, 1], the rest per element."""
-    if feature["dtype"] == "image":
-        # v2.1 samples frames too: max(100, T^0.75) of them.
-        count = min(len(value), max(100, int(len(value) ** 0.75)))
-        rows = np.round(np.linspace(0, len(value) - 1, count)).astype(int)
-        sample = value[rows].astype(np.float32) / np.float32(255)
-        axes, shape = (0, 1, 2), (3, 1, 1)
-    else:
-        sample = np.asarray(value, np.float64)
-        count, axes, shape = len(value), (0,), tuple(value.shape[1:]) or (1,)
-    stats = {
-        "min": sample.min(axes),
-        "max": sample.max(axes),
-        "mean": sample.mean(axes, dtype=np.float64),
-        "std": sample.std(axes, dtype=np.float64),
-    }
-    result = {key: np.asarray(entry).reshape(shape).tolist() for key, entry in stats.items()}
-    return {**result, "count": [count]}
-
-
-# --- metadata files -----------------------------------------------------------------------------
-
-
 def _data_path(index: int) -> str:
     return DATA_PATH.format(episode_chunk=index // CHUNK_SIZE, episode_index=index)
 
@@ -450,20 +339,20 @@ def _check_same(root: Path, info: Mapping[str, Any], features: Mapping, fps: flo
 def _next(root: Path, info: Mapping[str, Any] | None) -> tuple[int, int]:
     """The next episode's index and the global index of its first frame."""
     path = root / "meta" / "episodes.jsonl"
-    last = _last_line(path)
+    last = last_line(path)
     index = 0 if last is None else last["episode_index"] + 1
     if info is None or info["total_episodes"] == index:
         return index, 0 if info is None else info["total_frames"]
     # info.json lags behind by an episode when its rewrite was interrupted.
-    return index, sum(line["length"] for line in _read_lines(path)) if index else 0
+    return index, sum(line["length"] for line in read_lines(path)) if index else 0
 
 
 def _task_index(root: Path, prompt: str) -> tuple[int, int]:
     path = root / "meta" / "tasks.jsonl"
-    _last_line(path)
-    tasks = [line["task"] for line in _read_lines(path)] if path.exists() else []
+    last_line(path)
+    tasks = [line["task"] for line in read_lines(path)] if path.exists() else []
     if prompt not in tasks:
-        _append(path, {"task_index": len(tasks), "task": prompt})
+        append_line(path, {"task_index": len(tasks), "task": prompt})
         tasks.append(prompt)
     return tasks.index(prompt), len(tasks)
 
@@ -485,66 +374,3 @@ def _write_info(root, features, fps, episodes, frames, tasks, robot_type, info) 
         "features": features,
     }
     write_bytes(root / "meta" / "info.json", json.dumps(new, indent=2).encode())
-
-
-def _append(path: Path, line: Mapping[str, Any]) -> None:
-    with open(path, "ab") as file:
-        file.write(json.dumps(line).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: missing")
-    lines = []
-    # What follows the last newline is an interrupted append.
-    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1]):
-        try:
-            line = json.loads(text)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number + 1}: cannot be read ({error})") from error
-        if not isinstance(line, dict):
-            raise TypeError(f"{path}, line {number + 1}: an object wanted, {line!r} given")
-        lines.append(line)
-    return lines
-
-
-def _tail(path: Path) -> tuple[int, bytes]:
-    """Start and text of the last complete line; cuts an interrupted append off."""
-    with open(path, "r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        block, text = 1 << 16, b""
-        while len(text) < end:
-            start = max(0, end - len(text) - block)
-            file.seek(start)
-            text = file.read(end - start)
-            block *= 4
-            complete = text[: text.rfind(b"\n") + 1]
-            if complete[:-1].rfind(b"\n") >= 0:
-                break
-        complete = text[: text.rfind(b"\n") + 1]
-        stop = end - len(text) + len(complete)
-        if stop < end:
-            file.truncate(stop)
-    line = complete[complete[:-1].rfind(b"\n") + 1 :]
-    return stop - len(line), line
-
-
-def _last_line(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    _, text = _tail(path)
-    if not text:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}, last line: cannot be read ({error})") from error
-
-
-def _drop_from(path: Path, index: int) -> None:
-    """Removes the line that an interrupted write left for episode `index`."""
-    last = _last_line(path)
-    if last is not None and last["episode_index"] >= index:
-        os.truncate(path, _tail(path)[0])

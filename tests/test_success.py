@@ -1,0 +1,35 @@
+"""Success tables survive the round trip and name what is wrong with them."""
+
+import pytest
+
+from iss_jax.data.success import Success, read_success, write_success
+
+_ROWS = [
+    Success("open the drawer, slowly", "libero_goal", "native", 0, 13, 25, 7),
+    Success("open the drawer, slowly", "libero_goal", "shuffled", 0, 13, 25, 0),
+]
+
+
+def test_round_trip(tmp_path):
+    write_success(tmp_path / "success.csv", _ROWS)
+    assert read_success(tmp_path / "success.csv") == _ROWS
+    assert _ROWS[0].rate == 7 / 25
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task,suite,split,policy_seed,seed,trials\n", r"columns \['successes'\] missing"),
+        ("", r"columns .* missing"),
+        ("{h}a,b,c,0,1,25,x\n", r"line 2: integers wanted"),
+        ("{h}a,b,c,0,1,25\n", r"line 2: integers wanted"),
+        ("{h}a,b,c,0,1,25,26\n", r"line 2: 26 successes in 25 trials"),
+        ("{h}a,b,c,0,1,0,0\n", r"line 2: 0 successes in 0 trials"),
+        ("{h}a,b,c,0,1,25,1\na,b,c,0,1,25,2\n", r"line 3: a second row"),
+    ],
+)
+def test_damage_is_named(tmp_path, text, message):
+    path = tmp_path / "success.csv"
+    path.write_text(text.format(h="task,suite,split,policy_seed,seed,trials,successes\n"))
+    with pytest.raises(ValueError, match=message):
+        read_success(path)
