@@ -1,0 +1,408 @@
+"""Attribution of any policy: masked runs in micro-batches, their effects, the saliency maps."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from iss_jax import divergence, estimators, masks as mask_designs, sharding
+from iss_jax.interventions import blend, blur
+
+# Rows of one micro-batch when the caller leaves it open: large enough to fill a device with π0.5,
+# small enough for its activations.
+AUTO_MICRO_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class ISSConfig:
+    """Static options of an attribution; hashable, so that it may be a static argument of `jit`.
+
+    Attributes:
+        num_masks: N, masked runs per observation.
+        keep_prob: p, the probability that a cell is kept (Algorithm 1).
+        grid: Mask cells per view, (rows, columns).
+        design: `balanced` or `bernoulli`, see `iss_jax.masks`.
+        estimator: `centred`, `fixed`, `ratio` or `ridge`, see `iss_jax.estimators`.
+        blur_sigma: Blur in pixels of a frame 224 high; scales with the frame.
+        micro_batch: Rows run at once; chosen when None. Changes memory and speed only.
+        noise_draws: Flow-noise draws that effects are averaged over, all masks sharing each draw.
+        action_dims: The first k action dimensions, or their indices; all when None. π0.5 pads
+            actions to 32, of which a robot uses the first few.
+        horizon: The first steps of the chunk that count; all when None.
+        reduction: `mean` or `sum` of the squared errors.
+    """
+
+    num_masks: int = 100
+    keep_prob: float = 0.3
+    grid: tuple[int, int] = (7, 7)
+    design: str = "balanced"
+    estimator: str = "centred"
+    blur_sigma: float = 10.0
+    micro_batch: int | None = None
+    noise_draws: int = 1
+    action_dims: int | tuple[int, ...] | None = None
+    horizon: int | None = None
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", tuple(self.grid))
+        if self.action_dims is not None and not isinstance(self.action_dims, int):
+            object.__setattr__(self, "action_dims", tuple(self.action_dims))
+        for name, allowed in (
+            ("design", mask_designs.DESIGNS),
+            ("estimator", estimators.ESTIMATORS),
+            ("reduction", divergence.REDUCTIONS),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"ISSConfig.{name} must be one of {allowed}, got {value!r}")
+        for name, least in (
+            ("num_masks", 2),
+            ("noise_draws", 1),
+            ("micro_batch", 1),
+            ("horizon", 1),
+            ("action_dims", 1),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, tuple) or (value is None and name not in ("num_masks", "noise_draws")):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"ISSConfig.{name} must be an integer >= {least}, got {value!r}")
+        if len(self.grid) != 2 or not all(isinstance(g, int) and g >= 1 for g in self.grid):
+            raise ValueError(f"ISSConfig.grid must be (rows, columns), both >= 1, got {self.grid}")
+        if not 0.0 < self.keep_prob < 1.0:
+            raise ValueError(
+                f"ISSConfig.keep_prob must lie strictly between 0 and 1, got {self.keep_prob}"
+            )
+        if not self.blur_sigma > 0.0:
+            raise ValueError(f"ISSConfig.blur_sigma must be positive (pixels), got {self.blur_sigma}")
+        kept = mask_designs.kept_masks(self.num_masks, self.keep_prob)
+        if self.design == "balanced" and not 1 <= kept <= self.num_masks - 1:
+            raise ValueError(
+                f"ISSConfig: the balanced design keeps each cell in round(p N) = {kept} of "
+                f"{self.num_masks} masks, wanted 1..{self.num_masks - 1}; raise num_masks or use "
+                "design='bernoulli'"
+            )
+
+    @classmethod
+    def paper(cls, **changes: Any) -> "ISSConfig":
+        """The paper's own choice: i.i.d. masks and the fixed denominator (Eq. 12, App. F.1)."""
+        return cls(**{"design": "bernoulli", "estimator": "fixed", **changes})
+
+
+class Saliency(NamedTuple):
+    """Interventional saliency of one batch of observations.
+
+    Attributes:
+        maps: View -> map in pixels of the policy's input; zero in absent views and padding.
+        cells: Scores on the mask grid, whose upsampling the maps are; views in the maps' order.
+        stderr: Standard error of each cell's score.
+        effects: Effect delta of each mask.
+        actions: Unmasked baseline in the policy's normalised space, averaged over noise draws.
+        masks: Keep bits that were used.
+    """
+
+    maps: dict[str, Float[Array, "*b h w"]]
+    cells: Float[Array, "*b views gh gw"]
+    stderr: Float[Array, "*b views gh gw"]
+    effects: Float[Array, "*b n"]
+    actions: Float[Array, "*b horizon dims"]
+    masks: Bool[Array, "n views gh gw"]
+
+
+Policy = Callable[..., Float[Array, "n horizon dims"]]
+
+
+def attribute(
+    policy: Policy,
+    images: Mapping[str, Float[Array, "*b h w 3"]],
+    *,
+    key: Key[Array, ""] | None = None,
+    config: ISSConfig = ISSConfig(),
+    masks: Bool[Array, "n views gh gw"] | None = None,
+    present: Mapping[str, Bool[Array, "*b"]] | None = None,
+    valid: Mapping[str, Bool[Array, "*b h w"]] | None = None,
+    noise: Any = None,
+    mesh: jax.sharding.Mesh | None = None,
+) -> Saliency:
+    """Interventional saliency (Algorithm 1) of any JAX policy, for one frame of every view.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import ISSConfig, attribute
+    >>> def policy(images):
+    ...     return images["front"].mean((1, 2))[:, None, :]
+    >>> sal = attribute(policy, {"front": jnp.ones((14, 14, 3))}, config=ISSConfig(num_masks=8))
+    >>> sal.maps["front"].shape, sal.cells.shape, sal.effects.shape
+    ((14, 14), (1, 7, 7), (8,))
+
+    The call is compiled once for each policy and shape. A policy that holds parameters should hand
+    them over as `jax.tree_util.Partial(policy, params)`: arrays in a plain closure become constants
+    of the compiled program.
+
+    Args:
+        policy: `{view: [n, h, w, 3]} -> actions [n, H, A]` on float32 images, in the same range as
+            `images`. With `noise` it is called `policy(images, draw)`.
+        images: One frame of each view, [h, w, 3], or a batch [b, h, w, 3] taken frame by frame.
+        key: Key of the masks, `jax.random.key(0)` when None.
+        config: Static options.
+        masks: Keep bits to use instead of random ones; views in sorted name order.
+        present: Views that are there; a missing entry means present.
+        valid: Pixels that belong to the picture rather than to letterbox padding.
+        noise: Draws for a policy that samples: a pytree with leading axis `config.noise_draws`,
+            shared by the baseline and all masked runs.
+        mesh: Devices over which the masks are split, see `iss_jax.sharding`.
+
+    Returns:
+        `Saliency`, without the batch axis when the images have none.
+
+    Raises:
+        ValueError: Names, shapes or options that do not fit together.
+    """
+    views = sorted(images)
+    if not views:
+        raise ValueError("images must hold at least one view, got none")
+    frames = {view: jnp.asarray(images[view]) for view in views}
+    ranks = {view: frames[view].ndim for view in views}
+    if set(ranks.values()) not in ({3}, {4}):
+        raise ValueError(f"images must all be [h, w, 3] or all [b, h, w, 3], got ranks {ranks}")
+    batched = ranks[views[0]] == 4
+    if not batched:
+        frames = {view: frame[None] for view, frame in frames.items()}
+    sizes = {view: frames[view].shape[0] for view in views}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f"images must share their batch size, got {sizes}")
+    if noise is None and config.noise_draws != 1:
+        raise ValueError(
+            f"ISSConfig.noise_draws is {config.noise_draws} but no noise was given to average over"
+        )
+    if noise is not None:
+        lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(noise)}
+        if lengths != {(config.noise_draws,)}:
+            raise ValueError(
+                f"noise must have leading axis noise_draws = {config.noise_draws}, got {lengths}"
+            )
+    for name, given in (("present", present), ("valid", valid)):
+        unknown = sorted(set(given or {}) - set(views))
+        if unknown:
+            raise ValueError(f"{name} names views {unknown}, images hold {views}")
+    batch = sizes[views[0]]
+    if present is not None:
+        present = {
+            view: jnp.broadcast_to(jnp.asarray(present.get(view, True), bool), (batch,))
+            for view in views
+        }
+    if valid is not None:
+        valid = {
+            view: jnp.broadcast_to(jnp.asarray(valid[view], bool), frames[view].shape[:3])
+            for view in sorted(valid)
+        }
+    if masks is None:
+        masks = draw_masks(jax.random.key(0) if key is None else key, len(views), config)
+    if jax.tree_util.all_leaves([policy]):
+        policy = jax.tree_util.Partial(policy)
+    result = _attribute(policy, frames, jnp.asarray(masks), present, valid, noise, config, mesh)
+    if not batched:
+        maps, *rest = result[:-1]
+        result = Saliency({v: m[0] for v, m in maps.items()}, *(x[0] for x in rest), result.masks)
+    return result
+
+
+@partial(jax.jit, static_argnames=("config", "mesh"))
+def _attribute(
+    policy: Any,
+    images: dict[str, Array],
+    masks: Array,
+    present: dict[str, Array] | None,
+    valid: dict[str, Array] | None,
+    noise: Any,
+    config: ISSConfig,
+    mesh: jax.sharding.Mesh | None,
+) -> Saliency:
+    def run(shared: Any, example: Any, rows: dict[str, Array]) -> Array:
+        del example
+        policy, noise = shared
+        if noise is None:
+            return policy(rows)[:, None]
+        return jnp.moveaxis(jax.lax.map(partial(policy, rows), noise), 0, 1)
+
+    return masked_saliency(run, (policy, noise), None, images, masks, present, valid, config, mesh)
+
+
+def draw_masks(key: Key[Array, ""], num_views: int, config: ISSConfig) -> Bool[Array, "n v gh gw"]:
+    """The keep bits that `config` asks for."""
+    return mask_designs.sample_masks(
+        key,
+        config.num_masks,
+        num_views,
+        grid=config.grid,
+        keep_prob=config.keep_prob,
+        design=config.design,
+    )
+
+
+def masked_saliency(
+    run: Callable[[Any, Any, dict[str, Array]], Float[Array, "rows draws horizon dims"]],
+    shared: Any,
+    examples: Any,
+    images: dict[str, Float[Array, "b h w 3"]],
+    masks: Bool[Array, "n views gh gw"],
+    present: dict[str, Bool[Array, " b"]] | None,
+    valid: dict[str, Bool[Array, "b h w"]] | None,
+    config: ISSConfig,
+    mesh: jax.sharding.Mesh | None = None,
+) -> Saliency:
+    """Core of `attribute` and `saliency`: call it under `jit`.
+
+    Args:
+        run: `run(shared, example, {view: rows}) -> actions`, one action chunk for each row and
+            noise draw.
+        shared: What all examples share, such as parameters.
+        examples: Pytree with leading axis b; `run` gets one slice.
+        images: Frames; the order of the views is the masks' order.
+        masks: Keep bits.
+        present: Views that are there, all when None.
+        valid: Pixels that are not padding; a view without an entry has none.
+        config: Static options.
+        mesh: Devices over which the masks are split.
+
+    Raises:
+        ValueError: Masks that do not fit the views or the grid.
+    """
+    views = list(images)
+    if masks.dtype != jnp.bool_ or masks.ndim != 4 or masks.shape[1:] != (len(views), *config.grid):
+        raise ValueError(
+            f"masks must be bool [n, {len(views)} views {views}, {config.grid[0]}, "
+            f"{config.grid[1]}], got {masks.dtype} {list(masks.shape)}"
+        )
+    active = active_cells(images, present, valid, config.grid)
+
+    def local(shared: Any, examples: Any, images: Any, active: Any, valid: Any, masks: Array) -> Any:
+        def one(args: Any) -> tuple[Array, Array]:
+            example, frames, active, valid = args
+            keep = masks | ~active[None]
+            return run_masks(partial(run, shared, example), frames, keep, valid, config)
+
+        return jax.lax.map(one, (examples, images, active, valid))
+
+    arguments = (shared, examples, images, active, valid)
+    if mesh is None:
+        effects, actions = local(*arguments, masks)
+    else:
+        effects, actions = sharding.split_masks(local, mesh)(*arguments, masks)
+    scores, stderr = jax.vmap(
+        partial(
+            estimators.estimate,
+            masks,
+            estimator=config.estimator,
+            design=config.design,
+            keep_prob=config.keep_prob,
+        )
+    )(effects, active=active)
+    maps = {}
+    for index, view in enumerate(views):
+        saliency = mask_designs.upsample(scores[:, index], images[view].shape[1:3])
+        if valid is not None and view in valid:
+            saliency = jnp.where(valid[view], saliency, 0.0)
+        if present is not None:
+            saliency = jnp.where(present[view][:, None, None], saliency, 0.0)
+        maps[view] = saliency
+    return Saliency(maps, scores, stderr, effects, actions, masks)
+
+
+def active_cells(
+    images: dict[str, Array],
+    present: dict[str, Array] | None,
+    valid: dict[str, Array] | None,
+    grid: tuple[int, int],
+) -> Bool[Array, "b views gh gw"]:
+    """Cells that mask something: in a view that is there, over at least one valid pixel."""
+    batch = next(iter(images.values())).shape[0]
+    active = []
+    for view in images:
+        cells = jnp.ones((batch, *grid), bool)
+        if valid is not None and view in valid:
+            cells = mask_designs.touched_cells(valid[view], grid)
+        if present is not None:
+            cells = cells & present[view][:, None, None]
+        active.append(cells)
+    return jnp.stack(active, axis=1)
+
+
+def run_masks(
+    run: Callable[[dict[str, Array]], Float[Array, "rows draws horizon dims"]],
+    images: dict[str, Float[Array, "h w 3"]],
+    masks: Bool[Array, "n views gh gw"],
+    valid: dict[str, Bool[Array, "h w"]] | None,
+    config: ISSConfig,
+) -> tuple[Float[Array, " n"], Float[Array, "horizon dims"]]:
+    """Runs the policy on the frame and on all its masked copies, a micro-batch at a time.
+
+    Copies are blended inside the micro-batch and only their effects leave it, so peak memory does
+    not depend on the number of masks. The unmasked frame is the first row of the first
+    micro-batch: the baseline comes out of the very program that it is compared with.
+
+    Args:
+        run: Policy on rows of frames.
+        images: One frame of each view.
+        masks: Keep bits; all True masks nothing.
+        valid: Pixels that are not padding.
+        config: Static options.
+
+    Returns:
+        Effect of each mask, and the baseline action chunk (both averaged over noise draws).
+    """
+    n = masks.shape[0]
+    rows = micro_batch_rows(n + 1, config.micro_batch)
+    steps = -(-(n + 1) // rows)
+    frames = {view: image.astype(jnp.float32) for view, image in images.items()}
+    blurred = {
+        view: blur(frame, sigma=config.blur_sigma, valid=(valid or {}).get(view))
+        for view, frame in frames.items()
+    }
+    bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[1 : n + 1].set(masks)
+    bits = bits.reshape(steps, rows, *masks.shape[1:])
+
+    def step(baseline: Array, args: tuple[Array, Array]) -> tuple[Array, Array]:
+        first, bits = args
+        copies = {}
+        for index, (view, frame) in enumerate(frames.items()):
+            cells = bits[:, index].astype(jnp.float32)
+            keep = mask_designs.upsample(cells, frame.shape[:2])
+            copies[view] = blend(frame, blurred[view], keep)
+        actions = run(copies)
+        baseline = jnp.where(first, actions[0], baseline)
+        effect = divergence.effects(
+            actions,
+            baseline,
+            reduction=config.reduction,
+            action_dims=config.action_dims,
+            horizon=config.horizon,
+        )
+        return baseline, effect.mean(1)
+
+    one_row = {v: jax.ShapeDtypeStruct((1, *f.shape), f.dtype) for v, f in frames.items()}
+    shape = jax.eval_shape(run, one_row)
+    if shape.ndim != 4 or shape.shape[0] != 1:
+        raise ValueError(
+            f"policy must map n images to actions [n, H, A], got {list(shape.shape)} for n = 1 "
+            "(with the axis of noise draws second)"
+        )
+    # Rematerialised, so that a gradient keeps one micro-batch's activations and not all of them.
+    baseline, effects = jax.lax.scan(
+        jax.checkpoint(step, prevent_cse=False),
+        jnp.zeros(shape.shape[1:], shape.dtype),
+        (jnp.arange(steps) == 0, bits),
+    )
+    return effects.reshape(-1)[1 : n + 1], baseline.mean(0)
+
+
+def micro_batch_rows(total: int, micro_batch: int | None) -> int:
+    """Rows of one micro-batch: as given, or an even split into at most `AUTO_MICRO_BATCH` rows."""
+    if micro_batch is not None:
+        return min(micro_batch, total)
+    steps = -(-total // AUTO_MICRO_BATCH)
+    return -(-total // steps)

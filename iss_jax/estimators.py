@@ -1,0 +1,207 @@
+r"""Cell scores and their standard errors from masks and effects.
+
+Every estimator here has the same target, the paper's global occlusion sensitivity (Eq. 11)
+
+    Psi_i = E[delta | m_i = 0],
+
+the expected effect when cell i is dropped and all others are random. Maps of different estimators
+are therefore on one scale and may be compared or averaged; E[delta] is the same for all cells, so
+the contrast Psi_i - E[delta] only shifts a map and never changes its ranking (App. A.1).
+
+- `fixed` (Eq. 12): unbiased; pays for the mean of delta as noise in the number of dropped masks.
+- `ratio`: mean over the masks that drop the cell; unbiased where the cell is dropped at all.
+- `centred`: `fixed` with the leave-one-out mean of delta as control variate. It equals the sample
+  mean of delta plus the sample covariance of delta and the drop bit over the drop probability:
+  exactly unbiased, without the noise that `fixed` pays.
+- `ridge`: additive model of all cells at once, penalty by generalised cross-validation (Golub,
+  Heath and Wahba 1979). Shrinks every cell towards E[delta]: least error, but biased.
+
+With the balanced design every cell is dropped equally often, the control variate is zero for any
+constant, and the first three coincide. The drop probability is then the share of the masks that
+drop the cell, and still exactly unbiased. The leave-one-out mean would not be: given the other
+masks, a balanced mask is no longer random.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from iss_jax.masks import DESIGNS
+
+ESTIMATORS = ("fixed", "ratio", "centred", "ridge")
+
+# Ridge penalties tried, relative to the mean eigenvalue of the masks' Gram matrix.
+PENALTIES = tuple(10 ** (exponent / 8) for exponent in range(-24, 33))
+
+
+class Estimate(NamedTuple):
+    """Scores on the grid and their standard errors, both [*cells] in the effects' unit."""
+
+    scores: Float[Array, "*cells"]
+    stderr: Float[Array, "*cells"]
+
+
+def estimate(
+    masks: Bool[Array, "n *cells"],
+    effects: Float[Array, " n"],
+    *,
+    estimator: str = "centred",
+    design: str = "bernoulli",
+    keep_prob: float = 0.3,
+    active: Bool[Array, "*cells"] | None = None,
+) -> Estimate:
+    """Estimates Psi of every cell, with the standard error of each.
+
+    Args:
+        masks: Keep bits.
+        effects: delta of each mask.
+        estimator: `fixed`, `ratio`, `centred` or `ridge`; see the module for what each pays.
+        design: How the masks were drawn, `bernoulli` or `balanced`.
+        keep_prob: p of the Bernoulli design.
+        active: Cells that masked anything; the others (absent views, padding) get zeros.
+
+    Returns:
+        Scores and standard errors. The error of a cell that fewer than two masks drop is infinite.
+        Ridge's error holds the sampling noise only, not the bias of its shrinkage.
+
+    Raises:
+        ValueError: An unknown estimator or design, or shapes that do not match.
+    """
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator must be one of {ESTIMATORS}, got {estimator!r}")
+    if design not in DESIGNS:
+        raise ValueError(f"mask design must be one of {DESIGNS}, got {design!r}")
+    num_masks = masks.shape[0]
+    if effects.shape != (num_masks,):
+        raise ValueError(f"effects must be [{num_masks}] like the masks, got {effects.shape}")
+    if num_masks < 2:
+        raise ValueError(f"an estimate needs at least 2 masks, got {num_masks}")
+    cells = masks.shape[1:]
+    used = jnp.ones(cells, bool) if active is None else jnp.broadcast_to(active, cells)
+    drops = (~masks & used[None]).reshape(num_masks, -1).astype(effects.dtype)
+    used = used.reshape(-1)
+    if design == "balanced":
+        drop_prob = drops.mean(0)
+    else:
+        drop_prob = jnp.where(used, jnp.asarray(1.0 - keep_prob, effects.dtype), 0.0)
+    if estimator == "ridge":
+        scores, stderr = _ridge(drops, effects, drop_prob)
+    elif design == "balanced":
+        scores, stderr = _group_mean(drops, effects, balanced=True)
+    elif estimator == "ratio":
+        scores, stderr = _group_mean(drops, effects, balanced=False)
+    elif estimator == "centred":
+        scores, stderr = _centred(drops, effects, jnp.where(used, drop_prob, 1.0))
+    else:
+        scores, stderr = _fixed(drops, effects, jnp.where(used, drop_prob, 1.0))
+    scores, stderr = jnp.where(used, scores, 0.0), jnp.where(used, stderr, 0.0)
+    return Estimate(scores.reshape(cells), stderr.reshape(cells))
+
+
+def _fixed(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
+    terms = effects[:, None] * drops / drop_prob[None]
+    return Estimate(terms.mean(0), _standard_error(terms))
+
+
+def _centred(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
+    n = effects.shape[0]
+    mean = effects.mean()
+    # delta_k minus the mean of the others is n / (n - 1) times delta_k minus the mean of all.
+    deviation = (effects - mean) * (n / (n - 1))
+    terms = deviation[:, None] * (drops - drop_prob[None]) / drop_prob[None]
+    # The influence of one mask also holds its share in the mean of delta.
+    influence = deviation[:, None] * drops / drop_prob[None]
+    return Estimate(mean + terms.mean(0), _standard_error(influence))
+
+
+def _standard_error(terms: Array) -> Array:
+    return terms.std(0, ddof=1) / jnp.sqrt(jnp.asarray(terms.shape[0], terms.dtype))
+
+
+def _group_mean(drops: Array, effects: Array, *, balanced: bool) -> Estimate:
+    """Mean effect over the masks that drop a cell; where none does, the mean over all masks."""
+    n = effects.shape[0]
+    mean = effects.mean()
+    deviation = effects - mean
+    count = drops.sum(0)
+    shift = _matmul(deviation, drops) / jnp.maximum(count, 1.0)
+    residual = (deviation[:, None] - shift[None]) * drops
+    variance = jnp.square(residual).sum(0) / jnp.maximum(count - 1.0, 1.0)
+    spread = variance / jnp.maximum(count, 1.0)
+    if balanced:
+        # The masks that drop cell i hold every other cell's drops in numbers that vary like draws
+        # without replacement: of the variance that main effects cause, the finite-population
+        # fraction (count - 1) / (n - 1) is gone. What main effects cause is itself estimated.
+        explained = jnp.clip(_main_effects(drops, deviation), 0.0, variance)
+        spread = spread - explained * (count - 1.0) / ((n - 1) * jnp.maximum(count, 1.0))
+    known = count >= 2.0
+    stderr = jnp.where(known, jnp.sqrt(jnp.where(known, spread, 1.0)), jnp.inf)
+    return Estimate(mean + shift, stderr)
+
+
+def _main_effects(drops: Array, deviation: Array) -> Array:
+    """Variance of the effect due to the other cells' main effects, among masks that drop a cell.
+
+    For cell i, the sum over j of q_j (1 - q_j) b_ij^2, b_ij the difference of the mean effect with
+    and without j. Each square is taken less its own sampling variance, hence unbiased.
+    """
+    first, second = deviation[:, None] * drops, jnp.square(deviation)[:, None] * drops
+    both = _matmul(drops.T, drops)
+    count = jnp.diagonal(both)[:, None]
+    groups = []
+    for size, total, squares in (
+        (both, _matmul(first.T, drops), _matmul(second.T, drops)),
+        (
+            count - both,
+            first.sum(0)[:, None] - _matmul(first.T, drops),
+            second.sum(0)[:, None] - _matmul(second.T, drops),
+        ),
+    ):
+        mean = total / jnp.maximum(size, 1.0)
+        variance = (squares - mean * total) / jnp.maximum(size - 1.0, 1.0)
+        groups.append((size, mean, variance / jnp.maximum(size, 1.0)))
+    (dropped, mean_dropped, error_dropped), (kept, mean_kept, error_kept) = groups
+    square = jnp.square(mean_dropped - mean_kept) - error_dropped - error_kept
+    share = jnp.diagonal(both)[None] / drops.shape[0]
+    enough = (dropped >= 2.0) & (kept >= 2.0)
+    return jnp.where(enough, square * (share * (1.0 - share)), 0.0).sum(1)
+
+
+def _ridge(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
+    n = effects.shape[0]
+    centre = drops.mean(0)
+    x = drops - centre[None]
+    mean = effects.mean()
+    y = effects - mean
+    eigenvalues, vectors = jnp.linalg.eigh(_matmul(x, x.T))
+    eigenvalues = jnp.maximum(eigenvalues, 0.0)
+    scale = jnp.maximum(eigenvalues.mean(), jnp.finfo(effects.dtype).tiny)
+    penalties = jnp.asarray(PENALTIES, effects.dtype) * scale
+    left = penalties[:, None] / (eigenvalues[None] + penalties[:, None])
+    projected = _matmul(vectors.T, y)
+    # The constant is fitted too: one degree of freedom beside the penalised ones, and its own
+    # direction, an eigenvector of eigenvalue zero, already has no residual.
+    freedom = jnp.maximum(left.sum(1) - 1.0, 1e-6 * n)
+    loss = jnp.square(left * projected[None]).sum(1) / jnp.square(freedom)
+    penalty = penalties[jnp.argmin(loss)]
+    inverse = (vectors / (eigenvalues + penalty)[None]) @ vectors.T
+    slopes = _matmul(x.T, inverse)
+    # Psi_i = (mean effect at the design's own drop probability) + (1 - q_i) slope_i, all linear in
+    # the effects: one row of weights a cell.
+    weights = (
+        1.0 / n
+        - _matmul(centre - drop_prob, slopes)[None]
+        + (1.0 - drop_prob)[:, None] * slopes
+    )
+    hat = _matmul(x, slopes)
+    leverage = jnp.clip(jnp.diagonal(hat) + 1.0 / n, 0.0, 1.0 - 1e-3)
+    residual = (y - _matmul(hat, y)) / (1.0 - leverage)
+    stderr = jnp.sqrt(_matmul(jnp.square(weights), jnp.square(residual)))
+    return Estimate(_matmul(weights, effects), stderr)
+
+
+def _matmul(a: Array, b: Array) -> Array:
+    # Accelerators multiply float32 in fewer bits unless told otherwise.
+    return jnp.matmul(a, b, precision="highest")

@@ -1,0 +1,184 @@
+"""`saliency(params, obs)`: interventional saliency of a π0.5 policy."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from iss_jax import sharding
+from iss_jax.attribution import ISSConfig, Saliency, draw_masks, masked_saliency
+from iss_jax.pi05 import model
+from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
+from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
+
+ACTION_HORIZON = 50
+
+# A prompt is trimmed to a multiple of this: its length varies from frame to frame with the state's
+# digits, and every length is a compilation.
+PROMPT_MULTIPLE = 16
+
+
+def saliency(
+    params: Any,
+    obs: Any,
+    *,
+    key: Key[Array, ""] | None = None,
+    config: ISSConfig = ISSConfig(),
+    noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
+    masks: Bool[Array, "n views gh gw"] | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    num_steps: int = model.NUM_STEPS,
+    action_horizon: int | None = None,
+) -> Saliency:
+    """Interventional saliency (ISS, Algorithm 1) of a π0.5 policy on a batch of observations.
+
+    A pure function that may be called inside `jit`, `vmap` and `grad`. On concrete inputs it leaves
+    out what changes nothing but rounding: prompt padding, and views that every example lacks. It
+    then compiles once for each shape.
+
+    Args:
+        params: openpi's parameter tree: a nested dict, an `nnx.State`, or leaves under "value".
+        obs: Batched object with openpi's `Observation` attributes.
+        key: Key of masks and flow noise; `jax.random.key(0)` when None, so that the same inputs
+            give the same map.
+        config: Static options.
+        noise: Flow noise, shared by the baseline and all masked copies of an example; drawn from
+            the key when None. With several `noise_draws` the draws are its second axis.
+        masks: Keep bits in the order of the model's views; drawn from the key when None. Bits of
+            absent views are ignored.
+        mesh: Devices over which the masks are split, see `iss_jax.sharding.mask_mesh`.
+        num_steps: Denoising steps.
+        action_horizon: H of the drawn noise, the one size that parameters do not tell. openpi's
+            default of 50 when None; the noise's own H when noise is given.
+
+    Returns:
+        `Saliency`: maps at the model's image size for each of its views, cell scores and their
+        standard errors, effects, baseline actions (normalised, all dimensions).
+
+    Raises:
+        ValueError: A leaf, view or array that is missing or of the wrong shape, by name.
+    """
+    params = as_params(params)
+    sizes = sizes_of(params)
+    warn_if_constant(params)
+    mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
+    prompt, prompt_mask = _trim_prompt(obs.tokenized_prompt, obs.tokenized_prompt_mask)
+    obs = Observation(
+        images={view: image for view, image in obs.images.items() if view in VIEWS},
+        image_masks={v: m for v, m in (obs.image_masks or {}).items() if v in VIEWS},
+        state=obs.state,
+        tokenized_prompt=prompt,
+        tokenized_prompt_mask=prompt_mask,
+    )
+    batch = prompt.shape[0] if prompt is not None else 0
+    noise = _flow_noise(noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim)
+    if masks is None:
+        masks = draw_masks(mask_key, len(VIEWS), config)
+    if mesh is not None:
+        params, obs, noise, masks = sharding.replicate((params, obs, noise, masks), mesh)
+    views = tuple(v for v in VIEWS if _may_be_present(obs.image_masks.get(v))) or VIEWS
+    return _saliency(
+        params, obs, noise, masks, config, mesh, num_steps, views, sizes.image.image_size
+    )
+
+
+@partial(jax.jit, static_argnames=("config", "mesh", "num_steps", "views", "image_size"))
+def _saliency(
+    params: Any,
+    obs: Observation,
+    noise: Array,
+    masks: Array,
+    config: ISSConfig,
+    mesh: jax.sharding.Mesh | None,
+    num_steps: int,
+    views: tuple[str, ...],
+    image_size: int,
+) -> Saliency:
+    valid = _letterbox(obs, views, image_size)
+    obs = preprocess(obs, image_size)
+    images = {view: obs.images[view] for view in views}
+    present = {view: obs.image_masks[view] for view in views}
+    examples = (obs.tokenized_prompt, obs.tokenized_prompt_mask, present, noise)
+
+    def run(params: Any, example: Any, rows: dict[str, Array]) -> Array:
+        prompt, prompt_mask, present, noise = example
+        tokens = [model.embed_images(params, rows[view]) for view in views]
+        count = tokens[0].shape[0]
+        mask = [jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)]
+        embedded = model.embed_prompt(params, prompt[None])
+        tokens.append(jnp.broadcast_to(embedded, (count, *embedded.shape[1:])))
+        mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
+        prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
+        cache = model.prefill(params, prefix)
+
+        def denoise(draw: Array) -> Array:
+            draws = jnp.broadcast_to(draw[None], (count, *draw.shape))
+            return model.denoise(params, cache, prefix.mask, draws, num_steps)
+
+        return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)
+
+    kept = np.asarray([VIEWS.index(view) for view in views])
+    result = masked_saliency(
+        run, params, examples, images, masks[:, kept], present, valid, config, mesh
+    )
+
+    def all_views(cells: Array) -> Array:
+        shape = (cells.shape[0], len(VIEWS), *cells.shape[2:])
+        return jnp.zeros(shape, cells.dtype).at[:, kept].set(cells)
+
+    batch = noise.shape[0]
+    absent = jnp.zeros((batch, image_size, image_size), jnp.float32)
+    return result._replace(
+        maps={view: result.maps.get(view, absent) for view in VIEWS},
+        cells=all_views(result.cells),
+        stderr=all_views(result.stderr),
+        masks=masks,
+    )
+
+
+def _trim_prompt(prompt: Any, mask: Any) -> tuple[Any, Any]:
+    if mask is None or isinstance(mask, jax.core.Tracer) or np.ndim(mask) != 2:
+        return prompt, mask
+    used = np.flatnonzero(np.asarray(mask).any(0))
+    longest = int(used[-1]) + 1 if used.size else 1
+    length = -(-longest // PROMPT_MULTIPLE) * PROMPT_MULTIPLE
+    return prompt[:, :length], mask[:, :length]
+
+
+def _may_be_present(mask: Any) -> bool:
+    return mask is None or isinstance(mask, jax.core.Tracer) or bool(np.asarray(mask).any())
+
+
+def _letterbox(
+    obs: Observation, views: tuple[str, ...], image_size: int
+) -> dict[str, Bool[Array, "b h w"]] | None:
+    """Pixels that `preprocess` fills with picture, for the views that it pads."""
+    valid = {}
+    for view in views:
+        batch, height, width = obs.images[view].shape[:3]
+        inside = np.zeros((image_size, image_size), bool)
+        inside[padded_extent(height, width, image_size, image_size)] = True
+        if not inside.all():
+            valid[view] = jnp.broadcast_to(jnp.asarray(inside)[None], (batch, *inside.shape))
+    return valid or None
+
+
+def _flow_noise(
+    noise: Any, key: Array, batch: int, draws: int, action_horizon: int | None, action_dim: int
+) -> Float[Array, "b draws horizon dims"]:
+    if noise is None:
+        horizon = ACTION_HORIZON if action_horizon is None else action_horizon
+        return jax.random.normal(key, (batch, draws, horizon, action_dim), jnp.float32)
+    noise = jnp.asarray(noise, jnp.float32)
+    if noise.ndim == 3:
+        noise = noise[:, None]
+    horizon = noise.shape[-2] if action_horizon is None else action_horizon
+    if noise.shape != (batch, draws, horizon, action_dim):
+        raise ValueError(
+            f"noise must be [{batch}, {horizon}, {action_dim}] with noise_draws = 1, else "
+            f"[{batch}, {draws}, {horizon}, {action_dim}]; got {list(noise.shape)}"
+        )
+    return noise
