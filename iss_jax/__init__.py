@@ -1,6 +1,33 @@
 """Interventional saliency of vision-language-action policies (ISS, NMR) in JAX."""
 
 from iss_jax.attribution import ISSConfig, Saliency, attribute
+from iss_jax.nmr import (
+    CriticalSet,
+    Region,
+    chance_level,
+    critical_set,
+    mass_ratio,
+    nuisance_mass_ratio,
+    regional_mass_ratio,
+)
 from iss_jax.saliency import saliency
+from iss_jax.sharding import mask_mesh
+from iss_jax.stream import interpolate, stream, stride_frames
 
-__all__ = ["ISSConfig", "Saliency", "attribute", "saliency"]
+__all__ = [
+    "CriticalSet",
+    "ISSConfig",
+    "Region",
+    "Saliency",
+    "attribute",
+    "chance_level",
+    "critical_set",
+    "interpolate",
+    "mask_mesh",
+    "mass_ratio",
+    "nuisance_mass_ratio",
+    "regional_mass_ratio",
+    "saliency",
+    "stream",
+    "stride_frames",
+]

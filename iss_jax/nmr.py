@@ -1,0 +1,314 @@
+"""Where the saliency lies: critical sets, regional mass ratios, the Nuisance Mass Ratio.
+
+Three definitions are in use, and they differ:
+
+- `critical="count"`: the top k % of the pixels over all views jointly (App. D.1, and what the paper
+  computes);
+- `critical="mass"`: the smallest set of pixels that holds k % of the total saliency (Def. 4.5);
+- `mass_ratio`: the share of the total saliency, with no critical set at all (App. E.4).
+
+The first needs ranks only. The other two need a non-negative score, and count a negative one as
+zero. Read each beside `chance_level`, the value that a map without information has on average.
+Eq. 9 and 10 are means over observations: average what these functions return over the batch axes.
+"""
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+CRITICAL = ("count", "mass")
+
+# Saliency is summed in float32: a sum this close to k % is k %.
+ROUNDING = 1e-6
+
+
+class Region(enum.IntEnum):
+    """Labels of the causal spatial partition (Def. 4.2)."""
+
+    NUISANCE = 0
+    SUPPORT = 1
+    ACTION = 2
+
+
+class CriticalSet(NamedTuple):
+    """The most salient pixels of one observation, over all its views.
+
+    Attributes:
+        pixels: View -> True where critical.
+        size: Pixels in the set.
+        threshold: Lowest score in the set.
+        ties: Pixels outside the set whose score equals the threshold; 0 when the set is unique.
+    """
+
+    pixels: dict[str, Bool[Array, "*b h w"]]
+    size: Int[Array, "*b"]
+    threshold: Float[Array, "*b"]
+    ties: Int[Array, "*b"]
+
+
+Maps = Mapping[str, Float[Array, "*b h w"]] | Float[Array, "*b h w"]
+Labels = Mapping[str, Int[Array, "*b h w"]] | Int[Array, "*b h w"]
+Valid = Mapping[str, Bool[Array, "*b h w"]] | None
+Present = Mapping[str, Bool[Array, "*b"]] | None
+
+
+def critical_set(
+    maps: Maps,
+    k: float = 10,
+    *,
+    critical: str = "count",
+    present: Present = None,
+    valid: Valid = None,
+) -> CriticalSet:
+    """The critical pixels H^(k) of Def. 4.5.
+
+    Pixels of equal score are taken in order of view, row and column.
+
+    Args:
+        maps: Saliency of each view, or of the only one.
+        k: Percentage in (0, 100].
+        critical: `count` takes ceil(k P / 100) of the P pixels that are present and valid; `mass`
+            the fewest pixels that hold k % of the saliency, none where there is no saliency.
+        present: Views that are there; a missing entry means present.
+        valid: Pixels that are not padding; a missing entry means all.
+
+    Raises:
+        ValueError: k or `critical` out of range, or views and shapes that do not match.
+    """
+    maps = _by_view(maps)
+    score, usable = _flat(maps, present, valid)
+    ranked = _rank(score, usable, critical)
+    size = _size(ranked, k, critical)
+    position = jnp.argsort(ranked.order, axis=-1)
+    inside = position < size[..., None]
+    last = jnp.maximum(size - 1, 0)[..., None]
+    threshold = jnp.take_along_axis(ranked.score, last, axis=-1)
+    equal = (_ranked_score(score, critical) == threshold) & usable & (size[..., None] > 0)
+    ties = (equal & ~inside).sum(-1)
+    pixels, start = {}, 0
+    for view, saliency in maps.items():
+        stop = start + saliency.shape[-2] * saliency.shape[-1]
+        pixels[view] = inside[..., start:stop].reshape(saliency.shape)
+        start = stop
+    return CriticalSet(pixels, size, threshold[..., 0], ties)
+
+
+def regional_mass_ratio(
+    maps: Maps,
+    regions: Labels,
+    *,
+    region: int,
+    k: float | Sequence[float] = 10,
+    critical: str = "count",
+    present: Present = None,
+    valid: Valid = None,
+    per_view: bool = False,
+) -> Any:
+    """Share of the critical pixels that lie in a region (Eq. 9), for each observation.
+
+    >>> import jax.numpy as jnp
+    >>> saliency = {"front": jnp.array([[4.0, 3.0], [2.0, 1.0]])}
+    >>> labels = {"front": jnp.array([[2, 0], [0, 0]])}
+    >>> ratio = regional_mass_ratio(saliency, labels, region=Region.ACTION, k=50)
+    >>> float(ratio)
+    0.5
+
+    Args:
+        maps: Saliency of each view, or of the only one.
+        regions: Labels of the same views and sizes, see `Region`.
+        region: The label that counts.
+        k: Percentage in (0, 100], or several.
+        critical: `count` or `mass`, see `critical_set`.
+        present: Views that are there; a missing entry means present.
+        valid: Pixels that are not padding; a missing entry means all.
+        per_view: Treat every view on its own, with its own critical set.
+
+    Returns:
+        Ratio in [0, 1] with the maps' batch axes, and a last axis over k when several are given;
+        NaN where nothing is critical. `{view: ratio}` with `per_view`.
+
+    Raises:
+        ValueError: Options out of range, or views and shapes that do not match.
+    """
+
+    def ratio(maps: Any, regions: Any, present: Present, valid: Valid) -> Array:
+        score, usable = _flat(maps, present, valid)
+        ranked = _rank(score, usable, critical)
+        inside = jnp.take_along_axis(_labels(maps, regions) == region, ranked.order, axis=-1)
+        hits = jnp.cumsum(inside.astype(jnp.int32), axis=-1)
+        shares = []
+        for percent in k if isinstance(k, Sequence) else (k,):
+            size = _size(ranked, percent, critical)
+            count = jnp.take_along_axis(hits, jnp.maximum(size - 1, 0)[..., None], axis=-1)[..., 0]
+            shares.append(_share(count.astype(jnp.float32), size.astype(jnp.float32)))
+        return jnp.stack(shares, axis=-1) if isinstance(k, Sequence) else shares[0]
+
+    return _each(ratio, maps, regions, present, valid, per_view)
+
+
+def nuisance_mass_ratio(
+    maps: Maps,
+    regions: Labels,
+    k: float | Sequence[float] = 10,
+    *,
+    critical: str = "count",
+    present: Present = None,
+    valid: Valid = None,
+    per_view: bool = False,
+) -> Any:
+    """nmr@k (Def. 4.6, Eq. 10): the regional mass ratio of the nuisance region.
+
+    Arguments, result and errors are those of `regional_mass_ratio`.
+    """
+    return regional_mass_ratio(
+        maps,
+        regions,
+        region=Region.NUISANCE,
+        k=k,
+        critical=critical,
+        present=present,
+        valid=valid,
+        per_view=per_view,
+    )
+
+
+def mass_ratio(
+    maps: Maps,
+    regions: Labels,
+    *,
+    region: int = Region.NUISANCE,
+    present: Present = None,
+    valid: Valid = None,
+    per_view: bool = False,
+) -> Any:
+    """Share of the total saliency that lies in a region (App. E.4); NaN without any saliency.
+
+    Arguments and errors are those of `regional_mass_ratio`.
+    """
+
+    def ratio(maps: Any, regions: Any, present: Present, valid: Valid) -> Array:
+        score, usable = _flat(maps, present, valid)
+        mass = jnp.where(usable, jnp.maximum(score, 0.0), 0.0)
+        inside = _labels(maps, regions) == region
+        return _share(jnp.where(inside, mass, 0.0).sum(-1), mass.sum(-1))
+
+    return _each(ratio, maps, regions, present, valid, per_view)
+
+
+def chance_level(
+    regions: Labels,
+    *,
+    region: int = Region.NUISANCE,
+    present: Present = None,
+    valid: Valid = None,
+    per_view: bool = False,
+) -> Any:
+    """Share of the area that lies in a region: what a random critical set has on average.
+
+    Arguments and errors are those of `regional_mass_ratio`; NaN without any area.
+    """
+
+    def ratio(regions: Any, same: Any, present: Present, valid: Valid) -> Array:
+        _, usable = _flat(regions, present, valid)
+        inside = (_labels(regions, same) == region) & usable
+        return _share(
+            inside.sum(-1).astype(jnp.float32), usable.sum(-1).astype(jnp.float32)
+        )
+
+    return _each(ratio, regions, regions, present, valid, per_view)
+
+
+class _Ranked(NamedTuple):
+    order: Array  # flat indices, most salient first, unusable pixels last
+    score: Array  # in that order
+    usable: Array  # number of usable pixels
+
+
+def _rank(score: Array, usable: Array, critical: str) -> _Ranked:
+    if critical not in CRITICAL:
+        raise ValueError(f"critical must be one of {CRITICAL}, got {critical!r}")
+    score = _ranked_score(score, critical)
+    order = jnp.argsort(jnp.where(usable, -score, jnp.inf), axis=-1, stable=True)
+    ranked = jnp.take_along_axis(jnp.where(usable, score, 0.0), order, axis=-1)
+    return _Ranked(order, ranked, usable.sum(-1))
+
+
+def _ranked_score(score: Array, critical: str) -> Array:
+    return jnp.maximum(score, 0.0) if critical == "mass" else score
+
+
+def _size(ranked: _Ranked, k: float, critical: str) -> Array:
+    if not 0 < k <= 100:
+        raise ValueError(f"k must be a percentage in (0, 100], got {k}")
+    if critical == "count":
+        wanted = jnp.ceil(ranked.usable.astype(jnp.float32) * k / 100.0)
+        return jnp.minimum(wanted.astype(jnp.int32), ranked.usable)
+    held = jnp.cumsum(ranked.score, axis=-1)
+    wanted = held[..., -1:] * (k / 100.0 * (1.0 - ROUNDING))
+    return jnp.where(held[..., -1] > 0.0, (held < wanted).sum(-1) + 1, 0)
+
+
+def _share(part: Array, whole: Array) -> Array:
+    return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), jnp.nan)
+
+
+def _by_view(arrays: Any) -> dict[str, Array]:
+    if not isinstance(arrays, Mapping):
+        arrays = {"view": arrays}
+    if not arrays:
+        raise ValueError("at least one view is needed, got none")
+    return {view: jnp.asarray(arrays[view]) for view in sorted(arrays)}
+
+
+def _flat(maps: dict[str, Array], present: Present, valid: Valid) -> tuple[Array, Array]:
+    """Scores [*b, pixels of all views] and which of them count."""
+    scores, usable = [], []
+    for view, saliency in maps.items():
+        if saliency.ndim < 2:
+            raise ValueError(f"{view}: expected [*b, h, w], got {list(saliency.shape)}")
+        inside = jnp.ones(saliency.shape, bool)
+        if valid is not None and view in valid:
+            inside = jnp.broadcast_to(jnp.asarray(valid[view], bool), saliency.shape)
+        if present is not None and view in present:
+            there = jnp.asarray(present[view], bool)[..., None, None]
+            inside = inside & jnp.broadcast_to(there, saliency.shape)
+        scores.append(saliency.reshape(*saliency.shape[:-2], -1).astype(jnp.float32))
+        usable.append(inside.reshape(scores[-1].shape))
+    batches = {view: saliency.shape[:-2] for view, saliency in maps.items()}
+    if len(set(batches.values())) != 1:
+        raise ValueError(f"views must share their batch axes, got {batches}")
+    return jnp.concatenate(scores, axis=-1), jnp.concatenate(usable, axis=-1)
+
+
+def _labels(maps: dict[str, Array], regions: dict[str, Array]) -> Array:
+    labels = [regions[view].reshape(*regions[view].shape[:-2], -1) for view in maps]
+    return jnp.concatenate(labels, axis=-1)
+
+
+def _each(
+    ratio: Callable[..., Array],
+    maps: Any,
+    regions: Any,
+    present: Present,
+    valid: Valid,
+    per_view: bool,
+) -> Any:
+    maps, regions = _by_view(maps), _by_view(regions)
+    if list(maps) != list(regions):
+        raise ValueError(f"maps hold views {list(maps)}, regions {list(regions)}")
+    for view, saliency in maps.items():
+        if regions[view].shape != saliency.shape:
+            raise ValueError(
+                f"{view}: the map is {list(saliency.shape)}, its regions are "
+                f"{list(regions[view].shape)}"
+            )
+    for name, given in (("present", present), ("valid", valid)):
+        unknown = sorted(set(given or {}) - set(maps))
+        if unknown:
+            raise ValueError(f"{name} names views {unknown}, maps hold {list(maps)}")
+    if not per_view:
+        return ratio(maps, regions, present, valid)
+    return {view: ratio({view: maps[view]}, regions, present, valid) for view in maps}

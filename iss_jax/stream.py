@@ -1,0 +1,104 @@
+"""Saliency along an episode: computed every s-th frame, linear in between."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+Frame = TypeVar("Frame")
+
+
+def stride_frames(num_frames: int, stride: int) -> Int[np.ndarray, " frames"]:
+    """Frames 0, s, 2s, ... and the last one, at which saliency is computed.
+
+    Algorithm 1 (line 21) interpolates towards the last frame but never computes it; here it is.
+
+    Args:
+        num_frames: T.
+        stride: s.
+
+    Raises:
+        ValueError: Fewer than one frame, or a stride below one.
+    """
+    if num_frames < 1 or stride < 1:
+        raise ValueError(
+            f"num_frames and stride must be at least 1, got {num_frames} and {stride}"
+        )
+    frames = np.arange(0, num_frames, stride)
+    last = num_frames - 1
+    return frames if frames[-1] == last else np.append(frames, last)
+
+
+def interpolate(
+    values: Float[Array, "frames *shape"], frames: Int[Array, " frames"], num_frames: int
+) -> Float[Array, "t *shape"]:
+    """Linear interpolation between computed frames (Algorithm 1, lines 18-25).
+
+    Args:
+        values: One value a computed frame.
+        frames: Their indices, rising, the first 0 and the last T - 1.
+        num_frames: T.
+
+    Raises:
+        ValueError: Frames that are not so.
+    """
+    frames = np.asarray(frames)
+    if frames.shape != (values.shape[0],):
+        raise ValueError(f"frames must be [{values.shape[0]}] like the values, got {frames.shape}")
+    if frames[0] != 0 or frames[-1] != num_frames - 1 or np.any(np.diff(frames) <= 0):
+        raise ValueError(f"frames must rise from 0 to {num_frames - 1}, got {frames.tolist()}")
+    time = np.arange(num_frames)
+    before = np.clip(np.searchsorted(frames, time, side="right") - 1, 0, max(len(frames) - 2, 0))
+    after = np.minimum(before + 1, len(frames) - 1)
+    span = np.maximum(frames[after] - frames[before], 1)
+    alpha = jnp.asarray((time - frames[before]) / span, values.dtype)
+    alpha = alpha.reshape(-1, *(1,) * (values.ndim - 1))
+    return (1.0 - alpha) * values[before] + alpha * values[after]
+
+
+def stream(
+    compute: Callable[[Frame], Any], frames: Iterable[Frame], *, stride: int
+) -> Iterator[Any]:
+    """Yields one result a frame, of a stream whose length need not be known.
+
+    Results are held back until the next computed frame, `stride` of them at most.
+
+    Args:
+        compute: Frame -> saliency, any pytree of floating-point arrays.
+        frames: Frames in order.
+        stride: s; `compute` is called on frames 0, s, 2s, ... and the last.
+
+    Raises:
+        ValueError: A stride below one.
+    """
+    if stride < 1:
+        raise ValueError(f"stride must be at least 1, got {stride}")
+    return _stream(compute, frames, stride)
+
+
+def _stream(
+    compute: Callable[[Frame], Any], frames: Iterable[Frame], stride: int
+) -> Iterator[Any]:
+    previous, waiting, frame = None, 0, None
+    for index, frame in enumerate(frames):
+        if index % stride:
+            waiting += 1
+            continue
+        current = compute(frame)
+        if index:
+            yield from _between(previous, current, stride)
+        yield current
+        previous, waiting = current, 0
+    if waiting:
+        current = compute(frame)
+        yield from _between(previous, current, waiting)
+        yield current
+
+
+def _between(start: Any, end: Any, steps: int) -> Iterator[Any]:
+    for step in range(1, steps):
+        alpha = step / steps
+        yield jax.tree.map(lambda a, b, alpha=alpha: (1.0 - alpha) * a + alpha * b, start, end)
