@@ -13,6 +13,12 @@ READY         := $(VENV)/.ready
 READY_LIBERO  := $(VENV)/.ready-libero
 READY_OPENPI  := $(VENV_OPENPI)/.ready
 
+# make_env(folder): an empty environment, unless it is there.
+define make_env
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=...")'
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo test test-libero test-openpi-stack \
         doctest lint format type bench clean
@@ -27,7 +33,7 @@ setup: $(READY) ## Create $(VENV) with the locked newest stack.
 
 $(READY): requirements-lock.txt pyproject.toml
 	@echo "creating $(VENV) (a minute or two)"
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(call make_env,$(VENV))
 	@$(PY) $(PIP) install --requirement requirements-lock.txt
 	@$(PY) $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -43,7 +49,7 @@ setup-openpi-stack: $(READY_OPENPI) ## Create $(VENV_OPENPI) with openpi's versi
 
 $(READY_OPENPI): third_party/openpi-constraints.txt pyproject.toml
 	@echo "creating $(VENV_OPENPI) (a minute or two)"
-	@test -x $(VENV_OPENPI)/bin/python || $(PYTHON) -m venv $(VENV_OPENPI)
+	$(call make_env,$(VENV_OPENPI))
 	@$(VENV_OPENPI)/bin/python $(PIP) install --constraint $< hatchling editables beartype
 	@$(VENV_OPENPI)/bin/python $(PIP) install --constraint $< --no-build-isolation --editable ".[test]"
 	@touch $@
