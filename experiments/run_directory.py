@@ -134,8 +134,8 @@ def jsonable(value: Any) -> Any:
         return {str(key): jsonable(entry) for key, entry in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         return jsonable(value.tolist())
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return jsonable(value._asdict())
+    if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)):
+        return jsonable(dict(zip(fields, value, strict=True)))
     if isinstance(value, list | tuple):
         return [jsonable(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,0 +1,1 @@
+"""Figures and overlays, on matplotlib (extra `viz`)."""

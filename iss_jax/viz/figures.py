@@ -1,0 +1,120 @@
+"""Scatter plots of a saliency measure against success: the paper's Figures 3 and 10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from iss_jax.stats import Correlation
+
+
+def correlation_figure(
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
+    groups: Sequence[str],
+    correlation: Correlation,
+    *,
+    xlabel: str,
+    ylabel: str = "success rate",
+    title: str = "",
+) -> Figure:
+    """One scatter with its linear fit and its correlation, as Figure 3.
+
+    Args:
+        x: one value a point.
+        y: one value a point.
+        groups: a name a point; points of a group share a colour.
+        correlation: of x and y, written into the panel.
+        xlabel: label of the x axis.
+        ylabel: label of the y axis.
+        title: above the panel.
+
+    Returns:
+        The figure, not yet saved or shown.
+    """
+    figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    _scatter(axes, x, y, groups, correlation)
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    _legend(figure, axes)
+    return figure
+
+
+def correlation_grid(
+    panels: Mapping[str, tuple[Float[np.ndarray, " n"], Correlation]],
+    y: Float[np.ndarray, " n"],
+    groups: Sequence[str],
+    *,
+    ylabel: str = "success rate",
+    columns: int = 2,
+) -> Figure:
+    """A scatter per panel against the same y, as Figure 10.
+
+    Args:
+        panels: label of the x axis to x and its correlation with y.
+        y: one value a point.
+        groups: a name a point.
+        ylabel: label of the y axes.
+        columns: panels in a row.
+
+    Returns:
+        The figure, not yet saved or shown.
+    """
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), dpi=150, layout="constrained")
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, (xlabel, (x, correlation)) in zip(grid, panels.items(), strict=False):
+        _scatter(axes, x, y, groups, correlation)
+        axes.set(xlabel=xlabel)
+    for axes in grid[::columns]:
+        axes.set(ylabel=ylabel)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    _legend(figure, grid[0])
+    return figure
+
+
+def _scatter(axes: Axes, x, y, groups: Sequence[str], correlation: Correlation) -> None:
+    names = list(dict.fromkeys(groups))
+    labels = np.asarray([names.index(group) for group in groups])
+    for index, name in enumerate(names):
+        chosen = labels == index
+        # Ten colours repeat, so the marker tells the tens apart.
+        axes.scatter(
+            x[chosen],
+            y[chosen],
+            s=22,
+            alpha=0.75,
+            color=f"C{index % 10}",
+            marker="osD^v"[index // 10 % 5],
+            label=name,
+            linewidths=0,
+        )
+    if np.ptp(x) > 0:
+        slope, intercept = np.polyfit(x, y, 1)
+        ends = np.array([x.min(), x.max()])
+        axes.plot(ends, slope * ends + intercept, color="0.3", linewidth=1)
+    axes.set_ylim(-0.05, 1.05)
+    low, high = correlation.bootstrap
+    axes.text(
+        0.98,
+        0.97,
+        f"r = {correlation.r:.2f}  [{low:.2f}, {high:.2f}]\n"
+        f"p = {correlation.p_value:.2g}, {correlation.clusters} tasks, n = {correlation.n}",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8,
+        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0},
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if 1 < len(labels) <= 20:
+        figure.legend(handles, labels, loc="outside right center", fontsize=7, frameon=False)

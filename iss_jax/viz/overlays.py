@@ -1,0 +1,89 @@
+"""Saliency maps over camera frames, with the outlines of the regions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.figure import Figure
+
+# Outline of each region: support and action-critical in the colours of the paper's Figure 8.
+OUTLINES = {1: (51, 136, 255), 2: (0, 220, 90)}
+
+
+def overlay(
+    image: UInt8[np.ndarray, "h w 3"],
+    saliency: Float[np.ndarray, "h w"],
+    regions: UInt8[np.ndarray, "h w"] | None = None,
+    *,
+    limits: tuple[float, float] | None = None,
+    opacity: float = 0.5,
+    colormap: str = "inferno",
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A frame blended with its saliency map's colours, regions outlined.
+
+    Args:
+        image: the frame.
+        saliency: its map.
+        regions: its labels; no outlines when None.
+        limits: saliency of the colour map's ends; the map's own extremes when None. Views of one
+            observation should share them.
+        opacity: weight of the colours, in [0, 1].
+        colormap: any of matplotlib's.
+
+    Returns:
+        The blend.
+
+    Raises:
+        ValueError: the sizes differ.
+    """
+    for name, array in (("saliency", saliency), ("regions", regions)):
+        if array is not None and array.shape != image.shape[:2]:
+            raise ValueError(f"{name} is {list(array.shape)}, the image is {list(image.shape[:2])}")
+    low, high = limits if limits is not None else (saliency.min(), saliency.max())
+    span = high - low
+    level = (saliency - low) / span if span > 0 else np.zeros(saliency.shape)
+    colours = matplotlib.colormaps[colormap](np.clip(level, 0, 1))[..., :3] * 255
+    blended = (1 - opacity) * image + opacity * colours
+    if regions is not None:
+        for label, colour in OUTLINES.items():
+            blended[outline(regions == label)] = colour
+    return np.round(blended).astype(np.uint8)
+
+
+def outline(inside: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """Pixels of a region that touch, by an edge, a pixel outside it; the frame's edge is inside."""
+    padded = np.pad(inside, 1, mode="edge")
+    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return inside & ~core
+
+
+def overlay_figure(
+    rows: Sequence[Mapping[str, UInt8[np.ndarray, "h w 3"]]],
+    labels: Sequence[str],
+) -> Figure:
+    """Frames in a grid: a row per observation, a column per view.
+
+    Args:
+        rows: view to frame (see `overlay`), the same views in every row.
+        labels: a label per row.
+
+    Returns:
+        The figure, not yet saved or shown.
+    """
+    views = list(rows[0])
+    figure = Figure(
+        figsize=(2.2 * len(views) + 1, 2.2 * len(rows) + 0.3), dpi=130, layout="constrained"
+    )
+    grid = figure.subplots(len(rows), len(views), squeeze=False)
+    for axes_row, frames, label in zip(grid, rows, labels, strict=True):
+        for axes, view in zip(axes_row, views, strict=True):
+            axes.imshow(frames[view], interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        axes_row[0].set_ylabel(label, fontsize=7)
+    for axes, view in zip(grid[0], views, strict=True):
+        axes.set_title(view, fontsize=8)
+    return figure
