@@ -76,6 +76,13 @@ def prefill(
       tokens: embedded prefix, in the compute dtype.
       mask: True where a token is valid.
     """
+    return prefill_with_hidden(llm, tokens, mask)[0]
+
+
+def prefill_with_hidden(
+    llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array, "b s"]
+) -> tuple[Cache, Float[Array, "b s w"]]:
+    """`prefill`, and the last layer's input, which auxiliary training losses read."""
     layers = llm["layers"]
     positions = jnp.cumsum(mask.astype(jnp.int32), axis=1) - 1
     pairs = mask[:, :, None] & mask[:, None, :]
@@ -101,7 +108,7 @@ def prefill(
     x, (k, v) = jax.lax.scan(step, tokens, jnp.arange(depth - 1))
     last = jax.tree.map(lambda leaf: leaf[depth - 1], _kv_leaves(layers))
     _, last_k, last_v = keys_and_values(last, x)
-    return Cache(jnp.concatenate([k, last_k[None]]), jnp.concatenate([v, last_v[None]]))
+    return Cache(jnp.concatenate([k, last_k[None]]), jnp.concatenate([v, last_v[None]])), x
 
 
 def suffix(

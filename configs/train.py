@@ -1,0 +1,82 @@
+"""Supervised flow-matching fine-tuning.
+
+    python -m experiments.train --config=configs/train.py --workdir=runs/train
+
+Variants:
+  embedded  the small π0.5 of the embedded default, from scratch on `collect`'s datasets
+  smoke     a few steps of a tiny model
+  lora      a released checkpoint with the paper's LoRA (App. C.1)
+"""
+
+from ml_collections import config_dict
+
+
+def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
+    c = config_dict.ConfigDict()
+    c.datasets = (
+        "datasets/demonstrations/shard_0",
+        "datasets/demonstrations/shard_1",
+        "datasets/static/shard_0",
+        "datasets/static/shard_1",
+    )
+    c.validation_every = 25
+    c.asset_id = "libero_object"
+    c.max_token_len = 32
+    c.seed = 0
+    # A checkpoint step to start from; empty trains a new model of `c.model`'s sizes.
+    c.init_from = ""
+    c.tokenizer = ""
+    c.lora = False
+    c.lora_vlm_rank = 16
+    c.lora_action_rank = 32
+    c.dtype = "float32"
+    c.model = config_dict.ConfigDict(
+        {
+            "image": {"width": 128, "depth": 4, "mlp": 256, "heads": 4, "patch": 16, "tokens": 25},
+            "vlm": {"width": 128, "mlp": 256},
+            "action": {"width": 96, "mlp": 256},
+            "depth": 4,
+            "heads": 4,
+            "head_dim": 32,
+            "action_dim": 7,
+        }
+    )
+    c.steps = 24_000
+    c.batch_size = 64
+    c.flow_samples = 4
+    c.peak_lr = 1e-3
+    c.end_lr = 1e-5
+    c.warmup_steps = 300
+    c.weight_decay = 1e-4
+    c.clip_norm = 1.0
+    c.ema_decay = 0.999
+    c.auxiliary_weight = 1.0
+    # Augmentation: brightness and contrast (fractions), state noise (normalised units).
+    c.colour_jitter = 0.15
+    c.state_noise = 0.01
+    # Robot units; keeps dimensions that hardly move from being blown up by normalisation.
+    c.minimum_action_range = 0.4
+    c.log_every = 50
+    c.save_every = 1_000
+    c.keep = 2
+    if variant == "embedded":
+        pass
+    elif variant == "smoke":
+        c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
+        c.model.vlm.update({"width": 24, "mlp": 32})
+        c.model.action.update({"width": 16, "mlp": 32})
+        c.model.update({"depth": 2, "heads": 2, "head_dim": 8})
+        c.update({"steps": 4, "batch_size": 4, "flow_samples": 2, "warmup_steps": 1})
+        c.update({"log_every": 1, "save_every": 2, "validation_every": 2})
+    elif variant == "lora":
+        c.init_from = "checkpoints/pi05_base"
+        c.lora = True
+        c.max_token_len = 200
+        c.dtype = "bfloat16"
+        c.update({"steps": 1_000, "batch_size": 64, "flow_samples": 1, "ema_decay": 0.99})
+        c.update({"peak_lr": 2.5e-5, "end_lr": 2.5e-6, "warmup_steps": 100, "weight_decay": 1e-10})
+        c.update({"auxiliary_weight": 0.0, "colour_jitter": 0.0, "state_noise": 0.0})
+        c.minimum_action_range = 0.0
+    else:
+        raise ValueError(f"configs/train.py: unknown variant {variant!r}")
+    return c

@@ -1,0 +1,81 @@
+"""Training frames: LeRobot datasets with action chunks, decoded into memory."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tqdm
+
+from iss_jax.data.lerobot import open_dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """n frames.
+
+    Attributes:
+      images: camera -> uint8 [n, h, w, 3].
+      state: float32 [n, s], robot units.
+      chunk: float32 [n, H, a], the expert's next H actions, robot units.
+      valid: bool [n, H], which of them are expert actions.
+      target: float32 [n, 3], position of the object to grasp, metres.
+      prompt: int32 [n], index into `prompts`.
+      prompts: the distinct instructions.
+    """
+
+    images: dict[str, np.ndarray]
+    state: np.ndarray
+    chunk: np.ndarray
+    valid: np.ndarray
+    target: np.ndarray
+    prompt: np.ndarray
+    prompts: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+
+def load_frames(
+    roots: Sequence[str], *, validation_every: int = 0, progress: bool = True
+) -> tuple[Frames, Frames | None]:
+    """Decode every episode of some datasets.
+
+    Args:
+      roots: dataset folders, all with the same cameras and shapes.
+      validation_every: every so-many-th episode is held out; 0 holds out none.
+      progress: show a bar.
+
+    Returns:
+      (training frames, held-out frames or None).
+
+    Raises:
+      ValueError: a dataset lacks `action_chunk`, or there is no frame at all.
+    """
+    parts: tuple[list, list] = ([], [])
+    for root in roots:
+        dataset = open_dataset(root)
+        for name in ("action_chunk", "action_chunk_valid", "target_position"):
+            if name not in dataset.info["features"]:
+                raise ValueError(f"{root}: has no feature {name!r}, which training needs")
+        for i in tqdm.trange(len(dataset), desc=str(root), disable=not progress):
+            held_out = bool(validation_every) and i % validation_every == validation_every - 1
+            parts[held_out].append(dataset.read(i, regions=False))
+    if not parts[0]:
+        raise ValueError(f"no training episodes in {list(roots)}")
+    prompts = tuple(sorted({episode.prompt for part in parts for episode in part}))
+    return _stack(parts[0], prompts), _stack(parts[1], prompts) if parts[1] else None
+
+
+def _stack(episodes: list, prompts: tuple[str, ...]) -> Frames:
+    def join(get) -> np.ndarray:
+        return np.concatenate([get(episode) for episode in episodes])
+
+    return Frames(
+        images={c: join(lambda e, c=c: e.images[c]) for c in episodes[0].images},
+        state=join(lambda e: e.state),
+        chunk=join(lambda e: e.features["action_chunk"].astype(np.float32)),
+        valid=join(lambda e: e.features["action_chunk_valid"].astype(bool)),
+        target=join(lambda e: e.features["target_position"].astype(np.float32)),
+        prompt=join(lambda e: np.full(len(e), prompts.index(e.prompt), np.int32)),
+        prompts=prompts,
+    )

@@ -1,0 +1,319 @@
+"""Fine-tune a π0.5, or train a small one, by supervised flow matching.
+
+    python -m experiments.train --config=configs/train.py --workdir=runs/train
+
+Writes checkpoints in openpi's layout under `<workdir>/checkpoints/<step>/` (`params` holds the
+moving average), `metrics.csv`, and the curves of Figure 9 in `figures/training.png`. Run again, it
+goes on from the newest checkpoint.
+"""
+
+import csv
+import math
+import threading
+import queue
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+from absl import app, flags, logging
+from etils import epath
+from ml_collections import config_flags
+
+from experiments import train_state
+from experiments.frames import Frames, load_frames
+from iss_jax.pi05 import lora, normalize, params as pi05_params, tokenizer as pi05_tokenizer
+from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
+from iss_jax.pi05.inputs import make_observation
+from iss_jax.pi05.observation import Observation, preprocess
+from iss_jax.pi05.train import (
+    Batch,
+    TrainState,
+    flow_matching_loss,
+    init_state,
+    make_train_step,
+    paper_optimizer,
+)
+
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/train.py", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is written.", required=True)
+
+
+def model_sizes(model: Any, vocab: int) -> pi05_params.Sizes:
+    """A config's `model` section as `Sizes`."""
+    return pi05_params.Sizes(
+        image=pi05_params.ImageTower(**model.image),
+        vlm=pi05_params.Expert(**model.vlm),
+        action=pi05_params.Expert(**model.action),
+        depth=model.depth,
+        heads=model.heads,
+        kv_heads=1,
+        head_dim=model.head_dim,
+        vocab=vocab,
+        action_dim=model.action_dim,
+    )
+
+
+def dataset_statistics(frames: Frames, minimum_range: float) -> dict[str, normalize.NormStats]:
+    """Normalisation statistics of states and of valid chunk actions.
+
+    Args:
+      frames: training frames.
+      minimum_range: action quantiles closer than this are moved apart about their centre.
+    """
+    action = normalize.statistics(frames.chunk[frames.valid])
+    centre = (action.q01 + action.q99) / 2
+    half = np.maximum((action.q99 - action.q01) / 2, minimum_range / 2)
+    state = normalize.statistics(frames.state)
+    return {
+        "state": state,
+        "actions": action._replace(q01=centre - half, q99=centre + half),
+    }
+
+
+def smooth_number_embeddings(tree: dict, tokenizer: Any, key: jax.Array) -> dict:
+    """Start the state bins' embeddings as smooth functions of the bin: random Fourier features."""
+    table = tree["PaliGemma"]["llm"]["embedder"]["input_embedding"]
+    bins = np.arange(pi05_tokenizer.NUM_BINS)
+    ids = jnp.asarray([tokenizer.piece_to_id(f"▁{i}") for i in bins])
+    frequency_key, phase_key = jax.random.split(key)
+    width = table.shape[1]
+    frequency = 2.0 ** jax.random.uniform(frequency_key, (1, width), minval=-1.0, maxval=4.0)
+    phase = jax.random.uniform(phase_key, (1, width), maxval=2 * math.pi)
+    x = jnp.asarray(bins / pi05_tokenizer.NUM_BINS, jnp.float32)[:, None]
+    smooth = jnp.sin(2 * math.pi * frequency * x + phase) * math.sqrt(2 / width)
+    tree["PaliGemma"]["llm"]["embedder"]["input_embedding"] = table.at[ids].set(smooth)
+    return tree
+
+
+def colour_jitter(strength: float) -> Callable[[jax.Array, Observation], Observation]:
+    """Random brightness and contrast, drawn for every view and example."""
+
+    def augment(key: jax.Array, obs: Observation) -> Observation:
+        images = {}
+        for i, (view, image) in enumerate(obs.images.items()):
+            shift_key, scale_key = jax.random.split(jax.random.fold_in(key, i))
+            shape = (image.shape[0], 1, 1, 1)
+            scale = 1 + jax.random.uniform(scale_key, shape, minval=-strength, maxval=strength)
+            shift = jax.random.uniform(shift_key, shape, minval=-strength, maxval=strength)
+            images[view] = jnp.clip(image * scale + shift, -1.0, 1.0)
+        return obs.replace(images=images)
+
+    return augment
+
+
+def batches(
+    frames: Frames,
+    stats: dict,
+    tokenizer: Any,
+    config: Any,
+    size: int,
+    target_scale: tuple[np.ndarray, np.ndarray],
+    seed: int,
+    start: int = 0,
+) -> Iterator[Batch]:
+    """Endless batches: batch i depends on `seed` and i alone, so that a run resumes exactly."""
+    chunk = normalize.quantile_normalize(frames.chunk, stats["actions"])
+    pad = config.model.action_dim - chunk.shape[-1]
+    chunk = np.pad(chunk, ((0, 0), (0, 0), (0, pad)))
+    spread = (stats["state"].q99 - stats["state"].q01) / 2
+    step = start
+    while True:
+        rng = np.random.default_rng([seed, step])
+        rows = rng.integers(len(frames), size=size)
+        state = frames.state[rows]
+        state = state + config.state_noise * spread * rng.standard_normal(state.shape)
+        obs = make_observation(
+            {camera: image[rows] for camera, image in frames.images.items()},
+            state,
+            [frames.prompts[i] for i in frames.prompt[rows]],
+            tokenizer=tokenizer,
+            norm_stats=stats,
+            max_token_len=config.max_token_len,
+        )
+        target = (frames.target[rows] - target_scale[0]) / target_scale[1]
+        yield Batch(
+            obs,
+            jnp.asarray(chunk[rows]),
+            jnp.asarray(frames.valid[rows]),
+            jnp.asarray(target, jnp.float32),
+        )
+        step += 1
+
+
+def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
+    """Run `iterator` in a thread, `depth` items ahead; its error is raised where it is consumed."""
+    items: queue.Queue = queue.Queue(depth)
+
+    def work() -> None:
+        try:
+            for item in iterator:
+                items.put((item, None))
+        except BaseException as error:  # noqa: BLE001 (handed to the consumer)
+            items.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        item, error = items.get()
+        if error is not None:
+            raise error
+        yield item
+
+
+def run(config: Any, workdir: str) -> epath.Path:
+    """Train to `config.steps`; returns the last checkpoint's folder."""
+    root = epath.Path(workdir)
+    checkpoints = root / "checkpoints"
+    train, validation = load_frames(config.datasets, validation_every=config.validation_every)
+    stats = dataset_statistics(train, config.minimum_action_range)
+    target_scale = (train.target.mean(0), train.target.std(0) + 1e-3)
+
+    if config.init_from:
+        proto = pi05_tokenizer.load_tokenizer(config.tokenizer or None).serialized_model_proto()
+        tree = restore_params(config.init_from)
+        if config.lora:
+            tree = lora.add_lora(
+                tree,
+                jax.random.key(config.seed),
+                vlm_rank=config.lora_vlm_rank,
+                action_rank=config.lora_action_rank,
+            )
+        processor = pi05_tokenizer.load_tokenizer(config.tokenizer or None)
+    else:
+        proto = pi05_tokenizer.train_tokenizer(train.prompts)
+        processor = pi05_tokenizer.open_tokenizer(proto)
+        init_key, number_key = jax.random.split(jax.random.key(config.seed))
+        tree = pi05_params.init(init_key, model_sizes(config.model, processor.vocab_size()))
+        tree = smooth_number_embeddings(tree, processor, number_key)
+    sizes = pi05_params.sizes_of(tree)
+    print(f"{pi05_params.count(tree):,} parameters, {len(train):,} training frames")
+
+    optimizer = paper_optimizer(
+        config.peak_lr,
+        config.steps,
+        warmup_steps=config.warmup_steps,
+        end_lr=config.end_lr,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+    )
+    state = init_state(
+        tree,
+        optimizer,
+        train_only_lora=config.lora,
+        auxiliary_dim=3 if config.auxiliary_weight else 0,
+    )
+    found = train_state.latest(checkpoints)
+    if found is not None:
+        state = train_state.restore(found / "train_state", state)
+        print(f"resumed from {found}")
+
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("batch",))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+    state = jax.device_put(state, everywhere)
+
+    base = make_train_step(
+        optimizer,
+        num_samples=config.flow_samples,
+        auxiliary_weight=config.auxiliary_weight,
+        ema_decay=config.ema_decay,
+        dtype=jnp.dtype(config.dtype),
+        augment=colour_jitter(config.colour_jitter) if config.colour_jitter else None,
+    )
+
+    def prepare(batch: Batch) -> Batch:
+        return batch._replace(obs=preprocess(batch.obs, sizes.image.image_size))
+
+    @jax.jit
+    def evaluate(state: TrainState, batch: Batch, key: jax.Array):
+        return flow_matching_loss(
+            state.ema_params(), state.auxiliary, prepare(batch), key, num_samples=4
+        )
+
+    step = jax.jit(lambda state, batch, key: base(state, prepare(batch), key), donate_argnums=0)
+    key = jax.random.key(config.seed + 1)
+    start = int(state.step)
+    make = lambda frames, size, seed, first: batches(  # noqa: E731
+        frames, stats, processor, config, size, target_scale, seed, first
+    )
+    stream = prefetch(make(train, config.batch_size, config.seed, start))
+    held_out = None
+    if validation is not None:
+        held_out = next(make(validation, min(256, len(validation)), 12345, 0))
+    rows = _read_metrics(root / "metrics.csv", start)
+    bar = tqdm.trange(start, config.steps, initial=start, total=config.steps, desc="train")
+    for i in bar:
+        state, metrics = step(state, jax.device_put(next(stream), split), key)
+        done = i + 1
+        if done % config.log_every == 0 or done == config.steps:
+            row = {"step": done, **{name: float(value) for name, value in metrics.items()}}
+            bar.set_postfix(loss=f"{row['loss']:.4f}", aux=f"{row['auxiliary_loss']:.4f}")
+            rows.append(row)
+        if done % config.save_every == 0 or done == config.steps:
+            if held_out is not None and rows:
+                flow, auxiliary = evaluate(state, held_out, jax.random.key(7))
+                rows[-1] |= {
+                    "validation_loss": float(flow),
+                    "validation_auxiliary": float(auxiliary),
+                }
+                tqdm.tqdm.write(f"{done}: validation {flow:.4f}, auxiliary {auxiliary:.4f}")
+            _write_metrics(root / "metrics.csv", rows)
+            _save(checkpoints / str(done), state, stats, config.asset_id, proto)
+            _prune(checkpoints, config.keep)
+    _plot(rows, root / "figures" / "training.png")
+    return checkpoints / str(config.steps)
+
+
+def _save(path: epath.Path, state: TrainState, stats: dict, asset_id: str, proto: bytes) -> None:
+    if path.exists():
+        path.rmtree()  # left without a complete train_state by an interrupted save
+    save_checkpoint(
+        path, state.ema_params(), norm_stats=stats, asset_id=asset_id, tokenizer=proto
+    )
+    train_state.save(path / "train_state", state)
+
+
+def _prune(checkpoints: epath.Path, keep: int) -> None:
+    steps = sorted((s for s in checkpoints.iterdir() if s.name.isdigit()), key=lambda s: int(s.name))
+    for step in steps[:-keep]:
+        step.rmtree()
+
+
+def _read_metrics(path: epath.Path, start: int) -> list[dict[str, float]]:
+    if not path.exists():
+        return []
+    with path.open() as file:
+        rows = [
+            {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(file)
+        ]
+    return [row for row in rows if row["step"] <= start]
+
+
+def _write_metrics(path: epath.Path, rows: list[dict[str, float]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)
+
+
+def _plot(rows: list[dict[str, float]], path: epath.Path) -> None:
+    from iss_jax.viz.training import training_curves
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    training_curves(rows).savefig(str(path), dpi=150)
+
+
+def main(_: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)  # orbax tells a page a checkpoint
+    print(f"checkpoint: {run(_CONFIG.value, _WORKDIR.value)}")
+
+
+if __name__ == "__main__":
+    app.run(main)

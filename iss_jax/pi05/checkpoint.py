@@ -1,0 +1,104 @@
+"""Checkpoints in openpi's layout: `<step>/params/` by orbax, `<step>/assets/<id>/norm_stats.json`."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from iss_jax.pi05.normalize import NormStats, save_norm_stats
+from iss_jax.pi05.params import Params, as_params, flatten, sizes_of, unflatten
+
+
+def restore_params(
+    path: epath.PathLike, *, dtype: Any = None, sharding: jax.sharding.Sharding | None = None
+) -> Params:
+    """Restore a π0.5 parameter tree.
+
+    Args:
+      path: a checkpoint step (`.../7`) or its `params` folder.
+      dtype: cast floating leaves to this on loading; None keeps them as saved.
+      sharding: place every leaf with this; None keeps them on the host's default device.
+
+    Returns:
+      Nested dict of arrays, checked leaf by leaf.
+
+    Raises:
+      FileNotFoundError: nothing there.
+      ValueError: it is not a π0.5 tree; the message names the leaf.
+    """
+    import orbax.checkpoint as ocp
+
+    root = epath.Path(path).expanduser().resolve()
+    folder = root / "params" if (root / "params").exists() else root
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: no checkpoint here")
+    if not (folder / "_METADATA").exists():
+        raise FileNotFoundError(
+            f"{folder}: not an orbax parameter checkpoint (no _METADATA); give the step's folder, "
+            "which holds params/ and assets/"
+        )
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata(folder)
+        tree = getattr(metadata, "item_metadata", metadata)
+        tree = getattr(tree, "tree", tree)
+        restore_type = np.ndarray if sharding is None else jax.Array
+        args = jax.tree.map(
+            lambda leaf: ocp.ArrayRestoreArgs(
+                restore_type=restore_type,
+                dtype=_target_dtype(leaf, dtype),
+                sharding=sharding,
+            ),
+            tree,
+        )
+        restored = checkpointer.restore(folder, restore_args=args)
+    params = as_params(restored)
+    sizes_of(params)
+    return jax.tree.map(jnp.asarray, params)
+
+
+def save_checkpoint(
+    path: epath.PathLike,
+    params: Any,
+    *,
+    norm_stats: dict[str, NormStats] | None = None,
+    asset_id: str | None = None,
+    tokenizer: bytes | None = None,
+) -> None:
+    """Save parameters as openpi does: tree {"params": …} whose leaf paths end in "value".
+
+    Args:
+      path: the step's folder; must not hold `params` yet.
+      params: any form that `as_params` takes.
+      norm_stats: written to `assets/<asset_id>/norm_stats.json`.
+      asset_id: names the statistics; needed with them.
+      tokenizer: a serialised sentencepiece model, written to `assets/tokenizer.model`. openpi keeps
+        none: released checkpoints share PaliGemma's.
+
+    Raises:
+      ValueError: `norm_stats` without `asset_id`, or `path` already holds parameters.
+    """
+    import orbax.checkpoint as ocp
+
+    root = epath.Path(path).expanduser().resolve()
+    if norm_stats is not None and not asset_id:
+        raise ValueError("save_checkpoint: norm_stats need an asset_id")
+    if (root / "params").exists():
+        raise ValueError(f"{root}: already holds params")
+    root.mkdir(parents=True, exist_ok=True)
+    if norm_stats is not None:
+        save_norm_stats(root / "assets" / str(asset_id), norm_stats)
+    if tokenizer is not None:
+        (root / "assets").mkdir(parents=True, exist_ok=True)
+        (root / "assets" / "tokenizer.model").write_bytes(tokenizer)
+    flat = {f"{name}/value": np.asarray(leaf) for name, leaf in flatten(as_params(params)).items()}
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        checkpointer.save(root / "params", {"params": unflatten(flat)})
+
+
+def _target_dtype(leaf: Any, dtype: Any) -> Any:
+    saved = getattr(leaf, "dtype", None)
+    if dtype is None or saved is None or not jnp.issubdtype(saved, jnp.floating):
+        return saved
+    return dtype

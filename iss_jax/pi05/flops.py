@@ -1,0 +1,66 @@
+"""Floating-point operations of π0.5, counted by hand.
+
+XLA's `cost_analysis` counts the body of a loop once, and layers and denoising steps are loops here.
+Only matrix products are counted, 2·m·n·k each: the rest is below one per cent.
+"""
+
+from typing import NamedTuple
+
+from iss_jax.pi05.params import Sizes
+
+
+class Flops(NamedTuple):
+    """FLOPs of one sampled action chunk, by stage."""
+
+    images: float
+    prefix: float
+    denoising: float
+
+    @property
+    def total(self) -> float:
+        """All three."""
+        return self.images + self.prefix + self.denoising
+
+
+def policy_flops(
+    sizes: Sizes,
+    *,
+    prompt_tokens: int,
+    views: int = 3,
+    action_horizon: int = 50,
+    num_steps: int = 10,
+    last_layer_keys_only: bool = False,
+) -> Flops:
+    """Count one batch-1 forward pass.
+
+    Args:
+      sizes: the model.
+      prompt_tokens: length of the prompt as computed (200 padded, or its valid length if trimmed).
+      views: views that take tokens.
+      action_horizon: length of the action chunk.
+      num_steps: denoising steps.
+      last_layer_keys_only: count what this package computes, which leaves out the last prefix
+        layer's unused query, attention, output and feed-forward; False counts openpi's plain pass.
+    """
+    image = sizes.image
+    t, w = image.tokens, image.width
+    block = 4 * 2 * t * w * w + 2 * 2 * t * t * w + 2 * 2 * t * w * image.mlp
+    patches = 2 * t * (3 * image.patch**2) * w
+    images = views * (image.depth * block + patches + 2 * t * w * sizes.vlm.width)
+
+    s, inner = views * t + prompt_tokens, sizes.heads * sizes.head_dim
+    kv = 2 * sizes.kv_heads * sizes.head_dim
+
+    def layer(tokens: int, keys: int, width: int, mlp: int) -> tuple[int, int]:
+        projected = 2 * tokens * width * kv
+        rest = 2 * 2 * tokens * width * inner + 2 * 2 * tokens * keys * inner
+        return projected, rest + 3 * 2 * tokens * width * mlp
+
+    keys_only, rest = layer(s, s, sizes.vlm.width, sizes.vlm.mlp)
+    prefix = sizes.depth * keys_only + (sizes.depth - last_layer_keys_only) * rest
+
+    h, w = action_horizon, sizes.action.width
+    modulation = 2 * w * 3 * w
+    per_layer = sum(layer(h, s + h, w, sizes.action.mlp)) + 2 * modulation
+    ends = 2 * 2 * h * sizes.action_dim * w + 2 * 2 * w * w + modulation
+    return Flops(float(images), float(prefix), float(num_steps * (sizes.depth * per_layer + ends)))

@@ -1,0 +1,68 @@
+"""From what a robot or a dataset holds to what the policy takes, and back to robot units."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from iss_jax.pi05.normalize import NormStats, quantile_normalize, quantile_unnormalize
+from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation
+from iss_jax.pi05.tokenizer import tokenize_prompts
+
+
+def make_observation(
+    images: Mapping[str, Any],
+    state: Any,
+    prompts: Sequence[str],
+    *,
+    tokenizer: Any,
+    norm_stats: Mapping[str, NormStats],
+    max_token_len: int,
+    cameras: Mapping[str, str] = DEFAULT_CAMERAS,
+    discrete_state_input: bool = True,
+) -> Observation:
+    """A batch of camera frames, robot states and instructions as π0.5's observation.
+
+    Args:
+      images: camera -> uint8 [b, h, w, 3].
+      state: [b, s] in robot units.
+      prompts: b instructions.
+      tokenizer: sentencepiece model.
+      norm_stats: {"state": …}; quantile normalisation.
+      max_token_len: prompts are padded or cut to this.
+      cameras: view -> camera. A view whose camera is not in `images` is absent: zeros, mask False.
+      discrete_state_input: False leaves the state out of the prompt (pi05_libero).
+
+    Raises:
+      ValueError: none of the cameras is there, or batch sizes differ.
+    """
+    state = quantile_normalize(state, norm_stats["state"])
+    present = {view: images[camera] for view, camera in cameras.items() if camera in images}
+    if not present:
+        raise ValueError(f"images: has {sorted(images)}, wanted any of {sorted(cameras.values())}")
+    for view, image in present.items():
+        if image.shape[0] != len(prompts) or state.shape[0] != len(prompts):
+            raise ValueError(
+                f"images[{cameras[view]!r}]: {image.shape[0]} frames for {state.shape[0]} states "
+                f"and {len(prompts)} prompts"
+            )
+    shape = next(iter(present.values())).shape
+    states = state if discrete_state_input else None
+    tokens, mask = tokenize_prompts(tokenizer, prompts, states, max_token_len)
+    return Observation(
+        images={
+            view: jnp.asarray(present[view]) if view in present else jnp.zeros(shape, jnp.uint8)
+            for view in cameras
+        },
+        image_masks={view: jnp.full((shape[0],), view in present) for view in cameras},
+        state=jnp.asarray(state),
+        tokenized_prompt=jnp.asarray(tokens),
+        tokenized_prompt_mask=jnp.asarray(mask),
+    )
+
+
+def robot_actions(actions: Any, norm_stats: Mapping[str, NormStats]) -> np.ndarray:
+    """Normalised actions [..., A] -> robot units [..., a], the dimensions that the robot has."""
+    stats = norm_stats["actions"]
+    return quantile_unnormalize(actions, stats)[..., : len(stats.mean)]

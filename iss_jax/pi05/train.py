@@ -1,0 +1,244 @@
+"""Supervised flow-matching fine-tuning: loss, optimiser, one training step.
+
+The prefix never attends to the suffix, so its pass is shared by several flow samples of the same
+observation: each costs one action-expert pass, and the loss is the same in expectation.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from iss_jax.pi05 import gemma, model
+from iss_jax.pi05.lora import is_lora
+from iss_jax.pi05.observation import Observation
+from iss_jax.pi05.params import Params, flatten, unflatten
+
+
+class Batch(NamedTuple):
+    """One training batch.
+
+    Attributes:
+      obs: preprocessed observation.
+      actions: normalised expert chunk.
+      valid: steps of the chunk that are expert actions; the others carry no loss.
+      target: what the auxiliary head predicts (normalised position of the object to grasp), or None.
+    """
+
+    obs: Observation
+    actions: Float[Array, "b H A"]
+    valid: Bool[Array, "b H"]
+    target: Float[Array, "b k"] | None = None
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything a run resumes from.
+
+    `trainable` and `frozen` are '/'-joined flat trees; `auxiliary` is the head that only helps
+    training and never enters a checkpoint's `params`.
+    """
+
+    step: Int[Array, ""]
+    trainable: dict[str, Array]
+    frozen: dict[str, Array]
+    auxiliary: dict[str, Array]
+    ema: dict[str, Array]
+    opt_state: optax.OptState
+
+    def params(self) -> Params:
+        """The tree as trained so far."""
+        return unflatten({**self.frozen, **self.trainable})
+
+    def ema_params(self) -> Params:
+        """The exponential moving average of it, which checkpoints hold."""
+        return unflatten({**self.frozen, **self.ema})
+
+
+def flow_targets(
+    key: PRNGKeyArray, actions: Float[Array, "b H A"], num_samples: int
+) -> tuple[Float[Array, "b n H A"], Float[Array, "b n"], Float[Array, "b n H A"]]:
+    """Draw x_t = t·ε + (1 − t)·a, t ~ 0.999·Beta(1.5, 1) + 0.001, and the target ε − a."""
+    noise_key, time_key = jax.random.split(key)
+    b, horizon, dim = actions.shape
+    noise = jax.random.normal(noise_key, (b, num_samples, horizon, dim), jnp.float32)
+    time = jax.random.beta(time_key, 1.5, 1.0, (b, num_samples), jnp.float32) * 0.999 + 0.001
+    t, clean = time[:, :, None, None], actions[:, None]
+    return t * noise + (1.0 - t) * clean, time, noise - clean
+
+
+def flow_matching_loss(
+    params: Params,
+    auxiliary: dict[str, Array],
+    batch: Batch,
+    key: PRNGKeyArray,
+    *,
+    num_samples: int = 1,
+    dtype: Any = None,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean squared velocity error over valid steps, and the auxiliary head's squared error.
+
+    Args:
+      params: the tree.
+      auxiliary: {"kernel": [w, k], "bias": [k]}; reads the last prompt token. Empty for none.
+      batch: the batch.
+      key: PRNG key of noise and time.
+      num_samples: flow samples an observation, all on one prefix pass.
+      dtype: compute dtype.
+
+    Returns:
+      (flow loss, auxiliary loss), scalars.
+    """
+    prefix = model.embed_prefix(params, batch.obs, dtype)
+    cache, hidden = gemma.prefill_with_hidden(
+        params["PaliGemma"]["llm"], prefix.tokens, prefix.mask
+    )
+    x_t, time, target = flow_targets(key, batch.actions, num_samples)
+    velocity = jax.vmap(
+        lambda x, t: model.velocity(params, cache, prefix.mask, x, t), in_axes=1, out_axes=1
+    )(x_t, time)
+    error = jnp.mean(jnp.square(velocity.astype(jnp.float32) - target), axis=(1, 3))
+    weight = batch.valid.astype(jnp.float32)
+    flow = jnp.sum(error * weight) / jnp.maximum(jnp.sum(weight), 1.0)
+    if not auxiliary or batch.target is None:
+        return flow, jnp.zeros((), jnp.float32)
+    length = jnp.sum(batch.obs.tokenized_prompt_mask.astype(jnp.int32), axis=1)
+    prompt_start = prefix.tokens.shape[1] - batch.obs.tokenized_prompt.shape[1]
+    last = jnp.take_along_axis(hidden, (prompt_start + length - 1)[:, None, None], axis=1)[:, 0]
+    normed = last.astype(jnp.float32)
+    normed *= jax.lax.rsqrt(jnp.mean(jnp.square(normed), axis=-1, keepdims=True) + 1e-6)
+    predicted = normed @ auxiliary["kernel"] + auxiliary["bias"][None]
+    return flow, jnp.mean(jnp.square(predicted - batch.target))
+
+
+def paper_optimizer(
+    peak_lr: float,
+    steps: int,
+    *,
+    warmup_steps: int = 1_000,
+    end_lr: float | None = None,
+    weight_decay: float = 1e-10,
+    clip_norm: float = 1.0,
+) -> optax.GradientTransformation:
+    """AdamW (β 0.9, 0.95), warm-up then cosine, gradients clipped by global norm: openpi's recipe."""
+    schedule = optax.warmup_cosine_decay_schedule(
+        init_value=peak_lr / (warmup_steps + 1),
+        peak_value=peak_lr,
+        warmup_steps=warmup_steps,
+        decay_steps=steps,
+        end_value=peak_lr / 10 if end_lr is None else end_lr,
+    )
+    adamw = optax.adamw(schedule, b1=0.9, b2=0.95, eps=1e-8, weight_decay=weight_decay)
+    return optax.chain(optax.clip_by_global_norm(clip_norm), adamw)
+
+
+def init_state(
+    params: Params,
+    optimizer: optax.GradientTransformation,
+    *,
+    train_only_lora: bool = False,
+    auxiliary_dim: int = 0,
+) -> TrainState:
+    """Start a run.
+
+    Args:
+      params: the tree to fine-tune, full or with LoRA leaves.
+      optimizer: e.g. `paper_optimizer(...)`.
+      train_only_lora: freeze Gemma's own weights where LoRA adapts them, as openpi's LoRA configs
+        do: everything under "PaliGemma/llm" but the LoRA leaves. The image encoder and the action
+        projections train.
+      auxiliary_dim: size of the auxiliary head's output, 0 for none.
+
+    Raises:
+      ValueError: `train_only_lora` on a tree without LoRA leaves.
+    """
+    flat = flatten(params)
+    if train_only_lora and not any(map(is_lora, flat)):
+        raise ValueError("params: train_only_lora wants LoRA leaves (see lora.add_lora), has none")
+    trainable = {
+        path: leaf
+        for path, leaf in flat.items()
+        if not train_only_lora or is_lora(path) or "PaliGemma/llm/" not in path
+    }
+    frozen = {path: leaf for path, leaf in flat.items() if path not in trainable}
+    width = flat["PaliGemma/llm/final_norm/scale"].shape[0]
+    auxiliary = {}
+    if auxiliary_dim:
+        auxiliary = {
+            "kernel": jnp.zeros((width, auxiliary_dim), jnp.float32),
+            "bias": jnp.zeros((auxiliary_dim,), jnp.float32),
+        }
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        trainable=trainable,
+        frozen=frozen,
+        auxiliary=auxiliary,
+        ema=jax.tree.map(jnp.array, trainable),
+        opt_state=optimizer.init((trainable, auxiliary)),
+    )
+
+
+def make_train_step(
+    optimizer: optax.GradientTransformation,
+    *,
+    num_samples: int = 1,
+    auxiliary_weight: float = 1.0,
+    ema_decay: float = 0.99,
+    dtype: Any = None,
+    augment: Callable[[PRNGKeyArray, Observation], Observation] | None = None,
+) -> Callable[[TrainState, Batch, PRNGKeyArray], tuple[TrainState, dict[str, Array]]]:
+    """Close over the static options; the result is a pure step, to be jitted by the caller.
+
+    Args:
+      optimizer: the one given to `init_state`.
+      num_samples: flow samples an observation.
+      auxiliary_weight: weight of the auxiliary loss.
+      ema_decay: decay of the moving average a step.
+      dtype: compute dtype.
+      augment: applied to the observation with its own key.
+
+    Returns:
+      step(state, batch, key) -> (state, metrics); metrics are scalars: loss, auxiliary_loss,
+      grad_norm, param_norm.
+    """
+
+    def loss(trainable, auxiliary, frozen, batch, key):
+        params = unflatten({**frozen, **trainable})
+        flow, aux = flow_matching_loss(
+            params, auxiliary, batch, key, num_samples=num_samples, dtype=dtype
+        )
+        return flow + auxiliary_weight * aux, (flow, aux)
+
+    def step(state: TrainState, batch: Batch, key: PRNGKeyArray):
+        augment_key, flow_key = jax.random.split(jax.random.fold_in(key, state.step))
+        if augment is not None:
+            batch = batch._replace(obs=augment(augment_key, batch.obs))
+        grad = jax.grad(loss, argnums=(0, 1), has_aux=True)
+        grads, (flow, aux) = grad(state.trainable, state.auxiliary, state.frozen, batch, flow_key)
+        updates, opt_state = optimizer.update(
+            grads, state.opt_state, (state.trainable, state.auxiliary)
+        )
+        trainable, auxiliary = optax.apply_updates((state.trainable, state.auxiliary), updates)
+        ema = jax.tree.map(
+            lambda old, new: ema_decay * old + (1.0 - ema_decay) * new, state.ema, trainable
+        )
+        metrics = {
+            "loss": flow,
+            "auxiliary_loss": aux,
+            "grad_norm": optax.global_norm(grads),
+            "param_norm": optax.global_norm({**state.frozen, **trainable}),
+        }
+        state = state.replace(
+            step=state.step + 1,
+            trainable=trainable,
+            auxiliary=auxiliary,
+            ema=ema,
+            opt_state=opt_state,
+        )
+        return state, metrics
+
+    return step
