@@ -186,7 +186,7 @@ def _ridge(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
     freedom = jnp.maximum(left.sum(1) - 1.0, 1e-6 * n)
     loss = jnp.square(left * projected[None]).sum(1) / jnp.square(freedom)
     penalty = penalties[jnp.argmin(loss)]
-    inverse = (vectors / (eigenvalues + penalty)[None]) @ vectors.T
+    inverse = _matmul(vectors / (eigenvalues + penalty)[None], vectors.T)
     slopes = _matmul(x.T, inverse)
     # Psi_i = (mean effect at the design's own drop probability) + (1 - q_i) slope_i, all linear in
     # the effects: one row of weights a cell.
@@ -195,10 +195,11 @@ def _ridge(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
         - _matmul(centre - drop_prob, slopes)[None]
         + (1.0 - drop_prob)[:, None] * slopes
     )
-    hat = _matmul(x, slopes)
-    leverage = jnp.clip(jnp.diagonal(hat) + 1.0 / n, 0.0, 1.0 - 1e-3)
-    residual = (y - _matmul(hat, y)) / (1.0 - leverage)
-    stderr = jnp.sqrt(_matmul(jnp.square(weights), jnp.square(residual)))
+    annihilator = jnp.eye(n, dtype=effects.dtype) - 1.0 / n - _matmul(x, slopes)
+    # A residual's variance is this share of the noise's: White's correction (HC2) for a smoother.
+    share = jnp.maximum(jnp.square(annihilator).sum(1), 1e-6)
+    noise = jnp.square(_matmul(annihilator, y)) / share
+    stderr = jnp.sqrt(_matmul(jnp.square(weights), noise))
     return Estimate(_matmul(weights, effects), stderr)
 
 
