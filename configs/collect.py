@@ -1,0 +1,67 @@
+"""Episodes of LIBERO's scripted expert, in LeRobot v2.1 layout.
+
+python -m experiments.collect --config=configs/collect.py:demonstrations --workdir=datasets/demos
+python -m experiments.collect --config=configs/collect.py:static --workdir=datasets/static
+
+Variants: `demonstrations` (expert episodes), `static` (single frames of many layouts, with robot
+configurations from `sources`), `heldout` (expert episodes on held-out init states and layout
+seeds), `smoke` (two short episodes, a minute).
+"""
+
+import ml_collections
+
+
+def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
+    """The configuration of one variant."""
+    config = ml_collections.ConfigDict()
+    config.name = f"collect_{variant}"
+    config.kind = "demonstrations"
+    config.suite = "libero_object"
+    config.tasks = tuple(range(10))
+    config.image_size = 80
+    config.regions = True
+    config.processes = 2
+    config.seed = 0
+    # Demonstrations. Init states 0-24 and layout seeds below 10,000 are held out for evaluation.
+    config.episodes_per_task = 40
+    config.max_attempts_per_task = 80
+    config.layouts = ("native", "shuffled", "scattered")
+    config.layout_shares = (0.2, 0.6, 0.2)
+    config.other_target_share = 0.4  # of episodes off the native layout: another object is wanted
+    config.noise_share = 0.5
+    config.first_init_state = 25
+    config.last_init_state = 49
+    config.first_layout_seed = 10_000
+    config.frame_every = 2
+    config.max_steps = 240
+    # Static frames.
+    config.sources = ("datasets/demos/shard-0", "datasets/demos/shard-1")
+    config.blocks_per_task = 80
+    config.frames_per_block = 50
+    config.near_share = 0.5  # of frames: the wanted object stands where the sources' one did
+    if variant == "demonstrations":
+        pass
+    elif variant == "static":
+        config.kind = "static"
+        config.regions = False
+    elif variant == "heldout":
+        config.episodes_per_task = 4
+        config.max_attempts_per_task = 12
+        config.layout_shares = (0.5, 0.5, 0.0)
+        config.other_target_share = 0.0
+        config.noise_share = 0.0
+        config.first_init_state = 0
+        config.last_init_state = 24
+        config.first_layout_seed = 0
+    elif variant == "smoke":
+        config.tasks = (0,)
+        config.processes = 1
+        config.episodes_per_task = 2
+        config.max_attempts_per_task = 4
+        config.image_size = 32
+        config.sources = ()
+    else:
+        raise ValueError(
+            f"variant {variant!r}: one of demonstrations, static, heldout, smoke wanted"
+        )
+    return config

@@ -1,0 +1,261 @@
+"""Collects LIBERO episodes from the scripted expert: `configs/collect.py` says how to run it.
+
+Every process owns some tasks and writes its own dataset, `<workdir>/shard-<k>`, and the list of
+its attempts, `<workdir>/shard-<k>.attempts.jsonl`. A run started again goes on after the last
+attempt: what an attempt does follows from its task and number alone.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+import tqdm
+
+from experiments import app
+from iss_jax.data import lerobot
+
+
+@dataclasses.dataclass(frozen=True)
+class CollectOptions:
+    """The options of `configs/collect.py`, of the same names."""
+
+    kind: str
+    suite: str
+    tasks: tuple[int, ...]
+    image_size: int
+    regions: bool
+    processes: int
+    seed: int
+    episodes_per_task: int
+    max_attempts_per_task: int
+    layouts: tuple[str, ...]
+    layout_shares: tuple[float, ...]
+    other_target_share: float
+    noise_share: float
+    first_init_state: int
+    last_init_state: int
+    first_layout_seed: int
+    frame_every: int
+    max_steps: int
+    sources: tuple[str, ...]
+    blocks_per_task: int
+    frames_per_block: int
+    near_share: float
+
+    @classmethod
+    def from_config(cls, config: ml_collections.ConfigDict) -> "CollectOptions":
+        """Reads the options off a config."""
+        return cls(**{field.name: config[field.name] for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What one attempt at a demonstration does.
+
+    Attributes:
+      init_state: LIBERO's init state.
+      layout: kind of layout.
+      layout_seed: its seed.
+      other_target: which other object is wanted, as a fraction of their list; None: the task's.
+      noise: whether a burst of action noise is to be recovered from.
+    """
+
+    init_state: int
+    layout: str
+    layout_seed: int
+    other_target: float | None
+    noise: bool
+
+
+def plan(options: CollectOptions, task: int, attempt: int) -> Plan:
+    """The plan of an attempt: a function of task and number alone."""
+    rng = generator(options, task, attempt)
+    layout = str(rng.choice(options.layouts, p=options.layout_shares))
+    other = float(rng.random())
+    noise = bool(rng.random() < options.noise_share)
+    wants_other = layout != "native" and rng.random() < options.other_target_share
+    return Plan(
+        init_state=int(rng.integers(options.first_init_state, options.last_init_state + 1)),
+        layout=layout,
+        layout_seed=options.first_layout_seed + task + 100 * attempt,
+        other_target=other if wants_other else None,
+        noise=noise,
+    )
+
+
+def generator(options: CollectOptions, task: int, attempt: int) -> np.random.Generator:
+    """The randomness of one attempt."""
+    kind = zlib.crc32(f"{options.kind}/{options.suite}/{options.first_layout_seed}".encode())
+    return np.random.default_rng([options.seed, kind, task, attempt])
+
+
+def attempt_demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -> Any:
+    """Carries out one attempt; returns the episode, or None when the expert failed."""
+    from iss_jax.envs import demonstrations
+
+    wanted = plan(options, task, attempt)
+    rng = generator(options, task, attempt).spawn(1)[0]
+    target = None
+    if wanted.other_target is not None:
+        others = env.shuffled_objects
+        target = others[int(wanted.other_target * len(others))]
+    env.reset(wanted.init_state, wanted.layout, wanted.layout_seed, target)
+    episode = demonstrations.record(
+        env,
+        burst=demonstrations.draw_burst(rng) if wanted.noise else None,
+        rng=rng,
+        max_steps=options.max_steps,
+        frame_every=options.frame_every,
+        with_regions=options.regions,
+    )
+    if episode is None:
+        return None
+    return dataclasses.replace(
+        episode,
+        metadata={
+            **episode.metadata,
+            "kind": "demonstration",
+            "suite": env.task.suite,
+            "task": env.task.name if target is None else f"{env.task.name}/{env.target}",
+            "scene": env.task.name,
+            "layout": wanted.layout,
+            "init_state": wanted.init_state,
+            "seed": wanted.layout_seed,
+            "task_number": task,
+            "attempt": attempt,
+            "split": "train" if options.first_layout_seed >= 10_000 else "heldout",
+        },
+    )
+
+
+def run_shard(options: CollectOptions, workdir: str, shard: int, reports: Any) -> None:
+    """Collects the tasks of one process, a round of all tasks at a time."""
+    from iss_jax.envs import libero
+
+    root = Path(workdir) / f"shard-{shard}"
+    tasks = options.tasks[shard :: options.processes]
+    attempts = _Attempts(Path(workdir) / f"shard-{shard}.attempts.jsonl", root)
+    envs: dict[int, Any] = {}
+    static = options.kind == "static"
+    if static:
+        from experiments import static_frames
+
+        sources = static_frames.load_sources(options.sources)
+    wanted = options.blocks_per_task if static else options.episodes_per_task
+    limit = wanted if static else options.max_attempts_per_task
+    for attempt in range(limit):
+        for task in tasks:
+            if attempts.done(task, attempt) or attempts.successes(task) >= wanted:
+                continue
+            if task not in envs:
+                envs[task] = libero.make(options.suite, task, image_size=options.image_size)
+            if static:
+                episode = static_frames.block(envs[task], options, sources, task, attempt)
+            else:
+                episode = attempt_demonstration(envs[task], options, task, attempt)
+            if episode is not None:
+                lerobot.write_episode(root, episode, robot_type="panda")
+            attempts.add(task, attempt, episode is not None)
+            reports.put((shard, task, attempt, episode is not None))
+
+
+class _Attempts:
+    """Which attempts are over: a list beside the dataset, completed by the dataset itself."""
+
+    def __init__(self, path: Path, root: Path):
+        self._path = path
+        self._over: dict[tuple[int, int], bool] = {}
+        if path.exists():
+            for line in path.read_text().splitlines():
+                entry = json.loads(line)
+                self._over[entry["task"], entry["attempt"]] = entry["success"]
+        if (root / "meta" / "info.json").exists():
+            dataset = lerobot.open_dataset(root)
+            stored = [dataset.metadata(i) for i in range(len(dataset))]
+            # An interruption between an episode and its line must not write the episode twice.
+            missing = len(stored) - sum(self._over.values())
+            for metadata in stored[len(stored) - missing :] if missing > 0 else ():
+                self._over.setdefault((metadata["task_number"], metadata["attempt"]), True)
+
+    def done(self, task: int, attempt: int) -> bool:
+        return (task, attempt) in self._over
+
+    def successes(self, task: int) -> int:
+        return sum(ok for (t, _), ok in self._over.items() if t == task)
+
+    def add(self, task: int, attempt: int, success: bool) -> None:
+        self._over[task, attempt] = success
+        entry = {"task": task, "attempt": attempt, "success": success}
+        with self._path.open("a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    @property
+    def total(self) -> int:
+        return sum(self._over.values())
+
+
+def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
+    """Collects everything that `workdir` does not hold yet.
+
+    Args:
+      options: what to collect.
+      workdir: folder of the shards.
+
+    Returns:
+      Attempts and successes of this call.
+
+    Raises:
+      RuntimeError: a process ended with an error; what it wrote before stays.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    wanted = options.blocks_per_task if options.kind == "static" else options.episodes_per_task
+    context = multiprocessing.get_context("spawn")
+    reports = context.Queue()
+    processes = [
+        context.Process(target=run_shard, args=(options, str(workdir), shard, reports))
+        for shard in range(options.processes)
+    ]
+    _one_thread_each()
+    for process in processes:
+        process.start()
+    counts = {"attempts": 0, "successes": 0}
+    present = sum(
+        _Attempts(workdir / f"shard-{k}.attempts.jsonl", workdir / f"shard-{k}").total
+        for k in range(options.processes)
+    )
+    with tqdm.tqdm(total=wanted * len(options.tasks), initial=present, unit="episode") as bar:
+        while any(process.is_alive() for process in processes) or not reports.empty():
+            try:
+                _, _, _, success = reports.get(timeout=1.0)
+            except Exception:
+                continue
+            counts["attempts"] += 1
+            counts["successes"] += success
+            bar.update(int(success))
+    failed = [i for i, process in enumerate(processes) if process.exitcode]
+    if failed:
+        raise RuntimeError(f"shards {failed} ended with an error; start the run again to resume")
+    return counts
+
+
+def _one_thread_each() -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    """Runs the experiment."""
+    counts = collect(CollectOptions.from_config(config), workdir)
+    print(f"{counts['successes']} of {counts['attempts']} attempts succeeded; data in {workdir}")
+
+
+if __name__ == "__main__":
+    app.run(main, "collect")

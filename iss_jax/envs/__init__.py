@@ -1,0 +1,1 @@
+"""LIBERO environments: cameras, region labels, layouts, experts and rollouts (extra `libero`)."""
