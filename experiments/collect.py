@@ -103,7 +103,8 @@ def attempt_demonstration(env: Any, options: CollectOptions, task: int, attempt:
     rng = generator(options, task, attempt).spawn(1)[0]
     target = None
     if wanted.other_target is not None:
-        others = env.shuffled_objects
+        env.set_target(None)
+        others = [name for name in env.shuffled_objects if name != env.target]
         target = others[int(wanted.other_target * len(others))]
     env.reset(wanted.init_state, wanted.layout, wanted.layout_seed, target)
     episode = demonstrations.record(
@@ -122,7 +123,8 @@ def attempt_demonstration(env: Any, options: CollectOptions, task: int, attempt:
             **episode.metadata,
             "kind": "demonstration",
             "suite": env.task.suite,
-            "task": env.task.name if target is None else f"{env.task.name}/{env.target}",
+            # The suite names its tasks by their instructions, in any scene.
+            "task": env.task.name if target is None else env.prompt.replace(" ", "_"),
             "scene": env.task.name,
             "layout": wanted.layout,
             "init_state": wanted.init_state,

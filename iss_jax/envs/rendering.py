@@ -1,36 +1,37 @@
 """Colour and geom-id images of a MuJoCo scene on a CPU, by mujoco-warp's ray caster: no GL."""
 
 import contextlib
+import importlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 
 from iss_jax.envs import simulator
 
-_TEXELS = 96  # a texture's finest detail is 1/96 of its side: about a pixel of these small images
+_TEXELS = 96  # side of a texture as rendered: a texel is about a pixel of these small images
 
 
-def smooth_textures(model: Any, texels: int = _TEXELS) -> None:
-    """Averages every two-dimensional texture of a `mujoco.MjModel` over blocks, in place.
+def _small_pixels(read: Callable[[Any, int], np.ndarray]) -> Callable[[Any, int], np.ndarray]:
+    """Wraps mujoco-warp's reader of textures so that it averages them over blocks.
 
-    One ray a pixel samples one texel of thousands, so that an object's colours flicker with the
-    smallest motion. GL's mipmaps prevent that; averaging beforehand does the same here.
+    One ray a pixel samples one texel of thousands, so that an object's colours would flicker with
+    the smallest motion; GL's mipmaps prevent that, averaging beforehand does the same here. It
+    also saves nearly a gigabyte a scene, as mujoco-warp keeps textures as four floats a texel.
     """
-    for index in range(model.ntex):
-        if model.tex_type[index] != 0:
-            continue
-        height, width = int(model.tex_height[index]), int(model.tex_width[index])
-        channels = int(model.tex_nchannel[index])
-        start = int(model.tex_adr[index])
-        pixels = model.tex_data[start : start + height * width * channels]
-        if channels != 3 or min(height, width) <= texels:
-            continue
-        image = Image.fromarray(np.array(pixels).reshape(height, width, channels))
-        small = image.resize((texels, texels), Image.Resampling.BOX)
-        pixels[:] = np.asarray(small.resize((width, height), Image.Resampling.BOX)).ravel()
+
+    def pixels(model: Any, texture: int) -> np.ndarray:
+        image = np.asarray(read(model, texture))
+        height, width, channels = image.shape
+        if model.tex_type[texture] != 0 or channels != 3 or min(height, width) <= _TEXELS:
+            return image
+        small = Image.fromarray(image).resize((_TEXELS, _TEXELS), Image.Resampling.BOX)
+        return np.asarray(small)
+
+    return pixels
 
 
 class Renderer:
@@ -66,22 +67,24 @@ class Renderer:
         for name, degrees in (fields_of_view or {}).items():
             if name in cameras:
                 model.cam_fovy[model.camera(cameras[name]).id] = degrees
-        smooth_textures(model)
         self.cameras = tuple(cameras)
         self.size = size
         with contextlib.redirect_stdout(io.StringIO()), self._warp.ScopedDevice("cpu"):
             self._model = self._mjwarp.put_model(model)
             self._data = self._mjwarp.make_data(model)
-            self._context = self._mjwarp.create_render_context(
-                model,
-                cam_res=(size, size),
-                cam_active=[cameras[name] for name in self.cameras],
-                render_rgb=True,
-                render_depth=False,
-                render_seg=True,
-                # Group 0 holds the collision shapes, which robosuite does not draw either.
-                enabled_geom_groups=[1, 2],
-            )
+            internals = importlib.import_module("mujoco_warp._src.render_util")
+            reader = _small_pixels(internals.texture_pixels)
+            with mock.patch.object(internals, "texture_pixels", reader):
+                self._context = self._mjwarp.create_render_context(
+                    model,
+                    cam_res=(size, size),
+                    cam_active=[cameras[name] for name in self.cameras],
+                    render_rgb=True,
+                    render_depth=False,
+                    render_seg=True,
+                    # Group 0 holds the collision shapes, which robosuite does not draw either.
+                    enabled_geom_groups=[1, 2],
+                )
             shape = (1, size, size)
             self._colour = self._warp.zeros(shape, dtype=self._warp.vec3)
             self._ids = self._warp.zeros(shape, dtype=self._warp.vec2i)
