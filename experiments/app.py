@@ -33,6 +33,9 @@ def run(main: Callable[[ml_collections.ConfigDict, Path], object], name: str) ->
     def parsed(argv: list[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unknown arguments {argv[1:]}")
-        main(config.value, Path(workdir.value or Path("runs") / config.value.get("name", name)))
+        main(
+            config.value,
+            Path(workdir.value or Path("runs") / config.value.to_dict().get("name", name)),
+        )
 
     app.run(parsed)

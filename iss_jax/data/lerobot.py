@@ -166,6 +166,14 @@ class LeRobotDataset:
         """
         return dict(self.lines[self._checked(episode)])
 
+    def data_path(self, episode: int) -> Path:
+        """The episode's parquet file.
+
+        Raises:
+            IndexError: there is no such episode.
+        """
+        return self.root / _data_path(self._checked(episode))
+
     def read(
         self,
         episode: int,
@@ -191,11 +199,11 @@ class LeRobotDataset:
         """
         episode = self._checked(episode)
         line = self.lines[episode]
-        where = f"{self.root / _data_path(episode)} (episode {episode})"
+        where = f"{self.data_path(episode)} (episode {episode})"
         rows = _rows(frames, line["length"], where)
         features = self.info["features"]
         wanted = [n for n in features if regions or not n.startswith(REGIONS)]
-        table = _read_table(self.root / _data_path(episode), wanted, episode, line["length"], where)
+        table = _read_table(self.data_path(episode), wanted, episode, line["length"], where)
         table = table.take(pa.array(rows))
         arrays = {name: to_numpy(features[name], table[name], name, rows, where) for name in wanted}
         if np.any(arrays["episode_index"] != episode) or np.any(arrays["frame_index"] != rows):

@@ -1,0 +1,158 @@
+r"""Does attention to nuisance predict failure? nmr@k against success, as Figures 3 and 10.
+
+    python -m experiments.nmr_correlation --config=configs/nmr_correlation.py
+    python -m experiments.nmr_correlation --config=configs/nmr_correlation.py:smoke
+    python -m experiments.nmr_correlation --config=configs/nmr_correlation.py:paper \
+        --config.checkpoint=<folder> --config.dataset=<folder>
+
+For every task and seed, ISS runs over strided frames of the task's episodes; its nuisance mass
+ratio, averaged over the frames, is set against the task's success rate under that seed. The
+correlations are clustered by task. Beside them stand those of random explanations with the same
+values and the same smoothness, and that of the nuisance area alone.
+
+The workdir receives `results.csv` (a row per task and seed), `results.json` (the correlations) and
+`figures/`. An interrupted run is resumed by running it again.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from experiments import app
+from experiments.nmr_items import work_items
+from experiments.nmr_measure import Measures, measure
+from experiments.nmr_options import from_config
+from experiments.nmr_report import print_report, write_figures
+from experiments.nmr_rows import correlations, join_success, make_rows, table
+from experiments.policy import Policy, load_policy
+from experiments.run_directory import open_run, run_items
+from iss_jax import ISSConfig, embedded
+from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.data.regions import fit_regions
+from iss_jax.data.success import read_success
+from iss_jax.pi05.inputs import make_observation
+from iss_jax.pi05.observation import VIEWS
+
+PACKAGED: dict[str, dict[str, Callable[[], Path]]] = {
+    "checkpoint": {"embedded": embedded.checkpoint_path},
+    "dataset": {"embedded": embedded.episodes_path},
+    "success": {"embedded": embedded.success_path, "paper_table3": embedded.paper_table3_path},
+}
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Runs the experiment; returns what `results.json` holds."""
+    options = from_config(config)
+    paths = {name: located(getattr(options, name), name) for name in PACKAGED}
+    run = open_run(workdir, config)
+    success = join_success(read_success(paths["success"]), options.policy_seed)
+    dataset = open_dataset(paths["dataset"])
+    policy = load_policy(paths["checkpoint"], tokenizer=options.tokenizer, dtype=options.dtype)
+    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
+    items = work_items(options, iss, dataset, policy, success)
+    results = run_items(
+        run,
+        items,
+        lambda item: compute(item, iss, dataset, policy),
+        description="ISS, episode by episode",
+        quiet=options.quiet,
+    )
+    rows = make_rows(items, results, success, options.percents)
+    run.write_csv("results.csv", table(rows, options.percents))
+    found = correlations(
+        rows,
+        options.percents,
+        confidence=options.confidence,
+        resamples=options.resamples,
+        permutations=options.permutations,
+    )
+    content = {
+        "tasks": len({(row.success.suite, row.success.task) for row in rows}),
+        "seeds": sorted({row.success.seed for row in rows}),
+        "rows": len(rows),
+        "frames": sum(row.frames for row in rows),
+        "iss": dataclasses.asdict(iss),
+        "correlations": found,
+    }
+    run.write_json("results.json", content)
+    figures = write_figures(
+        run, rows, found, options.percents, items, results, dataset, options.overlay_rows
+    )
+    if not options.quiet:
+        print_report(run, content, options.percents, figures)
+    return content
+
+
+def compute(
+    item: Mapping[str, Any],
+    iss: ISSConfig,
+    dataset: LeRobotDataset,
+    policy: Policy,
+) -> dict[str, Any]:
+    """Measures of an item's frames, in batches of one size."""
+    episode = dataset.read(item["episode"], item["frames"])
+    cameras = {view: camera for view, camera in item["cameras"].items() if camera}
+    unlabelled = [camera for camera in cameras.values() if camera not in episode.regions]
+    if unlabelled:
+        raise ValueError(
+            f"{dataset.root}, episode {item['episode']}: no region labels for {unlabelled}, only "
+            f"for {sorted(episode.regions)}"
+        )
+    name = f"{item['suite']}/{item['task']}/{item['split']}/{item['episode']}"
+    key = jax.random.fold_in(jax.random.key(item["seed"]), zlib.crc32(name.encode()))
+    parts = []
+    for start in range(0, len(item["frames"]), item["batch"]):
+        # The last batch is filled up with its last frame, so that all have one shape.
+        wanted = np.arange(start, start + item["batch"])
+        rows = np.minimum(wanted, len(item["frames"]) - 1)
+        obs = make_observation(
+            {camera: episode.images[camera][rows] for camera in cameras.values()},
+            episode.state[rows],
+            [episode.prompt] * len(rows),
+            tokenizer=policy.tokenizer,
+            norm_stats=policy.norm_stats,
+            max_token_len=item["max_token_len"],
+            cameras={view: cameras.get(view, "") for view in VIEWS},
+            discrete_state_input=item["discrete_state_input"],
+        )
+        regions, valid = {}, {}
+        for view, camera in cameras.items():
+            labels, inside = fit_regions(
+                episode.regions[camera][rows], policy.image_size, policy.image_size
+            )
+            regions[view] = labels
+            valid[view] = np.broadcast_to(inside, labels.shape)
+        part = measure(
+            policy.params,
+            obs,
+            regions,
+            valid,
+            jax.random.fold_in(key, start),
+            views=tuple(view for view in VIEWS if view in cameras),
+            config=iss,
+            action_horizon=item["action_horizon"],
+            num_steps=item["num_steps"],
+            percents=tuple(item["percents"]),
+            control_draws=item["control_draws"],
+        )
+        new = int((wanted < len(item["frames"])).sum())
+        parts.append(jax.tree.map(lambda leaf, new=new: np.asarray(leaf)[:new], part))
+    joined: Measures = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    return joined._asdict()
+
+
+def located(value: str, name: str) -> Path:
+    """The path that a config key gives: a name of packaged data, or a path of one's own."""
+    if not value:
+        raise ValueError(f"config.{name}: empty; give --config.{name}=<path>")
+    return PACKAGED[name][value]() if value in PACKAGED[name] else Path(value)
+
+
+if __name__ == "__main__":
+    app.run(main, "nmr_correlation")

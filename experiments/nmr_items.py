@@ -1,0 +1,127 @@
+"""Work items of the NMR experiment: which frames of which episodes under which seeds."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.nmr_options import Options
+from experiments.nmr_rows import Key
+from experiments.policy import Policy
+from iss_jax import ISSConfig
+from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.success import Success
+from iss_jax.pi05.tokenizer import tokenize_prompt
+
+Task = tuple[str, str, str]  # suite, task, split
+
+
+def work_items(
+    options: Options,
+    iss: ISSConfig,
+    dataset: LeRobotDataset,
+    policy: Policy,
+    success: Mapping[Key, Success],
+) -> list[dict[str, Any]]:
+    """An item per task, seed and episode; it holds everything that its result depends on.
+
+    Raises:
+        ValueError: an episode lacks the metadata that name its task, nothing is left to do, or the
+            success table lacks a task or seed; the message names it.
+    """
+    chosen = choose_episodes(options, dataset)
+    seeds = options.seeds or tuple(dict.fromkeys(key[3] for key in success))
+    unknown = [(*task, seed) for task in chosen for seed in seeds if (*task, seed) not in success]
+    if unknown or not chosen or not seeds:
+        raise ValueError(
+            f"success table: {len(unknown)} of {len(chosen) * len(seeds)} wanted rows (suite, "
+            f"task, split, seed) of policy_seed {options.policy_seed} are missing, such as "
+            f"{unknown[:3]}; it has {list(success)[:3]} and so on"
+        )
+    common = {
+        "experiment": "nmr_correlation",
+        "checkpoint": policy.fingerprint,
+        "dtype": options.dtype,
+        "cameras": options.cameras,
+        "discrete_state_input": options.discrete_state_input,
+        "max_token_len": token_length(options, dataset, policy),
+        "action_horizon": options.action_horizon,
+        "num_steps": options.num_steps,
+        "iss": dataclasses.asdict(iss),
+        "percents": list(options.percents),
+        "control_draws": options.control_draws,
+        "batch": options.batch,
+    }
+    data = {
+        episode: hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16]
+        for episodes in chosen.values()
+        for episode in episodes
+    }
+    return [
+        {
+            **common,
+            "suite": suite,
+            "task": task,
+            "split": split,
+            "seed": seed,
+            "episode": episode,
+            "data": data[episode],
+            "frames": strided_frames(
+                dataset.metadata(episode)["length"], options.stride, options.frames_per_episode
+            ),
+        }
+        for (suite, task, split), episodes in chosen.items()
+        for seed in seeds
+        for episode in episodes
+    ]
+
+
+def choose_episodes(options: Options, dataset: LeRobotDataset) -> dict[Task, list[int]]:
+    """The first episodes of the first tasks, as many as the options say.
+
+    Raises:
+        ValueError: an episode lacks the metadata that name its task.
+    """
+    chosen: dict[Task, list[int]] = {}
+    for episode in range(len(dataset)):
+        line = dataset.metadata(episode)
+        missing = [name for name in ("suite", "task", "split") if name not in line]
+        if missing:
+            raise ValueError(f"{dataset.root}: episode {episode} lacks the metadata {missing}")
+        if not options.splits or line["split"] in options.splits:
+            chosen.setdefault((line["suite"], line["task"], line["split"]), []).append(episode)
+    return {
+        task: episodes[: options.episodes_per_task or None]
+        for task, episodes in list(chosen.items())[: options.num_tasks or None]
+    }
+
+
+def strided_frames(length: int, stride: int, most: int) -> list[int]:
+    """Frames 0, stride, 2 stride, ... of an episode.
+
+    Args:
+        length: frames of the episode.
+        stride: the paper's temporal stride s.
+        most: when there are more than this, that many of them, evenly spread; 0 for no limit.
+    """
+    frames = np.arange(0, length, stride)
+    if most and len(frames) > most:
+        frames = frames[((np.arange(most) + 0.5) * len(frames) / most).astype(int)]
+    return frames.tolist()
+
+
+def token_length(options: Options, dataset: LeRobotDataset, policy: Policy) -> int:
+    """One prompt length for the whole run, hence one compilation.
+
+    No prompt is longer than with every state bin at its last, three-digit value.
+    """
+    state = None
+    if options.discrete_state_input:
+        state = np.ones(dataset.info["features"]["observation.state"]["shape"][0], np.float32)
+    prompts = {dataset.metadata(episode)["tasks"][0] for episode in range(len(dataset))}
+    return max(
+        int(tokenize_prompt(policy.tokenizer, prompt, state, options.max_token_len)[1].sum())
+        for prompt in prompts
+    )

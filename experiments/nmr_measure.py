@@ -1,0 +1,129 @@
+"""ISS and every NMR definition on a batch of frames, in one compiled program."""
+
+import dataclasses
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key, UInt8
+
+from iss_jax import ISSConfig, nmr, saliency
+from iss_jax.masks import upsample
+from iss_jax.pi05.observation import Observation
+
+
+class Measures(NamedTuple):
+    """What is measured on each of b frames, for K values of k and D random maps.
+
+    Attributes:
+        nmr: nmr@k with the critical set by count.
+        nmr_mass: nmr@k with the critical set by mass.
+        mass_ratio: nuisance share of the total saliency.
+        chance: nuisance share of the area.
+        random_nmr: nmr@k by count of random maps (see `random_maps`).
+        view_nmr: nmr@k by count, every view on its own.
+        view_chance: nuisance share of each view's area.
+        cells: ISS of the grid cells, of the present views.
+        stderr: standard errors of the cells.
+    """
+
+    nmr: Float[Array, "b K"]
+    nmr_mass: Float[Array, "b K"]
+    mass_ratio: Float[Array, " b"]
+    chance: Float[Array, " b"]
+    random_nmr: Float[Array, "b D K"]
+    view_nmr: dict[str, Float[Array, "b K"]]
+    view_chance: dict[str, Float[Array, " b"]]
+    cells: Float[Array, "b views gh gw"]
+    stderr: Float[Array, "b views gh gw"]
+
+
+@partial(
+    jax.jit,
+    static_argnames=("views", "config", "action_horizon", "num_steps", "percents", "control_draws"),
+)
+def measure(
+    params: Any,
+    obs: Observation,
+    regions: dict[str, UInt8[Array, "b h w"]],
+    valid: dict[str, Bool[Array, "b h w"]],
+    key: Key[Array, ""],
+    *,
+    views: tuple[str, ...],
+    config: ISSConfig,
+    action_horizon: int,
+    num_steps: int,
+    percents: tuple[float, ...],
+    control_draws: int,
+) -> Measures:
+    """Saliency of the frames and where it lies.
+
+    Args:
+        params: the policy.
+        obs: the frames; which views are present is said by `views`, not by the image masks.
+        regions: view to labels at the policy's image size, for the present views.
+        valid: view to the pixels that are picture, for the present views.
+        key: of the masks, the flow noise and the random maps.
+        views: the views that are present.
+        config: options of ISS.
+        action_horizon: length of the action chunk.
+        num_steps: denoising steps.
+        percents: the values of k.
+        control_draws: random maps a frame.
+    """
+    batch = obs.state.shape[0]
+    # Masks known at trace time let absent views be left out altogether.
+    masks = {view: np.full(batch, view in views) for view in obs.images}
+    iss_key, control_key = jax.random.split(key)
+    result = saliency(
+        params,
+        dataclasses.replace(obs, image_masks=masks),
+        key=iss_key,
+        config=config,
+        action_horizon=action_horizon,
+        num_steps=num_steps,
+    )
+    rows = np.asarray([list(result.maps).index(view) for view in views])
+    maps = {view: result.maps[view] for view in views}
+    cells = result.cells[:, rows]
+    regions = {view: regions[view] for view in views}
+    ratio = partial(nmr.nuisance_mass_ratio, regions=regions, k=percents, valid=valid)
+    sizes = {view: (labels.shape[1], labels.shape[2]) for view, labels in regions.items()}
+
+    def control(key: Key[Array, ""]) -> Float[Array, "b K"]:
+        return ratio(random_maps(key, cells, sizes))
+
+    random_nmr = jax.lax.map(control, jax.random.split(control_key, control_draws))
+    return Measures(
+        nmr=ratio(maps),
+        nmr_mass=ratio(maps, critical="mass"),
+        mass_ratio=nmr.mass_ratio(maps, regions, valid=valid),
+        chance=nmr.chance_level(regions, valid=valid),
+        random_nmr=jnp.moveaxis(random_nmr, 0, 1),
+        view_nmr=ratio(maps, per_view=True),
+        view_chance=nmr.chance_level(regions, valid=valid, per_view=True),
+        cells=cells,
+        stderr=result.stderr[:, rows],
+    )
+
+
+def random_maps(
+    key: Key[Array, ""],
+    cells: Float[Array, "b views gh gw"],
+    sizes: dict[str, tuple[int, int]],
+) -> dict[str, Float[Array, "b h w"]]:
+    """An explanation that knows nothing: the cells' scores dealt to random cells of all views.
+
+    The maps have the values and the smoothness of the true ones; only the places are lost. What
+    correlates with success under these maps is due to the regions, not to the explanation.
+
+    Args:
+        key: of the permutations, one for each frame.
+        cells: the true scores.
+        sizes: view to height and width of its map, in the order of the cells.
+    """
+    flat = cells.reshape(cells.shape[0], -1)
+    dealt = jax.random.permutation(key, flat, axis=1, independent=True).reshape(cells.shape)
+    return {view: upsample(dealt[:, i], size) for i, (view, size) in enumerate(sizes.items())}

@@ -1,0 +1,119 @@
+"""Figures and the printed summary of the NMR experiment."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.nmr_rows import Row, nmr_name, task_names
+from experiments.run_directory import RunDirectory
+from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.masks import upsample
+from iss_jax.pi05.observation import VIEWS
+from iss_jax.stats import Correlation
+from iss_jax.viz.figures import correlation_figure, correlation_grid
+from iss_jax.viz.overlays import overlay, overlay_figure
+
+# The cutoff that the paper adopts.
+DEFAULT_PERCENT = 10
+
+
+def write_figures(
+    run: RunDirectory,
+    rows: Sequence[Row],
+    found: Sequence[Mapping[str, Any]],
+    percents: Sequence[float],
+    items: Sequence[Mapping[str, Any]],
+    results: Sequence[Mapping[str, Any]],
+    dataset: LeRobotDataset,
+    overlay_rows: int,
+) -> list[Path]:
+    """The scatter of Figure 3, the grid of Figure 10, and some of the maps themselves."""
+    rates = np.array([row.success.rate for row in rows])
+    groups = task_names(rows)
+    main = _main_percent(percents)
+    panels = {
+        name: (np.array([row.measures[name] for row in rows]), _correlation(found, name))
+        for name in map(nmr_name, percents)
+    }
+    x, correlation = panels.pop(nmr_name(main))
+    figures = [
+        run.write_figure(
+            f"nmr_at_{main:g}.png",
+            correlation_figure(x, rates, groups, correlation, xlabel=nmr_name(main)),
+        )
+    ]
+    if panels:
+        figures.append(run.write_figure("nmr_at_k.png", correlation_grid(panels, rates, groups)))
+    figures.append(
+        run.write_figure("maps.png", _maps(items, results, dataset, percents, overlay_rows))
+    )
+    return figures
+
+
+def print_report(
+    run: RunDirectory,
+    content: Mapping[str, Any],
+    percents: Sequence[float],
+    figures: Sequence[Path],
+) -> None:
+    """A short table of the Pearson correlations, and where the rest is."""
+    print(
+        f"\n{content['rows']} rows: {content['tasks']} tasks, seeds {content['seeds']}, "
+        f"{content['frames']} frames.\nPearson correlation with the success rate; intervals and p "
+        "by task; random explanations beside.\n"
+    )
+    print(f"{'measure':<14}{'r':>7}  {'95 % interval':<17}{'p':>8}  {'random r':>8}")
+    shown = [*map(nmr_name, percents), f"nmr_mass@{_main_percent(percents):g}"]
+    shown += ["mass_ratio", f"excess@{_main_percent(percents):g}", "chance"]
+    for entry in content["correlations"]:
+        if entry["kind"] == "pearson" and entry["measure"] in shown:
+            low, high = entry["bootstrap"]
+            random = entry.get("random", {}).get("mean")
+            print(
+                f"{entry['measure']:<14}{entry['r']:>7.2f}  [{low:>6.2f}, {high:>6.2f}] "
+                f"{entry['p_value']:>8.3g}  {'' if random is None else f'{random:.2f}':>8}"
+            )
+    print(f"\nrows:          {run.path / 'results.csv'}")
+    print(f"correlations:  {run.path / 'results.json'}")
+    for path in figures:
+        print(f"figure:        {path}")
+
+
+def _correlation(found: Sequence[Mapping[str, Any]], measure: str) -> Correlation:
+    entry = next(e for e in found if (e["measure"], e["kind"]) == (measure, "pearson"))
+    return Correlation(**{name: entry[name] for name in Correlation._fields})
+
+
+def _main_percent(percents: Sequence[float]) -> float:
+    return DEFAULT_PERCENT if DEFAULT_PERCENT in percents else percents[0]
+
+
+def _maps(items, results, dataset: LeRobotDataset, percents: Sequence[float], most: int):
+    """The middle frame of the first episode of some tasks, under the first seed."""
+    first: dict[tuple[str, str, str], int] = {}
+    for index, item in enumerate(items):
+        first.setdefault((item["suite"], item["task"], item["split"]), index)
+    main = list(percents).index(_main_percent(percents))
+    rows, labels = [], []
+    for (_, task, split), index in list(first.items())[:most]:
+        item, result = items[index], results[index]
+        row = len(item["frames"]) // 2
+        frame = dataset.read(item["episode"], [item["frames"][row]])
+        cells = np.asarray(result["cells"][row], np.float32)
+        cameras = {view: item["cameras"][view] for view in VIEWS if item["cameras"].get(view)}
+        frames = {}
+        for cell, (view, camera) in zip(cells, cameras.items(), strict=True):
+            image = frame.images[camera][0]
+            frames[f"{view} ({camera})"] = overlay(
+                image,
+                np.asarray(upsample(cell, image.shape[:2])),
+                frame.regions[camera][0],
+                limits=(float(cells.min()), float(cells.max())),
+            )
+        rows.append(frames)
+        labels.append(
+            f"{task[:32]}\n{split}, nmr@{percents[main]:g} {result['nmr'][row][main]:.2f}"
+        )
+    return overlay_figure(rows, labels)

@@ -1,0 +1,74 @@
+"""A restored policy and what it needs to read an episode."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from iss_jax.pi05.checkpoint import restore_params
+from iss_jax.pi05.normalize import NormStats, load_norm_stats
+from iss_jax.pi05.params import sizes_of
+from iss_jax.pi05.tokenizer import load_tokenizer
+
+# Files up to this size are compared by content, larger ones by name and size: the data files of
+# an orbax checkpoint are named at random when it is written.
+_SMALL = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """A checkpoint in memory (see `load_policy`).
+
+    Attributes:
+        params: openpi's tree.
+        norm_stats: of the state and the actions.
+        tokenizer: sentencepiece model.
+        image_size: pixels, square.
+        fingerprint: tells this checkpoint from others.
+    """
+
+    params: Any
+    norm_stats: Mapping[str, NormStats]
+    tokenizer: Any
+    image_size: int
+    fingerprint: str
+
+
+def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32") -> Policy:
+    """Restores a checkpoint in openpi's layout.
+
+    Args:
+        path: the step's folder.
+        tokenizer: a sentencepiece file. When empty it is the `.model` file in the checkpoint's
+            assets, or PaliGemma's where openpi caches it.
+        dtype: of the floating parameters.
+
+    Raises:
+        FileNotFoundError: parameters, statistics or tokenizer are missing.
+    """
+    root = Path(path)
+    own = sorted((root / "assets").glob("*.model"))
+    params = restore_params(root, dtype=jnp.dtype(dtype))
+    model = load_tokenizer(tokenizer or (own[0] if own else None))
+    digest = hashlib.sha256(fingerprint(root).encode() + model.serialized_model_proto())
+    return Policy(
+        params=params,
+        norm_stats=load_norm_stats(root),
+        tokenizer=model,
+        image_size=sizes_of(params).image.image_size,
+        fingerprint=digest.hexdigest()[:16],
+    )
+
+
+def fingerprint(folder: Path) -> str:
+    """Tells folders apart: names and sizes of all files, and the contents of the small ones."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
+        if size <= _SMALL:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

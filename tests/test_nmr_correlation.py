@@ -1,0 +1,415 @@
+"""The main job end to end on a tiny policy, and its parts on cases with known answers."""
+
+import csv
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs.nmr_correlation import VARIANTS, get_config
+from experiments import nmr_correlation, nmr_items, nmr_rows
+from experiments.nmr_items import choose_episodes, strided_frames
+from experiments.nmr_measure import measure, random_maps
+from experiments.nmr_options import from_config
+from experiments.policy import fingerprint, load_policy
+from iss_jax import ISSConfig, nmr, saliency
+from iss_jax.data import Episode
+from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.regions import fit_regions
+from iss_jax.data.success import Success, write_success
+from iss_jax.masks import upsample
+from iss_jax.pi05 import params as pi05_params
+from iss_jax.pi05.checkpoint import save_checkpoint
+from iss_jax.pi05.inputs import make_observation
+from iss_jax.pi05.normalize import statistics
+from iss_jax.pi05.tokenizer import train_tokenizer
+
+PROMPTS = {"milk": "pick up the milk", "soup": "pick up the soup", "door": "open the top door"}
+SEEDS = (0, 13)
+CAMERAS = {"front": (24, 32), "wrist": (32, 32)}
+
+
+def _episode(seed, task, frames):
+    rng = np.random.default_rng(seed)
+    blocks = {c: rng.integers(0, 256, (frames, 4, 4, 3), np.uint8) for c in CAMERAS}
+    images = {
+        c: np.repeat(np.repeat(blocks[c], h // 4, 1), w // 4, 2) for c, (h, w) in CAMERAS.items()
+    }
+    regions = {c: rng.integers(0, 3, (frames, *size), np.uint8) for c, size in CAMERAS.items()}
+    return Episode(
+        images=images,
+        regions=regions,
+        state=rng.uniform(-1, 1, (frames, 8)).astype(np.float32),
+        action=rng.uniform(-1, 1, (frames, 7)).astype(np.float32),
+        prompt=PROMPTS[task],
+        fps=10.0,
+        metadata={"suite": "tiny", "task": task, "split": "native"},
+    )
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A checkpoint, a dataset of three tasks with two episodes each, and a success table."""
+    root = tmp_path_factory.mktemp("inputs")
+    tokenizer = train_tokenizer(list(PROMPTS.values()))
+    sizes = pi05_params.Sizes(
+        image=pi05_params.ImageTower(width=16, depth=1, mlp=16, heads=2, patch=16, tokens=4),
+        vlm=pi05_params.Expert(width=16, mlp=16),
+        action=pi05_params.Expert(width=16, mlp=16),
+        depth=2,
+        heads=2,
+        kv_heads=1,
+        head_dim=8,
+        vocab=1024,
+        action_dim=7,
+    )
+    params = pi05_params.init(jax.random.key(0), sizes)
+    rng = np.random.default_rng(0)
+    stats = {
+        "state": statistics(rng.uniform(-1, 1, (100, 8))),
+        "actions": statistics(rng.uniform(-1, 1, (100, 7))),
+    }
+    save_checkpoint(
+        root / "checkpoint",
+        params,
+        norm_stats=stats,
+        asset_id="tiny",
+        tokenizer=tokenizer,
+    )
+    for index, task in enumerate(PROMPTS):
+        for episode in range(2):
+            write_episode(root / "episodes", _episode(10 * index + episode, task, 5 + index))
+    write_success(
+        root / "success.csv",
+        [
+            Success(task, "tiny", "native", policy, seed, 10, 3 * index + (seed > 0) + policy)
+            for policy in (0, 1)
+            for index, task in enumerate(PROMPTS)
+            for seed in SEEDS
+        ],
+    )
+    return root
+
+
+def _config(inputs):
+    config = get_config("smoke")
+    config.checkpoint = str(inputs / "checkpoint")
+    config.dataset = str(inputs / "episodes")
+    config.success = str(inputs / "success.csv")
+    config.cameras.right_wrist_0_rgb = ""
+    config.quiet = True
+    config.num_tasks = 0
+    config.episodes_per_task = 2
+    config.frames_per_episode = 3
+    config.stride = 2
+    config.batch = 2
+    config.action_horizon = 4
+    config.num_steps = 2
+    config.control_draws = 3
+    config.overlay_rows = 2
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(inputs, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    before = measure._cache_size()
+    content = nmr_correlation.main(_config(inputs), workdir)
+    return workdir, content, measure._cache_size() - before
+
+
+def _csv(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_writes_rows_correlations_and_figures(finished):
+    workdir, content, compilations = finished
+    rows = _csv(workdir / "results.csv")
+    assert [(row["task"], int(row["seed"])) for row in rows] == [
+        (task, seed) for task in PROMPTS for seed in SEEDS
+    ]
+    assert [float(row["success_rate"]) for row in rows] == [0.0, 0.1, 0.3, 0.4, 0.6, 0.7]
+    assert {row["frames"] for row in rows} == {"6"}
+    assert compilations == 1
+    stored = json.loads((workdir / "results.json").read_text())
+    assert (stored["rows"], stored["tasks"], stored["frames"]) == (6, 3, 36)
+    assert stored["seeds"] == list(SEEDS)
+    entry = next(e for e in stored["correlations"] if e["measure"] == "nmr@10")
+    x = [float(row["nmr@10"]) for row in rows]
+    y = [float(row["success_rate"]) for row in rows]
+    assert entry["r"] == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert (entry["clusters"], entry["n"], entry["random"]["draws"]) == (3, 6, 3)
+    assert content["iss"]["action_dims"] == 7
+    for name in ("nmr_at_10.png", "nmr_at_k.png", "maps.png"):
+        assert (workdir / "figures" / name).read_bytes().startswith(b"\x89PNG")
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["iss"]["num_masks"] == 10
+    assert len(list((workdir / "items").iterdir())) == 12
+
+
+def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
+    """Task `soup` under seed 13, computed frame by frame without the experiment's program."""
+    config = from_config(_config(inputs))
+    policy = load_policy(inputs / "checkpoint")
+    dataset = open_dataset(inputs / "episodes")
+    iss = config.iss_config(7)
+    success = {("tiny", task, "native", s): None for task in PROMPTS for s in SEEDS}
+    items = nmr_items.work_items(config, iss, dataset, policy, success)
+    values, areas = [], []
+    for item in items:
+        if (item["task"], item["seed"]) != ("soup", 13):
+            continue
+        found = nmr_correlation.compute(item, iss, dataset, policy)
+        episode = dataset.read(item["episode"])
+        for row, frame in enumerate(item["frames"]):
+            regions, valid, scores = {}, {}, {}
+            for view, camera in (("base_0_rgb", "front"), ("left_wrist_0_rgb", "wrist")):
+                labels, inside = fit_regions(episode.regions[camera][frame], 32, 32)
+                regions[view], valid[view] = jnp.asarray(labels), jnp.asarray(inside)
+                scores[view] = upsample(jnp.asarray(found["cells"][row][len(scores)]), (32, 32))
+                scores[view] = jnp.where(valid[view], scores[view], 0.0)
+            values.append(nmr.nuisance_mass_ratio(scores, regions, 10, valid=valid))
+            areas.append(nmr.chance_level(regions, valid=valid))
+    row = next(
+        r for r in _csv(finished[0] / "results.csv") if (r["task"], r["seed"]) == ("soup", "13")
+    )
+    assert len(values) == 6
+    assert float(row["nmr@10"]) == pytest.approx(np.mean(values), abs=1e-6)
+    assert float(row["chance"]) == pytest.approx(np.mean(areas), abs=1e-6)
+
+
+def test_the_program_measures_the_librarys_saliency(inputs):
+    policy = load_policy(inputs / "checkpoint")
+    episode = open_dataset(inputs / "episodes").read(0, [0, 2])
+    obs = make_observation(
+        episode.images,
+        episode.state,
+        [episode.prompt] * 2,
+        tokenizer=policy.tokenizer,
+        norm_stats=policy.norm_stats,
+        max_token_len=40,
+    )
+    views = ("base_0_rgb", "left_wrist_0_rgb")
+    fitted = {
+        view: fit_regions(episode.regions[camera], 32, 32)
+        for view, camera in zip(views, CAMERAS, strict=True)
+    }
+    regions = {view: labels for view, (labels, _) in fitted.items()}
+    valid = {view: np.broadcast_to(inside, (2, 32, 32)) for view, (_, inside) in fitted.items()}
+    iss = ISSConfig(num_masks=10, action_dims=7)
+    options = {"config": iss, "action_horizon": 4, "num_steps": 2}
+    found = measure(
+        policy.params,
+        obs,
+        regions,
+        valid,
+        jax.random.key(3),
+        views=views,
+        percents=(5.0, 20.0),
+        control_draws=2,
+        **options,
+    )
+    expected = saliency(policy.params, obs, key=jax.random.split(jax.random.key(3))[0], **options)
+    np.testing.assert_allclose(found.cells, expected.cells[:, :2], rtol=1e-4, atol=1e-7)
+    maps = {view: expected.maps[view] for view in views}
+    np.testing.assert_allclose(
+        found.mass_ratio, nmr.mass_ratio(maps, regions, valid=valid), rtol=1e-4
+    )
+    per_view = nmr.nuisance_mass_ratio(maps, regions, (5.0, 20.0), valid=valid, per_view=True)
+    for view in views:
+        # A pixel at the threshold may fall on either side by rounding.
+        np.testing.assert_allclose(found.view_nmr[view], per_view[view], atol=0.03)
+    assert np.std(found.cells) > 0
+
+
+def test_a_second_run_computes_nothing_and_a_lost_item_only_itself(inputs, finished, monkeypatch):
+    workdir, content, _ = finished
+    computed, compute = [], nmr_correlation.compute
+
+    def counted(item, *rest):
+        computed.append((item["task"], item["seed"], item["episode"]))
+        return compute(item, *rest)
+
+    monkeypatch.setattr(nmr_correlation, "compute", counted)
+    before = (workdir / "results.json").read_bytes()
+    assert nmr_correlation.main(_config(inputs), workdir) == content
+    assert computed == []
+    next((workdir / "items").iterdir()).unlink()
+    nmr_correlation.main(_config(inputs), workdir)
+    assert len(computed) == 1
+    assert (workdir / "results.json").read_bytes() == before
+
+
+def test_an_unreadable_item_is_named(inputs, finished):
+    workdir, _, _ = finished
+    path = next((workdir / "items").iterdir())
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=path.name):
+        nmr_correlation.main(_config(inputs), workdir)
+    path.write_bytes(content)
+
+
+def test_what_is_missing_is_named(inputs, tmp_path):
+    config = _config(inputs)
+    config.seeds = (0, 14)
+    with pytest.raises(ValueError, match=r"3 of 6 wanted rows.*'milk', 'native', 14"):
+        nmr_correlation.main(config, tmp_path)
+    config = _config(inputs)
+    config.splits = ("shuffled",)
+    with pytest.raises(ValueError, match="0 of 0 wanted rows"):
+        nmr_correlation.main(config, tmp_path)
+    config = _config(inputs)
+    config.checkpoint = ""
+    with pytest.raises(ValueError, match=r"--config\.checkpoint=<path>"):
+        nmr_correlation.main(config, tmp_path)
+    config = _config(inputs)
+    config.cameras.right_wrist_0_rgb = "overhead"
+    with pytest.raises(ValueError, match=r"episode 0: no region labels for \['overhead'\]"):
+        nmr_correlation.main(config, tmp_path)
+
+
+def test_an_episode_without_a_task_is_named(tmp_path, inputs):
+    episode = _episode(0, "milk", 3)
+    write_episode(tmp_path, Episode(**{**vars(episode), "metadata": {"suite": "tiny"}}))
+    with pytest.raises(ValueError, match=r"episode 0 lacks the metadata \['task', 'split'\]"):
+        choose_episodes(from_config(_config(inputs)), open_dataset(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("length", "stride", "most", "frames"),
+    [
+        (10, 3, 0, [0, 3, 6, 9]),
+        (10, 3, 4, [0, 3, 6, 9]),
+        (10, 3, 2, [3, 9]),
+        (100, 1, 4, [12, 37, 62, 87]),
+        (1, 10, 3, [0]),
+    ],
+)
+def test_strided_frames(length, stride, most, frames):
+    assert strided_frames(length, stride, most) == frames
+
+
+def test_fingerprint_changes_with_names_sizes_and_contents(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    prints = {fingerprint(tmp_path)}
+    (tmp_path / "a").write_bytes(b"2")
+    prints.add(fingerprint(tmp_path))
+    (tmp_path / "a").rename(tmp_path / "b")
+    prints.add(fingerprint(tmp_path))
+    assert len(prints) == 3
+
+
+def test_random_maps_keep_the_values_and_lose_the_places():
+    cells = jnp.arange(2 * 3 * 49, dtype=jnp.float32).reshape(2, 3, 7, 7)
+    sizes = {"a": (7, 7), "b": (7, 7), "c": (14, 14)}
+    maps = random_maps(jax.random.key(0), cells, sizes)
+    assert {view: m.shape for view, m in maps.items()} == {
+        "a": (2, 7, 7),
+        "b": (2, 7, 7),
+        "c": (2, 14, 14),
+    }
+    same = random_maps(jax.random.key(0), cells, dict.fromkeys("abc", (7, 7)))
+    for row in range(2):
+        dealt = np.concatenate([np.ravel(m[row]) for m in same.values()])
+        np.testing.assert_array_equal(np.sort(dealt), np.ravel(cells[row]))
+    assert not np.array_equal(same["a"][0] % 147, same["a"][1] % 147)
+
+
+def test_random_explanations_have_the_chance_level_on_average():
+    # A seventh of each view is nuisance; at 7 x 7 pixels the top 10 % is 15 random cells.
+    regions = {v: jnp.ones((1, 7, 7), jnp.uint8).at[:, :, 3].set(0) for v in "abc"}
+    cells = jax.random.normal(jax.random.key(0), (1, 3, 7, 7))
+    keys = jax.random.split(jax.random.key(1), 400)
+    values = jax.lax.map(
+        lambda key: nmr.nuisance_mass_ratio(
+            random_maps(key, cells, dict.fromkeys("abc", (7, 7))), regions, 10
+        ),
+        keys,
+    )
+    # 400 means of 15 draws: a standard error below sqrt(6 / 49 / 15 / 400) = 0.0045.
+    assert abs(float(values.mean()) - 1 / 7) < 4 * 0.0045
+
+
+def _row(task, seed, rate, value, random):
+    percents = (1, 10)
+    return nmr_rows.Row(
+        success=Success(task, "suite", "seen", 0, seed, 100, round(100 * rate)),
+        episodes=1,
+        frames=1,
+        measures={nmr_rows.nmr_name(k): value for k in percents} | {"chance": 0.5},
+        random=np.asarray(random)[:, None].repeat(2, 1),
+    )
+
+
+def test_correlations_of_a_perfect_measure_against_random_ones():
+    rng = np.random.default_rng(0)
+    rows = [
+        _row(f"task {task}", seed, task / 10, 0.9 - task / 20, rng.random(200))
+        for task in range(8)
+        for seed in range(3)
+    ]
+    found = nmr_rows.correlations(rows, (1, 10), confidence=0.95, resamples=99, permutations=99)
+    entries = {(e["measure"], e["kind"]): e for e in found}
+    entry = entries["nmr@10", "pearson"]
+    assert entry["r"] == pytest.approx(-1)
+    assert entry["clusters"] == 8
+    assert entry["p_value"] == pytest.approx(0.01)
+    # 24 independent rows: r under random maps has a standard deviation of 1/sqrt(23) = 0.21.
+    assert abs(entry["random"]["mean"]) < 4 * 0.21 / np.sqrt(200)
+    assert -0.55 < entry["random"]["low"] < -0.25
+    assert entry["random"]["at_most"] == 0
+    assert np.isnan(entries["chance", "spearman"]["r"])
+
+
+def test_frames_weigh_equally_and_frames_without_mass_are_left_out():
+    def result(values, mass):
+        values = np.asarray(values, float)[:, None]
+        return {
+            "nmr": values,
+            "nmr_mass": [[m] for m in mass],
+            "mass_ratio": mass,
+            "chance": np.full(len(values), 0.25),
+            "random_nmr": np.full((len(values), 2, 1), 0.5),
+        }
+
+    item = {"suite": "s", "task": "t", "split": "seen", "seed": 0}
+    success = {("s", "t", "seen", 0): Success("t", "s", "seen", 0, 0, 4, 1)}
+    results = [result([0.1, 0.2, 0.3], [0.5, None, 0.7]), result([1.0], [None])]
+    (row,) = nmr_rows.make_rows([item, item], results, success, (10,))
+    assert (row.episodes, row.frames) == (2, 4)
+    assert row.measures["nmr@10"] == pytest.approx(0.4)
+    assert row.measures["nmr_mass@10"] == pytest.approx(0.6)
+    assert row.measures["excess@10"] == pytest.approx(0.15)
+    (line,) = nmr_rows.table([row], (10,))
+    assert line["success_rate"] == 0.25
+    assert line["random_nmr@10"] == 0.5
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants(variant):
+    config = get_config(variant)
+    options = from_config(config)
+    assert options.percents == (1, 5, 10, 15, 20)
+    iss = options.iss_config(8)
+    assert (iss.keep_prob, iss.grid, iss.action_dims) == (0.3, (7, 7), 8)
+    if variant == "paper":
+        assert (iss.num_masks, iss.design, iss.estimator) == (100, "bernoulli", "fixed")
+        assert (options.seeds, options.stride) == ((0, 13, 50, 77, 99), 10)
+        assert options.success == "paper_table3"
+
+
+def test_unknown_variants_and_keys():
+    with pytest.raises(ValueError, match="variant 'fast' given"):
+        get_config("fast")
+    config = get_config()
+    config.lock()
+    with pytest.raises(AttributeError, match="strides"):
+        config.strides = 3
+    config = get_config()
+    config.batch = 0
+    with pytest.raises(ValueError, match=r"config\.batch: 0 given"):
+        from_config(config)
