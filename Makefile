@@ -80,7 +80,7 @@ type: $(READY) ## Check types.
 	$(PY) -m pyright --pythonpath $(PY)
 
 bench: $(READY) ## Measure time and memory.
-	$(PY) -m experiments.bench --workdir=runs/bench
+	$(PY) -m experiments.bench --config=configs/bench.py --workdir=runs/bench
 
 clean: ## Remove environments and caches; keeps runs/.
 	rm -rf $(VENV) $(VENV_OPENPI) build dist .pytest_cache .ruff_cache .hypothesis
