@@ -10,11 +10,11 @@ import pytest
 
 from configs.nmr_correlation import VARIANTS, get_config
 from experiments import nmr_correlation, nmr_items, nmr_rows
-from experiments.nmr_items import choose_episodes, strided_frames
+from experiments.nmr_items import choose_episodes, strided_frames, token_length
 from experiments.nmr_measure import measure, random_maps
 from experiments.nmr_options import from_config
 from experiments.policy import fingerprint, load_policy
-from iss_jax import ISSConfig, nmr, saliency
+from iss_jax import nmr, saliency
 from iss_jax.data import Episode
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.data.regions import fit_regions
@@ -181,26 +181,27 @@ def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
     assert float(row["chance"]) == pytest.approx(np.mean(areas), abs=1e-6)
 
 
-def test_the_program_measures_the_librarys_saliency(inputs):
-    policy = load_policy(inputs / "checkpoint")
-    episode = open_dataset(inputs / "episodes").read(0, [0, 2])
+def test_the_program_measures_the_librarys_saliency(inputs, finished):
+    policy, options = load_policy(inputs / "checkpoint"), from_config(_config(inputs))
+    dataset = open_dataset(inputs / "episodes")
+    episode = dataset.read(0, [0, 2])
+    cameras = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": ""}
     obs = make_observation(
         episode.images,
         episode.state,
         [episode.prompt] * 2,
         tokenizer=policy.tokenizer,
         norm_stats=policy.norm_stats,
-        max_token_len=40,
+        max_token_len=token_length(options, dataset, policy),
+        cameras=cameras,
     )
     views = ("base_0_rgb", "left_wrist_0_rgb")
-    fitted = {
-        view: fit_regions(episode.regions[camera], 32, 32)
-        for view, camera in zip(views, CAMERAS, strict=True)
-    }
+    fitted = {view: fit_regions(episode.regions[cameras[view]], 32, 32) for view in views}
     regions = {view: labels for view, (labels, _) in fitted.items()}
     valid = {view: np.broadcast_to(inside, (2, 32, 32)) for view, (_, inside) in fitted.items()}
-    iss = ISSConfig(num_masks=10, action_dims=7)
-    options = {"config": iss, "action_horizon": 4, "num_steps": 2}
+    sampling = {"config": options.iss_config(7), "action_horizon": 4, "num_steps": 2}
+    # The very program of the run: nothing is compiled for it again.
+    programs = measure._cache_size()
     found = measure(
         policy.params,
         obs,
@@ -208,20 +209,22 @@ def test_the_program_measures_the_librarys_saliency(inputs):
         valid,
         jax.random.key(3),
         views=views,
-        percents=(5.0, 20.0),
-        control_draws=2,
-        **options,
+        percents=options.percents,
+        control_draws=options.control_draws,
+        **sampling,
     )
-    expected = saliency(policy.params, obs, key=jax.random.split(jax.random.key(3))[0], **options)
+    assert measure._cache_size() == programs
+    expected = saliency(policy.params, obs, key=jax.random.split(jax.random.key(3))[0], **sampling)
     np.testing.assert_allclose(found.cells, expected.cells[:, :2], rtol=1e-4, atol=1e-7)
     maps = {view: expected.maps[view] for view in views}
     np.testing.assert_allclose(
         found.mass_ratio, nmr.mass_ratio(maps, regions, valid=valid), rtol=1e-4
     )
-    per_view = nmr.nuisance_mass_ratio(maps, regions, (5.0, 20.0), valid=valid, per_view=True)
+    per_view = nmr.nuisance_mass_ratio(maps, regions, options.percents, valid=valid, per_view=True)
     for view in views:
         # A pixel at the threshold may fall on either side by rounding.
-        np.testing.assert_allclose(found.view_nmr[view], per_view[view], atol=0.03)
+        np.testing.assert_allclose(found.view_nmr[view], per_view[view], atol=0.11)
+        np.testing.assert_allclose(found.view_nmr[view][:, 1:], per_view[view][:, 1:], atol=0.03)
     assert np.std(found.cells) > 0
 
 

@@ -1,0 +1,40 @@
+"""The command line shared by the experiments."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_MAIN = """
+from experiments import app
+app.run(lambda config, workdir: print(config.seeds, config.name, workdir), 'nmr_correlation')
+"""
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-c", _MAIN, *arguments],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_default_config_and_workdir():
+    result = _run("--config.seeds=(3, 4)")
+    assert result.returncode == 0, result.stderr
+    name = "nmr_correlation-embedded"
+    assert result.stdout.split("\n")[0] == f"(3, 4) {name} {Path('runs') / name}"
+
+
+def test_variant_and_workdir_are_taken():
+    result = _run("--config=configs/nmr_correlation.py:smoke", "--workdir=runs/x")
+    assert result.stdout.split("\n")[0] == f"() nmr_correlation-smoke {Path('runs/x')}"
+
+
+@pytest.mark.parametrize("argument", ["--config.sedes=(3, 4)", "positional"])
+def test_typos_are_refused(argument):
+    result = _run(argument)
+    assert result.returncode != 0
+    assert argument.removeprefix("--config.").split("=")[0] in result.stderr + result.stdout
