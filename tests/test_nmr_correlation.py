@@ -65,8 +65,11 @@ def inputs(tmp_path_factory):
         vocab=1024,
         action_dim=7,
     )
-    params = pi05_params.init(jax.random.key(0), sizes)
     rng = np.random.default_rng(0)
+    flat = pi05_params.shapes(sizes)
+    params = pi05_params.unflatten(
+        {path: rng.normal(0, 0.25, shape).astype(np.float32) for path, shape in flat.items()}
+    )
     stats = {
         "state": statistics(rng.uniform(-1, 1, (100, 8))),
         "actions": statistics(rng.uniform(-1, 1, (100, 7))),
