@@ -68,7 +68,9 @@ class ISSConfig:
             ("action_dims", 1),
         ):
             value = getattr(self, name)
-            if isinstance(value, tuple) or (value is None and name not in ("num_masks", "noise_draws")):
+            if isinstance(value, tuple) or (
+                value is None and name not in ("num_masks", "noise_draws")
+            ):
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"ISSConfig.{name} must be an integer >= {least}, got {value!r}")
@@ -79,7 +81,9 @@ class ISSConfig:
                 f"ISSConfig.keep_prob must lie strictly between 0 and 1, got {self.keep_prob}"
             )
         if not self.blur_sigma > 0.0:
-            raise ValueError(f"ISSConfig.blur_sigma must be positive (pixels), got {self.blur_sigma}")
+            raise ValueError(
+                f"ISSConfig.blur_sigma must be positive (pixels), got {self.blur_sigma}"
+            )
         kept = mask_designs.kept_masks(self.num_masks, self.keep_prob)
         if self.design == "balanced" and not 1 <= kept <= self.num_masks - 1:
             raise ValueError(
@@ -280,7 +284,9 @@ def masked_saliency(
         )
     active = active_cells(images, present, valid, config.grid)
 
-    def local(shared: Any, examples: Any, images: Any, active: Any, valid: Any, masks: Array) -> Any:
+    def local(
+        shared: Any, examples: Any, images: Any, active: Any, valid: Any, masks: Array
+    ) -> Any:
         def one(args: Any) -> tuple[Array, Array]:
             example, frames, active, valid = args
             keep = masks | ~active[None]
@@ -388,8 +394,8 @@ def run_masks(
     shape = jax.eval_shape(run, one_row)
     if shape.ndim != 4 or shape.shape[0] != 1:
         raise ValueError(
-            f"policy must map n images to actions [n, H, A], got {list(shape.shape)} for n = 1 "
-            "(with the axis of noise draws second)"
+            "policy must map n images to actions [n, H, A], got "
+            f"{[*shape.shape[:1], *shape.shape[2:]]} for n = 1"
         )
     # Rematerialised, so that a gradient keeps one micro-batch's activations and not all of them.
     baseline, effects = jax.lax.scan(

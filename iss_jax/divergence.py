@@ -76,9 +76,7 @@ def _broadcast_left(x: Array, ndim: int) -> Array:
     return x.reshape((1,) * (ndim - x.ndim) + x.shape)
 
 
-def _select(
-    chunk: Array, action_dims: int | Sequence[int] | None, horizon: int | None
-) -> Array:
+def _select(chunk: Array, action_dims: int | Sequence[int] | None, horizon: int | None) -> Array:
     steps, dims = chunk.shape[-2:]
     if horizon is not None:
         if not 1 <= horizon <= steps:

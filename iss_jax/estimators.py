@@ -22,6 +22,7 @@ drop the cell, and still exactly unbiased. The leave-one-out mean would not be: 
 masks, a balanced mask is no longer random.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -80,6 +81,14 @@ def estimate(
         raise ValueError(f"an estimate needs at least 2 masks, got {num_masks}")
     cells = masks.shape[1:]
     used = jnp.ones(cells, bool) if active is None else jnp.broadcast_to(active, cells)
+    return _estimate(masks, effects, used, keep_prob, estimator, design)
+
+
+@partial(jax.jit, static_argnames=("estimator", "design"))
+def _estimate(
+    masks: Array, effects: Array, used: Array, keep_prob: Array, estimator: str, design: str
+) -> Estimate:
+    num_masks, *cells = masks.shape
     drops = (~masks & used[None]).reshape(num_masks, -1).astype(effects.dtype)
     used = used.reshape(-1)
     if design == "balanced":
@@ -191,9 +200,7 @@ def _ridge(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
     # Psi_i = (mean effect at the design's own drop probability) + (1 - q_i) slope_i, all linear in
     # the effects: one row of weights a cell.
     weights = (
-        1.0 / n
-        - _matmul(centre - drop_prob, slopes)[None]
-        + (1.0 - drop_prob)[:, None] * slopes
+        1.0 / n - _matmul(centre - drop_prob, slopes)[None] + (1.0 - drop_prob)[:, None] * slopes
     )
     annihilator = jnp.eye(n, dtype=effects.dtype) - 1.0 / n - _matmul(x, slopes)
     # A residual's variance is this share of the noise's: White's correction (HC2) for a smoother.

@@ -28,10 +28,10 @@ def sample_masks(
 ) -> Bool[Array, "n views gh gw"]:
     """Draws keep bits for every cell of every view; True leaves the cell as it is.
 
-    `bernoulli` keeps each cell independently with probability `keep_prob` (Eq. 12). `balanced` keeps
-    every cell in exactly round(p N) of the N masks, in an order drawn independently for each cell:
-    a single mask still has independent Bernoulli(round(p N) / N) cells, while the number of times a
-    cell is dropped no longer varies.
+    `bernoulli` keeps each cell independently with probability `keep_prob` (Eq. 12). `balanced`
+    keeps every cell in exactly round(p N) of the N masks, in an order drawn independently for each
+    cell: a single mask still has independent Bernoulli(round(p N) / N) cells, while the number of
+    times a cell is dropped no longer varies.
 
     Args:
         key: PRNG key.
@@ -53,9 +53,8 @@ def sample_masks(
         raise ValueError(f"masks need [n, views, rows, columns] all >= 1, got {shape}")
     if design == "bernoulli":
         return jax.random.bernoulli(key, keep_prob, shape)
-    kept = jnp.arange(num_masks) < kept_masks(num_masks, keep_prob)
-    columns = jnp.broadcast_to(kept[:, None, None, None], shape)
-    return jax.random.permutation(key, columns, axis=0, independent=True)
+    order = jnp.argsort(jax.random.bits(key, shape), axis=0)
+    return order < kept_masks(num_masks, keep_prob)
 
 
 def upsample(
@@ -91,7 +90,7 @@ def touched_cells(
 
 
 def _support(cells: int, pixels: int) -> Float[np.ndarray, "pixels cells"]:
-    """1 where a pixel's interpolation uses a cell, counted in integers so that no weight is lost."""
+    """1 where a pixel's interpolation uses a cell, however small the weight."""
     centre = (np.arange(pixels, dtype=np.float64) + 0.5) * cells / pixels - 0.5
     low = np.floor(centre)
     support = np.zeros((pixels, cells), np.float32)

@@ -14,8 +14,10 @@ Eq. 9 and 10 are means over observations: average what these functions return ov
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -69,7 +71,7 @@ def critical_set(
 
     Args:
         maps: Saliency of each view, or of the only one.
-        k: Percentage in (0, 100].
+        k: Percentage in (0, 100], read to a thousandth.
         critical: `count` takes ceil(k P / 100) of the P pixels that are present and valid; `mass`
             the fewest pixels that hold k % of the saliency, none where there is no saliency.
         present: Views that are there; a missing entry means present.
@@ -78,7 +80,16 @@ def critical_set(
     Raises:
         ValueError: k or `critical` out of range, or views and shapes that do not match.
     """
+    _check(k, critical)
     maps = _by_view(maps)
+    _check_views(maps, present, valid)
+    return _critical_set(maps, present, valid, k=k, critical=critical)
+
+
+@partial(jax.jit, static_argnames=("k", "critical"))
+def _critical_set(
+    maps: dict[str, Array], present: Present, valid: Valid, *, k: float, critical: str
+) -> CriticalSet:
     score, usable = _flat(maps, present, valid)
     ranked = _rank(score, usable, critical)
     size = _size(ranked, k, critical)
@@ -133,20 +144,15 @@ def regional_mass_ratio(
     Raises:
         ValueError: Options out of range, or views and shapes that do not match.
     """
+    levels = tuple(k) if isinstance(k, Sequence) else (k,)
+    for level in levels:
+        _check(level, critical)
 
-    def ratio(maps: Any, regions: Any, present: Present, valid: Valid) -> Array:
-        score, usable = _flat(maps, present, valid)
-        ranked = _rank(score, usable, critical)
-        inside = jnp.take_along_axis(_labels(maps, regions) == region, ranked.order, axis=-1)
-        hits = jnp.cumsum(inside.astype(jnp.int32), axis=-1)
-        shares = []
-        for percent in k if isinstance(k, Sequence) else (k,):
-            size = _size(ranked, percent, critical)
-            count = jnp.take_along_axis(hits, jnp.maximum(size - 1, 0)[..., None], axis=-1)[..., 0]
-            shares.append(_share(count.astype(jnp.float32), size.astype(jnp.float32)))
-        return jnp.stack(shares, axis=-1) if isinstance(k, Sequence) else shares[0]
+    def share(*arrays: Any) -> Array:
+        shares = _critical_share(*arrays, region=int(region), levels=levels, critical=critical)
+        return shares if isinstance(k, Sequence) else shares[..., 0]
 
-    return _each(ratio, maps, regions, present, valid, per_view)
+    return _each(share, maps, regions, present, valid, per_view)
 
 
 def nuisance_mass_ratio(
@@ -188,14 +194,8 @@ def mass_ratio(
 
     Arguments and errors are those of `regional_mass_ratio`.
     """
-
-    def ratio(maps: Any, regions: Any, present: Present, valid: Valid) -> Array:
-        score, usable = _flat(maps, present, valid)
-        mass = jnp.where(usable, jnp.maximum(score, 0.0), 0.0)
-        inside = _labels(maps, regions) == region
-        return _share(jnp.where(inside, mass, 0.0).sum(-1), mass.sum(-1))
-
-    return _each(ratio, maps, regions, present, valid, per_view)
+    share = partial(_mass_share, region=int(region))
+    return _each(share, maps, regions, present, valid, per_view)
 
 
 def chance_level(
@@ -210,15 +210,56 @@ def chance_level(
 
     Arguments and errors are those of `regional_mass_ratio`; NaN without any area.
     """
+    share = partial(_area_share, region=int(region))
+    return _each(share, regions, regions, present, valid, per_view)
 
-    def ratio(regions: Any, same: Any, present: Present, valid: Valid) -> Array:
-        _, usable = _flat(regions, present, valid)
-        inside = (_labels(regions, same) == region) & usable
-        return _share(
-            inside.sum(-1).astype(jnp.float32), usable.sum(-1).astype(jnp.float32)
-        )
 
-    return _each(ratio, regions, regions, present, valid, per_view)
+@partial(jax.jit, static_argnames=("region", "levels", "critical"))
+def _critical_share(
+    maps: dict[str, Array],
+    regions: dict[str, Array],
+    present: Present,
+    valid: Valid,
+    *,
+    region: int,
+    levels: tuple[float, ...],
+    critical: str,
+) -> Array:
+    score, usable = _flat(maps, present, valid)
+    ranked = _rank(score, usable, critical)
+    inside = jnp.take_along_axis(_labels(regions) == region, ranked.order, axis=-1)
+    hits = jnp.cumsum(inside.astype(jnp.int32), axis=-1)
+    sizes = jnp.stack([_size(ranked, level, critical) for level in levels], axis=-1)
+    counts = jnp.take_along_axis(hits, jnp.maximum(sizes - 1, 0), axis=-1)
+    return _share(counts.astype(jnp.float32), sizes.astype(jnp.float32))
+
+
+@partial(jax.jit, static_argnames=("region",))
+def _mass_share(
+    maps: dict[str, Array],
+    regions: dict[str, Array],
+    present: Present,
+    valid: Valid,
+    *,
+    region: int,
+) -> Array:
+    score, usable = _flat(maps, present, valid)
+    mass = jnp.where(usable, jnp.maximum(score, 0.0), 0.0)
+    return _share(jnp.where(_labels(regions) == region, mass, 0.0).sum(-1), mass.sum(-1))
+
+
+@partial(jax.jit, static_argnames=("region",))
+def _area_share(
+    maps: dict[str, Array],
+    regions: dict[str, Array],
+    present: Present,
+    valid: Valid,
+    *,
+    region: int,
+) -> Array:
+    _, usable = _flat(maps, present, valid)
+    inside = (_labels(regions) == region) & usable
+    return _share(inside.sum(-1).astype(jnp.float32), usable.sum(-1).astype(jnp.float32))
 
 
 class _Ranked(NamedTuple):
@@ -228,8 +269,6 @@ class _Ranked(NamedTuple):
 
 
 def _rank(score: Array, usable: Array, critical: str) -> _Ranked:
-    if critical not in CRITICAL:
-        raise ValueError(f"critical must be one of {CRITICAL}, got {critical!r}")
     score = _ranked_score(score, critical)
     order = jnp.argsort(jnp.where(usable, -score, jnp.inf), axis=-1, stable=True)
     ranked = jnp.take_along_axis(jnp.where(usable, score, 0.0), order, axis=-1)
@@ -241,11 +280,11 @@ def _ranked_score(score: Array, critical: str) -> Array:
 
 
 def _size(ranked: _Ranked, k: float, critical: str) -> Array:
-    if not 0 < k <= 100:
-        raise ValueError(f"k must be a percentage in (0, 100], got {k}")
     if critical == "count":
-        wanted = jnp.ceil(ranked.usable.astype(jnp.float32) * k / 100.0)
-        return jnp.minimum(wanted.astype(jnp.int32), ranked.usable)
+        # ceil(usable * k / 100) in integers below 2^31: a rounded quotient could add a pixel.
+        milli = round(k * 1000)
+        hundredths, rest = (ranked.usable // 1000) * milli, (ranked.usable % 1000) * milli
+        return hundredths // 100 - (-((hundredths % 100) * 1000 + rest) // 100_000)
     held = jnp.cumsum(ranked.score, axis=-1)
     wanted = held[..., -1:] * (k / 100.0 * (1.0 - ROUNDING))
     return jnp.where(held[..., -1] > 0.0, (held < wanted).sum(-1) + 1, 0)
@@ -283,13 +322,27 @@ def _flat(maps: dict[str, Array], present: Present, valid: Valid) -> tuple[Array
     return jnp.concatenate(scores, axis=-1), jnp.concatenate(usable, axis=-1)
 
 
-def _labels(maps: dict[str, Array], regions: dict[str, Array]) -> Array:
-    labels = [regions[view].reshape(*regions[view].shape[:-2], -1) for view in maps]
+def _labels(regions: dict[str, Array]) -> Array:
+    labels = [labels.reshape(*labels.shape[:-2], -1) for labels in regions.values()]
     return jnp.concatenate(labels, axis=-1)
 
 
+def _check(k: float, critical: str) -> None:
+    if not 0 < k <= 100:
+        raise ValueError(f"k must be a percentage in (0, 100], got {k}")
+    if critical not in CRITICAL:
+        raise ValueError(f"critical must be one of {CRITICAL}, got {critical!r}")
+
+
+def _check_views(maps: dict[str, Array], present: Present, valid: Valid) -> None:
+    for name, given in (("present", present), ("valid", valid)):
+        unknown = sorted(set(given or {}) - set(maps))
+        if unknown:
+            raise ValueError(f"{name} names views {unknown}, maps hold {list(maps)}")
+
+
 def _each(
-    ratio: Callable[..., Array],
+    share: Callable[..., Array],
     maps: Any,
     regions: Any,
     present: Present,
@@ -305,10 +358,14 @@ def _each(
                 f"{view}: the map is {list(saliency.shape)}, its regions are "
                 f"{list(regions[view].shape)}"
             )
-    for name, given in (("present", present), ("valid", valid)):
-        unknown = sorted(set(given or {}) - set(maps))
-        if unknown:
-            raise ValueError(f"{name} names views {unknown}, maps hold {list(maps)}")
+    _check_views(maps, present, valid)
     if not per_view:
-        return ratio(maps, regions, present, valid)
-    return {view: ratio({view: maps[view]}, regions, present, valid) for view in maps}
+        return share(maps, regions, present, valid)
+
+    def of(view: str, given: Any) -> Any:
+        return {view: given[view]} if given is not None and view in given else None
+
+    return {
+        view: share(of(view, maps), of(view, regions), of(view, present), of(view, valid))
+        for view in maps
+    }

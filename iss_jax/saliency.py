@@ -74,7 +74,9 @@ def saliency(
         tokenized_prompt_mask=prompt_mask,
     )
     batch = prompt.shape[0] if prompt is not None else 0
-    noise = _flow_noise(noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim)
+    noise = _flow_noise(
+        noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim
+    )
     if masks is None:
         masks = draw_masks(mask_key, len(VIEWS), config)
     if mesh is not None:
@@ -107,7 +109,9 @@ def _saliency(
         prompt, prompt_mask, present, noise = example
         tokens = [model.embed_images(params, rows[view]) for view in views]
         count = tokens[0].shape[0]
-        mask = [jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)]
+        mask = [
+            jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)
+        ]
         embedded = model.embed_prompt(params, prompt[None])
         tokens.append(jnp.broadcast_to(embedded, (count, *embedded.shape[1:])))
         mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))

@@ -53,9 +53,10 @@ def split_masks(local: Callable[..., tuple[Array, Array]], mesh: Mesh) -> Callab
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Copies to every device of the mesh what does not lie on it yet; traced leaves stay as they are.
+    """Copies to every device of the mesh what does not lie on it yet.
 
-    Leaves that already span the mesh's devices, such as sharded parameters, keep their sharding.
+    Traced leaves stay as they are. Leaves that already span the mesh's devices, such as sharded
+    parameters, keep their sharding.
     """
     devices = set(mesh.devices.flat)
     everywhere = NamedSharding(mesh, P())

@@ -24,9 +24,7 @@ def stride_frames(num_frames: int, stride: int) -> Int[np.ndarray, " frames"]:
         ValueError: Fewer than one frame, or a stride below one.
     """
     if num_frames < 1 or stride < 1:
-        raise ValueError(
-            f"num_frames and stride must be at least 1, got {num_frames} and {stride}"
-        )
+        raise ValueError(f"num_frames and stride must be at least 1, got {num_frames} and {stride}")
     frames = np.arange(0, num_frames, stride)
     last = num_frames - 1
     return frames if frames[-1] == last else np.append(frames, last)
@@ -79,9 +77,7 @@ def stream(
     return _stream(compute, frames, stride)
 
 
-def _stream(
-    compute: Callable[[Frame], Any], frames: Iterable[Frame], stride: int
-) -> Iterator[Any]:
+def _stream(compute: Callable[[Frame], Any], frames: Iterable[Frame], stride: int) -> Iterator[Any]:
     previous, waiting, frame = None, 0, None
     for index, frame in enumerate(frames):
         if index % stride:

@@ -1,0 +1,210 @@
+import fractions
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from iss_jax.nmr import (
+    Region,
+    chance_level,
+    critical_set,
+    mass_ratio,
+    nuisance_mass_ratio,
+    regional_mass_ratio,
+)
+
+N, S, A = Region.NUISANCE, Region.SUPPORT, Region.ACTION
+MAP = jnp.array([[10.0, 4.0, 3.0, 2.0, 1.0]])
+
+
+def brute_force(saliency, labels, k, critical, region=N):
+    """Pixel by pixel, most salient first, earlier pixels before later ones."""
+    score = np.maximum(saliency, 0) if critical == "mass" else saliency
+    order = sorted(range(len(score)), key=lambda i: (-score[i], i))
+    if critical == "count":
+        chosen = order[: int(np.ceil(k * len(score) / 100 - 1e-9))]
+    else:
+        chosen, held, total = [], 0.0, float(score.sum())
+        for i in order:
+            if total == 0 or held >= k / 100 * total * (1 - 1e-6):
+                break
+            chosen.append(i)
+            held += float(score[i])
+    return np.mean([labels[i] == region for i in chosen]) if chosen else np.nan
+
+
+@pytest.mark.parametrize(
+    ("k", "critical", "size"),
+    [
+        (20, "count", 1),
+        (21, "count", 2),
+        (40, "count", 2),
+        (100, "count", 5),
+        (1, "count", 1),
+        (50, "mass", 1),
+        (51, "mass", 2),
+        (70, "mass", 2),
+        (85, "mass", 3),
+        (100, "mass", 5),
+    ],
+)
+def test_critical_set_sizes(k, critical, size):
+    # The map sums to 20: cumulative shares 50, 70, 85, 95, 100 %.
+    found = critical_set({"front": MAP}, k, critical=critical)
+    assert int(found.size) == size == int(found.pixels["front"].sum())
+    assert float(found.threshold) == float(MAP[0, size - 1])
+    assert int(found.ties) == 0
+
+
+def test_all_inside_and_all_outside():
+    labels = jnp.array([[A, S, N, N, N]])
+    for critical, k in (("count", 40), ("mass", 70)):
+        assert float(nuisance_mass_ratio(MAP, labels, k, critical=critical)) == 0.0
+        assert float(nuisance_mass_ratio(-MAP[:, ::-1] + 11, labels, 20)) == 0.0
+        inside = jnp.array([[N, N, A, S, S]])
+        assert float(nuisance_mass_ratio(MAP, inside, k, critical=critical)) == 1.0
+    ratios = [regional_mass_ratio(MAP, labels, region=r, k=60) for r in Region]
+    np.testing.assert_allclose(ratios, [1 / 3, 1 / 3, 1 / 3])
+    np.testing.assert_allclose(mass_ratio(MAP, labels), 6 / 20)
+    np.testing.assert_allclose(mass_ratio(MAP, labels, region=A), 10 / 20)
+
+
+def test_an_empty_region_holds_nothing_and_a_full_one_everything():
+    labels = jnp.full((1, 5), int(S))
+    assert float(nuisance_mass_ratio(MAP, labels)) == 0.0
+    assert float(mass_ratio(MAP, labels)) == 0.0
+    assert float(chance_level(labels)) == 0.0
+    assert float(chance_level(labels, region=S)) == 1.0
+
+
+def test_ties_go_to_the_first_pixels_and_are_counted():
+    flat = jnp.ones((2, 5))
+    found = critical_set(flat, 30)
+    assert np.array_equal(found.pixels["view"], [[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]])
+    assert int(found.ties) == 7 and float(found.threshold) == 1.0
+    labels = jnp.array([[N, N, A, N, N], [N, N, N, N, N]])
+    np.testing.assert_allclose(nuisance_mass_ratio(flat, labels, 30), 2 / 3)
+    partly = jnp.array([[5.0, 1.0, 1.0, 1.0, 0.0]])
+    assert int(critical_set(partly, 40).ties) == 2
+    assert int(critical_set(partly, 80).ties) == 0
+
+
+def test_views_are_ranked_jointly_and_alone_on_request():
+    maps = {"front": jnp.array([[9.0, 8.0]]), "wrist": jnp.array([[1.0, 2.0]])}
+    labels = {"front": jnp.array([[N, N]]), "wrist": jnp.array([[A, N]])}
+    assert float(nuisance_mass_ratio(maps, labels, 50)) == 1.0
+    assert float(nuisance_mass_ratio(maps, labels, 100)) == 0.75
+    alone = nuisance_mass_ratio(maps, labels, 100, per_view=True)
+    assert {view: float(x) for view, x in alone.items()} == {"front": 1.0, "wrist": 0.5}
+    area = chance_level(labels, per_view=True)
+    assert {view: float(x) for view, x in area.items()} == {"front": 1.0, "wrist": 0.5}
+    assert float(chance_level(labels)) == 0.75
+
+
+def test_absent_views_and_padding_take_part_in_nothing():
+    maps = {"front": jnp.array([[[9.0, 8.0], [7.0, 99.0]]]), "wrist": jnp.full((1, 2, 2), 100.0)}
+    labels = {"front": jnp.array([[[A, N], [S, N]]]), "wrist": jnp.zeros((1, 2, 2), jnp.int32)}
+    present = {"wrist": jnp.array([False])}
+    valid = {"front": jnp.array([[True, True], [True, False]])}
+    options = {"present": present, "valid": valid}
+    found = critical_set(maps, 100, **options)
+    assert not found.pixels["wrist"].any() and not found.pixels["front"][0, 1, 1]
+    assert found.size.tolist() == [3]
+    np.testing.assert_allclose(nuisance_mass_ratio(maps, labels, 100, **options), [1 / 3])
+    np.testing.assert_allclose(
+        nuisance_mass_ratio(maps, labels, 70, critical="mass", **options), [0.5]
+    )
+    np.testing.assert_allclose(mass_ratio(maps, labels, **options), [8 / 24])
+    np.testing.assert_allclose(chance_level(labels, **options), [1 / 3])
+    alone = nuisance_mass_ratio(maps, labels, 100, per_view=True, **options)
+    assert np.isnan(alone["wrist"]).all()
+
+
+def test_nothing_salient_is_not_a_number_where_mass_is_asked_for():
+    zero, labels = jnp.zeros((2, 2)), jnp.zeros((2, 2), jnp.int32)
+    assert np.isnan(mass_ratio(zero, labels))
+    assert np.isnan(nuisance_mass_ratio(zero, labels, critical="mass"))
+    assert int(critical_set(zero, critical="mass").size) == 0
+    assert int(critical_set(zero, 50).ties) == 2
+
+
+def test_negative_scores_rank_last_and_hold_no_mass():
+    signed = jnp.array([[-5.0, 3.0, -1.0, 1.0]])
+    labels = jnp.array([[N, A, N, N]])
+    assert float(mass_ratio(signed, labels)) == 0.25
+    assert int(critical_set(signed, 100, critical="mass").size) == 2
+    assert np.array_equal(critical_set(signed, 75).pixels["view"], [[0, 1, 1, 1]])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from([1, 5, 10, 12.5, 20, 50, 99, 100]),
+    st.sampled_from(["count", "mass"]),
+    st.booleans(),
+)
+def test_ratio_equals_counting_by_hand(seed, k, critical, tied):
+    rng = np.random.default_rng(seed)
+    saliency = rng.integers(-1, 4, 30) if tied else rng.normal(size=30)
+    saliency = saliency.astype(np.float32)
+    labels = rng.integers(0, 3, 30)
+    expected = brute_force(saliency, labels, k, critical)
+    ratio = nuisance_mass_ratio(
+        {"a": saliency[:12].reshape(3, 4), "b": saliency[12:].reshape(2, 9)},
+        {"a": labels[:12].reshape(3, 4), "b": labels[12:].reshape(2, 9)},
+        k,
+        critical=critical,
+    )
+    np.testing.assert_allclose(ratio, expected, rtol=1e-6)
+
+
+def test_several_percentages_share_one_call_under_jit_and_vmap():
+    maps = jax.random.uniform(jax.random.key(0), (3, 8, 8))
+    labels = jax.random.randint(jax.random.key(1), (3, 8, 8), 0, 3)
+    levels = (1, 5, 10, 15, 20)
+    joint = nuisance_mass_ratio(maps, labels, levels)
+    assert joint.shape == (3, 5)
+    single = jnp.stack([nuisance_mass_ratio(maps, labels, k) for k in levels], axis=-1)
+    np.testing.assert_allclose(joint, single, rtol=1e-6)
+    compiled = jax.jit(lambda m, r: nuisance_mass_ratio(m, r, levels))(maps, labels)
+    np.testing.assert_allclose(joint, compiled, rtol=1e-6)
+    mapped = jax.vmap(lambda m, r: nuisance_mass_ratio(m, r, levels))(maps, labels)
+    np.testing.assert_allclose(joint, mapped, rtol=1e-6)
+
+
+@pytest.mark.parametrize("k", [0.001, 0.3, 1, 7, 10, 12.5, 33.333, 99.999, 100])
+def test_the_count_is_an_exact_ceiling(k):
+    for pixels in (1, 3, 1000, 100_000, 150_528):
+        usable = jnp.arange(pixels) >= 0
+        size = jax.jit(lambda u: critical_set(u.astype(jnp.float32), k, valid={"view": u}).size)
+        found = size(usable[None])
+        exact = -(-fractions.Fraction(str(k)) * pixels // 100)
+        assert int(found) == exact
+
+
+def test_a_random_map_is_at_chance():
+    maps = np.random.default_rng(2).random((400, 10, 10), np.float32)
+    labels = np.tile(np.array([N, N, N, S, A]), (400, 20)).reshape(maps.shape)
+    ratio = np.asarray(nuisance_mass_ratio(maps, labels, 10))
+    # 10 of 100 pixels without replacement, 60 of them nuisance: five standard errors.
+    spread = np.sqrt(0.6 * 0.4 / 10 * 90 / 99 / 400)
+    assert abs(float(ratio.mean()) - float(chance_level(labels)[0])) < 5 * spread
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: critical_set(MAP, 0), "percentage.*0"),
+        (lambda: critical_set(MAP, 101), "percentage.*101"),
+        (lambda: critical_set(MAP, critical="area"), "count.*mass.*area"),
+        (lambda: nuisance_mass_ratio({"a": MAP}, {"b": MAP}), r"maps.*\['a'\].*regions.*\['b'\]"),
+        (lambda: nuisance_mass_ratio(MAP, MAP[:, :3]), r"\[1, 5\].*\[1, 3\]"),
+        (lambda: nuisance_mass_ratio(MAP, MAP, present={"wrist": True}), r"present.*wrist"),
+        (lambda: nuisance_mass_ratio({}, {}), "at least one view"),
+    ],
+)
+def test_errors_name_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
