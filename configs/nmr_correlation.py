@@ -49,6 +49,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.policy_seed = 0
     config.seeds = ()
     config.splits = ()
+    # The episodes' metadata that says to which split of the success table they belong. When empty,
+    # splits do not matter: a task's trials are added up over them.
+    config.split_key = "split"
     # Zero means all of them.
     config.num_tasks = 0
     config.episodes_per_task = 2

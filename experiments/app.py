@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ml_collections
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 
@@ -31,6 +31,9 @@ def run(main: Callable[[ml_collections.ConfigDict, Path], object], name: str) ->
     )
 
     def parsed(argv: list[str]) -> None:
+        if logging.get_verbosity() == logging.INFO:
+            # absl's default, at which the checkpoint library reports every step.
+            logging.set_verbosity(logging.WARNING)
         if len(argv) > 1:
             raise app.UsageError(f"unknown arguments {argv[1:]}")
         main(

@@ -51,7 +51,9 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     options = from_config(config)
     paths = {name: located(getattr(options, name), name) for name in PACKAGED}
     run = open_run(workdir, config)
-    success = join_success(read_success(paths["success"]), options.policy_seed)
+    success = join_success(
+        read_success(paths["success"]), options.policy_seed, by_split=bool(options.split_key)
+    )
     dataset = open_dataset(paths["dataset"])
     policy = load_policy(paths["checkpoint"], tokenizer=options.tokenizer, dtype=options.dtype)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))

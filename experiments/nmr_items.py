@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.nmr_options import Options
-from experiments.nmr_rows import Key
+from experiments.nmr_rows import ALL_SPLITS, Key
 from experiments.policy import Policy
 from iss_jax import ISSConfig
 from iss_jax.data.lerobot import LeRobotDataset
@@ -87,11 +87,13 @@ def choose_episodes(options: Options, dataset: LeRobotDataset) -> dict[Task, lis
     chosen: dict[Task, list[int]] = {}
     for episode in range(len(dataset)):
         line = dataset.metadata(episode)
-        missing = [name for name in ("suite", "task", "split") if name not in line]
+        wanted = ["suite", "task", *filter(None, [options.split_key])]
+        missing = [name for name in wanted if name not in line]
         if missing:
             raise ValueError(f"{dataset.root}: episode {episode} lacks the metadata {missing}")
-        if not options.splits or line["split"] in options.splits:
-            chosen.setdefault((line["suite"], line["task"], line["split"]), []).append(episode)
+        split = line[options.split_key] if options.split_key else ALL_SPLITS
+        if not options.splits or split in options.splits:
+            chosen.setdefault((line["suite"], line["task"], split), []).append(episode)
     return {
         task: episodes[: options.episodes_per_task or None]
         for task, episodes in list(chosen.items())[: options.num_tasks or None]

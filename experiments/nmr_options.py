@@ -25,6 +25,7 @@ class Options:
     num_steps: int
     policy_seed: int
     seeds: tuple[int, ...]
+    split_key: str
     splits: tuple[str, ...]
     num_tasks: int
     episodes_per_task: int

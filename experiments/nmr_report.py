@@ -1,5 +1,6 @@
 """Figures and the printed summary of the NMR experiment."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def write_figures(
 ) -> list[Path]:
     """The scatter of Figure 3, the grid of Figure 10, and some of the maps themselves."""
     rates = np.array([row.success.rate for row in rows])
-    groups = task_names(rows)
+    groups = short_names(task_names(rows))
     main = _main_percent(percents)
     panels = {
         name: (np.array([row.measures[name] for row in rows]), _correlation(found, name))
@@ -81,6 +82,21 @@ def print_report(
         print(f"figure:        {path}")
 
 
+def short_names(names: Sequence[str]) -> list[str]:
+    """The names without the words that all of them begin and end with."""
+    words = [name.replace("_", " ").split() for name in names]
+    rest = [entry[_shared(words) :] for entry in words]
+    end = _shared([entry[::-1] for entry in rest])
+    short = [" ".join(entry[: len(entry) - end]) for entry in rest]
+    return short if all(short) else list(names)
+
+
+def _shared(words: Sequence[Sequence[str]]) -> int:
+    """How many words all begin with."""
+    columns = zip(*words, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+
+
 def _correlation(found: Sequence[Mapping[str, Any]], measure: str) -> Correlation:
     entry = next(e for e in found if (e["measure"], e["kind"]) == (measure, "pearson"))
     return Correlation(**{name: entry[name] for name in Correlation._fields})
@@ -97,7 +113,8 @@ def _maps(items, results, dataset: LeRobotDataset, percents: Sequence[float], mo
         first.setdefault((item["suite"], item["task"], item["split"]), index)
     main = list(percents).index(_main_percent(percents))
     rows, labels = [], []
-    for (_, task, split), index in list(first.items())[:most]:
+    names = short_names([task for _, task, _ in first])
+    for task, ((_, _, split), index) in list(zip(names, first.items(), strict=True))[:most]:
         item, result = items[index], results[index]
         row = len(item["frames"]) // 2
         frame = dataset.read(item["episode"], [item["frames"][row]])
@@ -113,7 +130,5 @@ def _maps(items, results, dataset: LeRobotDataset, percents: Sequence[float], mo
                 limits=(float(cells.min()), float(cells.max())),
             )
         rows.append(frames)
-        labels.append(
-            f"{task[:32]}\n{split}, nmr@{percents[main]:g} {result['nmr'][row][main]:.2f}"
-        )
+        labels.append(f"{task}\n{split}, nmr@{percents[main]:g} {result['nmr'][row][main]:.2f}")
     return overlay_figure(rows, labels)

@@ -10,6 +10,9 @@ from iss_jax.data.success import Success
 
 Key = tuple[str, str, str, int]  # suite, task, split, seed
 
+# The split of rows whose trials were added up over splits.
+ALL_SPLITS = "all"
+
 
 class Row(NamedTuple):
     """One task under one seed.
@@ -29,13 +32,28 @@ class Row(NamedTuple):
     random: np.ndarray
 
 
-def join_success(rows: Iterable[Success], policy_seed: int) -> dict[Key, Success]:
-    """The success of one policy, by suite, task, split and seed."""
-    return {
-        (row.suite, row.task, row.split, row.seed): row
-        for row in rows
-        if row.policy_seed == policy_seed
-    }
+def join_success(
+    rows: Iterable[Success], policy_seed: int, *, by_split: bool = True
+) -> dict[Key, Success]:
+    """The success of one policy, by suite, task, split and seed.
+
+    Args:
+        rows: a success table.
+        policy_seed: the policy.
+        by_split: False adds up the trials of all splits, as split `all`.
+    """
+    found: dict[Key, Success] = {}
+    for row in rows:
+        if row.policy_seed == policy_seed:
+            row = row if by_split else row._replace(split=ALL_SPLITS)
+            key = (row.suite, row.task, row.split, row.seed)
+            if key in found:
+                row = row._replace(
+                    trials=row.trials + found[key].trials,
+                    successes=row.successes + found[key].successes,
+                )
+            found[key] = row
+    return found
 
 
 def make_rows(
@@ -116,6 +134,8 @@ def correlations(
     Raises:
         ValueError: there are fewer than three rows.
     """
+    # Blocks of rows are dealt from task to task, so they have to be in the same order in each.
+    rows = sorted(rows, key=lambda row: (row.success.split, row.success.seed))
     rates = np.array([row.success.rate for row in rows])
     tasks = task_names(rows)
     found = []

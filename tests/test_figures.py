@@ -29,7 +29,7 @@ def test_scatter(points, tmp_path):
     slope, intercept = np.polyfit(x, y, 1)
     line = axes.lines[0].get_xydata()
     np.testing.assert_allclose(line[:, 1], slope * line[:, 0] + intercept)
-    text = axes.texts[0].get_text()
+    text = axes.get_title("left")
     assert f"r = {correlation.r:.2f}" in text
     assert "6 tasks, n = 12" in text
     assert axes.get_xlabel() == "nmr@10"
@@ -52,4 +52,4 @@ def test_a_constant_measure_has_no_fit(points):
     x = np.full(12, 0.5)
     figure = correlation_figure(x, y, groups, _correlate(x, y), xlabel="constant")
     assert not figure.axes[0].lines
-    assert "r = nan" in figure.axes[0].texts[0].get_text()
+    assert "r = nan" in figure.axes[0].get_title("left")

@@ -13,6 +13,7 @@ from experiments import nmr_correlation, nmr_items, nmr_rows
 from experiments.nmr_items import choose_episodes, strided_frames, token_length
 from experiments.nmr_measure import measure, random_maps
 from experiments.nmr_options import from_config
+from experiments.nmr_report import short_names
 from experiments.policy import fingerprint, load_policy
 from iss_jax import nmr, saliency
 from iss_jax.data import Episode
@@ -285,6 +286,32 @@ def test_an_episode_without_a_task_is_named(tmp_path, inputs):
         choose_episodes(from_config(_config(inputs)), open_dataset(tmp_path))
 
 
+def test_success_is_joined_by_split_or_added_up_over_splits(inputs):
+    rows = [
+        Success("milk", "tiny", "native", 0, 13, 10, 4),
+        Success("milk", "tiny", "shuffled", 0, 13, 30, 2),
+        Success("milk", "tiny", "native", 1, 13, 10, 9),
+    ]
+    assert nmr_rows.join_success(rows, 0) == {
+        ("tiny", "milk", "native", 13): rows[0],
+        ("tiny", "milk", "shuffled", 13): rows[1],
+    }
+    assert nmr_rows.join_success(rows, 0, by_split=False) == {
+        ("tiny", "milk", "all", 13): Success("milk", "tiny", "all", 0, 13, 40, 6)
+    }
+    config = _config(inputs)
+    dataset = open_dataset(inputs / "episodes")
+    config.split_key = ""
+    assert choose_episodes(from_config(config), dataset) == {
+        ("tiny", task, "all"): [2 * i, 2 * i + 1] for i, task in enumerate(PROMPTS)
+    }
+    config.split_key = "task"
+    config.num_tasks, config.episodes_per_task = 2, 1
+    assert choose_episodes(from_config(config), dataset) == {
+        ("tiny", task, task): [2 * i] for i, task in enumerate(["milk", "soup"])
+    }
+
+
 @pytest.mark.parametrize(
     ("length", "stride", "most", "frames"),
     [
@@ -371,6 +398,21 @@ def test_correlations_of_a_perfect_measure_against_random_ones():
     assert np.isnan(entries["chance", "spearman"]["r"])
 
 
+def test_the_order_of_the_rows_does_not_matter():
+    rng = np.random.default_rng(1)
+    rows = [
+        _row(f"task {task}", seed, rng.random(), rng.random(), rng.random(5))
+        for task in range(6)
+        for seed in range(3)
+    ]
+    options = {"confidence": 0.95, "resamples": 99, "permutations": 719}
+    found = nmr_rows.correlations(rows, (1, 10), **options)
+    again = nmr_rows.correlations([rows[i] for i in rng.permutation(18)], (1, 10), **options)
+    for one, other in zip(found, again, strict=True):
+        assert one["r"] == pytest.approx(other["r"], nan_ok=True)
+        assert one["p_value"] == pytest.approx(other["p_value"], abs=0.05)
+
+
 def test_frames_weigh_equally_and_frames_without_mass_are_left_out():
     def result(values, mass):
         values = np.asarray(values, float)[:, None]
@@ -393,6 +435,19 @@ def test_frames_weigh_equally_and_frames_without_mass_are_left_out():
     (line,) = nmr_rows.table([row], (10,))
     assert line["success_rate"] == 0.25
     assert line["random_nmr@10"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["pick_up_the_milk_and_go", "pick_up_the_tea_box_and_go"], ["milk", "tea box"]),
+        (["pick up the milk", "pick up the milk"], ["pick up the milk"] * 2),
+        (["open it", "open it now"], ["open it", "open it now"]),
+        (["reach", "push the door"], ["reach", "push the door"]),
+    ],
+)
+def test_names_in_figures_are_what_distinguishes_the_tasks(names, short):
+    assert short_names(names) == short
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -20,7 +20,6 @@ def correlation_figure(
     *,
     xlabel: str,
     ylabel: str = "success rate",
-    title: str = "",
 ) -> Figure:
     """One scatter with its linear fit and its correlation, as Figure 3.
 
@@ -28,10 +27,9 @@ def correlation_figure(
         x: one value a point.
         y: one value a point.
         groups: a name a point; points of a group share a colour.
-        correlation: of x and y, written into the panel.
+        correlation: of x and y, written above the panel.
         xlabel: label of the x axis.
         ylabel: label of the y axis.
-        title: above the panel.
 
     Returns:
         The figure, not yet saved or shown.
@@ -39,7 +37,7 @@ def correlation_figure(
     figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
     axes = figure.subplots()
     _scatter(axes, x, y, groups, correlation)
-    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     _legend(figure, axes)
     return figure
 
@@ -100,16 +98,11 @@ def _scatter(axes: Axes, x, y, groups: Sequence[str], correlation: Correlation) 
         axes.plot(ends, slope * ends + intercept, color="0.3", linewidth=1)
     axes.set_ylim(-0.05, 1.05)
     low, high = correlation.bootstrap
-    axes.text(
-        0.98,
-        0.97,
-        f"r = {correlation.r:.2f}  [{low:.2f}, {high:.2f}]\n"
-        f"p = {correlation.p_value:.2g}, {correlation.clusters} tasks, n = {correlation.n}",
-        transform=axes.transAxes,
-        ha="right",
-        va="top",
+    axes.set_title(
+        f"r = {correlation.r:.2f}  [{low:.2f}, {high:.2f}],  p = {correlation.p_value:.2g}\n"
+        f"{correlation.clusters} tasks, n = {correlation.n}",
+        loc="left",
         fontsize=8,
-        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0},
     )
     axes.spines[["top", "right"]].set_visible(False)
 
