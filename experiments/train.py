@@ -9,8 +9,8 @@ goes on from the newest checkpoint.
 
 import csv
 import math
-import threading
 import queue
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -151,7 +151,7 @@ def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
         try:
             for item in iterator:
                 items.put((item, None))
-        except BaseException as error:  # noqa: BLE001 (handed to the consumer)
+        except BaseException as error:
             items.put((None, error))
 
     threading.Thread(target=work, daemon=True).start()
@@ -269,14 +269,14 @@ def run(config: Any, workdir: str) -> epath.Path:
 def _save(path: epath.Path, state: TrainState, stats: dict, asset_id: str, proto: bytes) -> None:
     if path.exists():
         path.rmtree()  # left without a complete train_state by an interrupted save
-    save_checkpoint(
-        path, state.ema_params(), norm_stats=stats, asset_id=asset_id, tokenizer=proto
-    )
+    save_checkpoint(path, state.ema_params(), norm_stats=stats, asset_id=asset_id, tokenizer=proto)
     train_state.save(path / "train_state", state)
 
 
 def _prune(checkpoints: epath.Path, keep: int) -> None:
-    steps = sorted((s for s in checkpoints.iterdir() if s.name.isdigit()), key=lambda s: int(s.name))
+    steps = sorted(
+        (s for s in checkpoints.iterdir() if s.name.isdigit()), key=lambda s: int(s.name)
+    )
     for step in steps[:-keep]:
         step.rmtree()
 

@@ -63,9 +63,7 @@ def rope(x: Float[Array, "b t n h"], positions: Int[Array, "b t"]) -> Float[Arra
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x.dtype)
 
 
-def prefill(
-    llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array, "b s"]
-) -> Cache:
+def prefill(llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array, "b s"]) -> Cache:
     """Run the prefix through the VLM expert and keep its keys and values.
 
     Attention is bidirectional among valid tokens. Positions count valid tokens only. The last

@@ -52,11 +52,16 @@ def preprocess(obs: Any, image_size: int = 224) -> Observation:
     """
     missing = [view for view in VIEWS if view not in obs.images]
     if missing:
-        raise ValueError(f"obs.images: lacks {missing}; has {sorted(obs.images)}, wants {list(VIEWS)}")
+        raise ValueError(
+            f"obs.images: lacks {missing}; has {sorted(obs.images)}, wants {list(VIEWS)}"
+        )
     if obs.tokenized_prompt is None or obs.tokenized_prompt_mask is None:
         raise ValueError("obs: tokenized_prompt and tokenized_prompt_mask are needed by π0.5")
     b = obs.tokenized_prompt.shape[0]
-    if obs.tokenized_prompt.ndim != 2 or obs.tokenized_prompt_mask.shape != obs.tokenized_prompt.shape:
+    if (
+        obs.tokenized_prompt.ndim != 2
+        or obs.tokenized_prompt_mask.shape != obs.tokenized_prompt.shape
+    ):
         raise ValueError(
             f"obs.tokenized_prompt: got shape {obs.tokenized_prompt.shape} with mask "
             f"{obs.tokenized_prompt_mask.shape}, wanted [b, l] twice"
@@ -65,12 +70,16 @@ def preprocess(obs: Any, image_size: int = 224) -> Observation:
     for view in VIEWS:
         image = jnp.asarray(obs.images[view])
         if image.ndim != 4 or image.shape[-1] != 3 or image.shape[0] != b:
-            raise ValueError(f"obs.images[{view!r}]: got shape {image.shape}, wanted [{b}, h, w, 3]")
+            raise ValueError(
+                f"obs.images[{view!r}]: got shape {image.shape}, wanted [{b}, h, w, 3]"
+            )
         images[view] = resize_with_pad(to_unit_range(image), image_size, image_size)
         mask = obs.image_masks.get(view) if obs.image_masks else None
         masks[view] = jnp.ones((b,), bool) if mask is None else jnp.asarray(mask, bool)
         if masks[view].shape != (b,):
-            raise ValueError(f"obs.image_masks[{view!r}]: got shape {masks[view].shape}, wanted [{b}]")
+            raise ValueError(
+                f"obs.image_masks[{view!r}]: got shape {masks[view].shape}, wanted [{b}]"
+            )
     return Observation(
         images=images,
         image_masks=masks,

@@ -16,7 +16,8 @@ Params = dict[str, Any]
 @dataclasses.dataclass(frozen=True)
 class ImageTower:
     """SigLIP's sizes. `tokens` is the length of the position table, so images are square with a
-    side of `patch * sqrt(tokens)` pixels."""
+    side of `patch * sqrt(tokens)` pixels.
+    """
 
     width: int
     depth: int
@@ -90,8 +91,6 @@ def as_params(params: Any) -> Params:
     Raises:
       TypeError: `params` is none of these.
     """
-    if hasattr(params, "to_pure_dict"):
-        params = params.to_pure_dict()
     if not isinstance(params, Mapping):
         raise TypeError(
             "params: expected openpi's parameter tree as a nested dict or an nnx.State, got "
@@ -108,8 +107,10 @@ def _unwrap(node: Any) -> Any:
         if set(node) == {"value"}:
             return node["value"]
         return {str(key): _unwrap(child) for key, child in node.items()}
-    # nnx.VariableState / nnx.Variable: array-likes have no attribute of that name.
-    return node.value if hasattr(node, "value") and not isinstance(node, jax.Array) else node
+    # Leaves of an nnx.State are Variables: `value` on openpi's flax, deprecated on the newest.
+    if hasattr(node, "get_value"):
+        return node.get_value()
+    return node.value if hasattr(node, "value") else node
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -213,7 +214,9 @@ def sizes_of(params: Params) -> Sizes:
             hint = " (a π0 tree: it has state_proj)" if "state_proj/kernel" in flat else ""
             raise ValueError(f"params: leaf {path!r} is missing{hint}")
         if len(flat[path].shape) != ndim:
-            raise ValueError(f"params: leaf {path!r} has shape {flat[path].shape}, wanted {ndim} axes")
+            raise ValueError(
+                f"params: leaf {path!r} has shape {flat[path].shape}, wanted {ndim} axes"
+            )
         return tuple(flat[path].shape)
 
     def rank(path: str) -> int:
@@ -225,7 +228,9 @@ def sizes_of(params: Params) -> Sizes:
     patch = shape(f"{img}/embedding/kernel", 4)[0]
     tokens = shape(f"{img}/pos_embedding", 3)[1]
     if math.isqrt(tokens) ** 2 != tokens:
-        raise ValueError(f"params: '{img}/pos_embedding' has {tokens} tokens, wanted a square number")
+        raise ValueError(
+            f"params: '{img}/pos_embedding' has {tokens} tokens, wanted a square number"
+        )
     mlp = shape(f"{block}/MlpBlock_0/Dense_0/bias", 2)[1]
     vocab, vlm_width = shape("PaliGemma/llm/embedder/input_embedding", 2)
     n, q_heads, _, head_dim = shape(f"{layers}/attn/q_einsum/w", 4)

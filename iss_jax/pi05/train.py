@@ -136,6 +136,12 @@ def paper_optimizer(
     return optax.chain(optax.clip_by_global_norm(clip_norm), adamw)
 
 
+def tree_norm(tree: Any) -> Float[Array, ""]:
+    """L2 norm over all leaves, in float32."""
+    squares = [jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)]
+    return jnp.sqrt(sum(squares, jnp.zeros((), jnp.float32)))
+
+
 def init_state(
     params: Params,
     optimizer: optax.GradientTransformation,
@@ -229,8 +235,8 @@ def make_train_step(
         metrics = {
             "loss": flow,
             "auxiliary_loss": aux,
-            "grad_norm": optax.global_norm(grads),
-            "param_norm": optax.global_norm({**state.frozen, **trainable}),
+            "grad_norm": tree_norm(grads),
+            "param_norm": tree_norm({**state.frozen, **trainable}),
         }
         state = state.replace(
             step=state.step + 1,

@@ -1,0 +1,88 @@
+"""openpi's checkpoint layout, read and written."""
+
+import goldens
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from iss_jax.pi05 import params as P
+from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
+from iss_jax.pi05.normalize import NormStats, load_norm_stats
+from iss_jax.pi05.tokenizer import load_tokenizer, train_tokenizer
+
+STEP = goldens.FOLDER / "ckpt_tiny_b" / "7"
+
+
+@pytest.mark.parametrize("path", [STEP, STEP / "params"])
+def test_restores_what_openpi_saved(path):
+    restored, expected = P.flatten(restore_params(path)), goldens.arrays("tiny_b_params")
+    assert restored.keys() == expected.keys()
+    for name, leaf in expected.items():
+        np.testing.assert_array_equal(restored[name], leaf)
+
+
+def test_restores_to_dtype_and_sharding():
+    mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:2]), ("x",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    params = restore_params(STEP, dtype=jnp.bfloat16, sharding=sharding)
+    expected = goldens.arrays("tiny_b_params")
+    for name, leaf in P.flatten(params).items():
+        assert leaf.dtype == jnp.bfloat16
+        assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+        np.testing.assert_array_equal(leaf, jnp.asarray(expected[name]).astype(jnp.bfloat16))
+
+
+def test_round_trip(tmp_path):
+    params = goldens.raw_params("tiny_c")
+    stats = {
+        name: NormStats(np.zeros(7), np.ones(7), -np.ones(7), np.arange(7.0))
+        for name in ("state", "actions")
+    }
+    proto = train_tokenizer(["open the drawer"])
+    save_checkpoint(tmp_path / "3", params, norm_stats=stats, asset_id="a/b", tokenizer=proto)
+    restored = P.flatten(restore_params(tmp_path / "3"))
+    for name, leaf in P.flatten(params).items():
+        np.testing.assert_array_equal(restored[name], leaf)
+    np.testing.assert_array_equal(load_norm_stats(tmp_path / "3")["actions"].q99, np.arange(7.0))
+    assert load_tokenizer(tmp_path / "3" / "assets").vocab_size() > 256
+    with pytest.raises(ValueError, match="already holds params"):
+        save_checkpoint(tmp_path / "3", params)
+    with pytest.raises(ValueError, match="need an asset_id"):
+        save_checkpoint(tmp_path / "4", params, norm_stats=stats)
+
+
+def test_missing_and_foreign_folders_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.*no checkpoint here"):
+        restore_params(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="not an orbax parameter checkpoint"):
+        restore_params(tmp_path)
+
+
+def test_a_checkpoint_of_something_else_names_the_leaf(tmp_path):
+    flat = P.flatten(goldens.raw_params("tiny_b"))
+    flat.pop("action_out_proj/bias")
+    save_checkpoint(tmp_path / "0", P.unflatten(flat))
+    with pytest.raises(ValueError, match="leaf 'action_out_proj/bias' is missing"):
+        restore_params(tmp_path / "0")
+
+
+def test_norm_stats_of_the_golden_checkpoint():
+    stats = load_norm_stats(STEP)
+    np.testing.assert_allclose(stats["state"].q01, np.arange(-1.0, -0.35, 0.1))
+    np.testing.assert_allclose(stats["actions"].q99, np.arange(1.5, 2.15, 0.1))
+    again = load_norm_stats(STEP / "assets" / "toy" / "robot")
+    np.testing.assert_array_equal(again["state"].mean, stats["state"].mean)
+
+
+def test_norm_stats_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no norm_stats.json"):
+        load_norm_stats(tmp_path)
+    for name in ("a", "b"):
+        folder = tmp_path / "assets" / name
+        folder.mkdir(parents=True)
+        (folder / "norm_stats.json").write_text("{}")
+    with pytest.raises(ValueError, match="several statistics"):
+        load_norm_stats(tmp_path)
+    with pytest.raises(ValueError, match="not openpi's norm_stats.json"):
+        load_norm_stats(tmp_path / "assets" / "a")
