@@ -274,10 +274,8 @@ def _save(path: epath.Path, state: TrainState, stats: dict, asset_id: str, proto
 
 
 def _prune(checkpoints: epath.Path, keep: int) -> None:
-    steps = sorted(
-        (s for s in checkpoints.iterdir() if s.name.isdigit()), key=lambda s: int(s.name)
-    )
-    for step in steps[:-keep]:
+    steps = [step for step in checkpoints.iterdir() if step.name.isdigit()]
+    for step in sorted(steps, key=lambda step: int(step.name))[:-keep]:
         step.rmtree()
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints in openpi's layout: `<step>/params/` by orbax, `<step>/assets/<id>/norm_stats.json`."""
+"""Checkpoints in openpi's layout: `<step>/params/`, `<step>/assets/<id>/norm_stats.json`."""
 
 from typing import Any
 

@@ -44,7 +44,7 @@ def embed_prompt(params: Params, tokens: Int[Array, "b l"], dtype: Any = None) -
 
 
 def embed_prefix(params: Params, obs: Observation, dtype: Any = None) -> Prefix:
-    """Embed a preprocessed observation: every view it holds in the order of `VIEWS`, then prompt."""
+    """Embed a preprocessed observation: its views in the order of `VIEWS`, then the prompt."""
     if obs.tokenized_prompt is None or obs.tokenized_prompt_mask is None:
         raise ValueError("obs: tokenized_prompt and tokenized_prompt_mask are needed by π0.5")
     tokens, masks = [], []

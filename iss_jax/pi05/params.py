@@ -15,8 +15,10 @@ Params = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class ImageTower:
-    """SigLIP's sizes. `tokens` is the length of the position table, so images are square with a
-    side of `patch * sqrt(tokens)` pixels.
+    """SigLIP's sizes.
+
+    `tokens` is the length of the position table, so images are square with a side of
+    `patch * sqrt(tokens)` pixels.
     """
 
     width: int
@@ -135,7 +137,7 @@ def unflatten(flat: Mapping[str, Any]) -> Params:
 
 
 def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """Every leaf of a π0.5 of these sizes: '/'-joined path -> shape, as openpi names and lays out."""
+    """Every leaf of a π0.5 of these sizes: '/'-joined openpi path -> shape."""
     out: dict[str, tuple[int, ...]] = {}
     image, heads, head_dim = sizes.image, sizes.heads, sizes.head_dim
     img, block = "PaliGemma/img", "PaliGemma/img/Transformer/encoderblock"

@@ -26,7 +26,7 @@ class Batch(NamedTuple):
       obs: preprocessed observation.
       actions: normalised expert chunk.
       valid: steps of the chunk that are expert actions; the others carry no loss.
-      target: what the auxiliary head predicts (normalised position of the object to grasp), or None.
+      target: what the auxiliary head predicts (the normalised position of the object to grasp).
     """
 
     obs: Observation
@@ -124,7 +124,7 @@ def paper_optimizer(
     weight_decay: float = 1e-10,
     clip_norm: float = 1.0,
 ) -> optax.GradientTransformation:
-    """AdamW (β 0.9, 0.95), warm-up then cosine, gradients clipped by global norm: openpi's recipe."""
+    """openpi's AdamW (β 0.9, 0.95): warm-up, then cosine; gradients clipped by global norm."""
     schedule = optax.warmup_cosine_decay_schedule(
         init_value=peak_lr / (warmup_steps + 1),
         peak_value=peak_lr,

@@ -53,7 +53,7 @@ def test_round_trip(tmp_path):
 
 
 def test_missing_and_foreign_folders_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.*no checkpoint here"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*no checkpoint here"):
         restore_params(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="not an orbax parameter checkpoint"):
         restore_params(tmp_path)
@@ -84,5 +84,5 @@ def test_norm_stats_errors(tmp_path):
         (folder / "norm_stats.json").write_text("{}")
     with pytest.raises(ValueError, match="several statistics"):
         load_norm_stats(tmp_path)
-    with pytest.raises(ValueError, match="not openpi's norm_stats.json"):
+    with pytest.raises(ValueError, match=r"not openpi's norm_stats.json"):
         load_norm_stats(tmp_path / "assets" / "a")

@@ -91,7 +91,7 @@ def test_preprocess_orders_scales_and_drops():
 def test_preprocess_names_what_is_wrong():
     obs = goldens.observation("tiny_b")
     two = {view: obs.images[view] for view in observation.VIEWS[:2]}
-    with pytest.raises(ValueError, match="obs.images: lacks .'right_wrist_0_rgb'"):
+    with pytest.raises(ValueError, match=r"obs.images: lacks .'right_wrist_0_rgb'"):
         observation.preprocess(obs.replace(images=two))
     with pytest.raises(ValueError, match="obs: tokenized_prompt"):
         observation.preprocess(obs.replace(tokenized_prompt=None))

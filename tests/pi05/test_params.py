@@ -50,7 +50,7 @@ def test_every_form_of_the_tree_is_the_same_tree():
         assert unwrapped.keys() == flat.keys()
         for path, leaf in flat.items():
             np.testing.assert_array_equal(unwrapped[path], leaf)
-    with pytest.raises(TypeError, match="params: expected .* got list"):
+    with pytest.raises(TypeError, match=r"params: expected .* got list"):
         P.as_params([1, 2])
 
 

@@ -50,7 +50,7 @@ def small_batch(b: int = 8) -> train.Batch:
 
 
 def test_flow_targets():
-    """x_t lies on the line from action to noise, and t has the law of 0.999·Beta(1.5, 1) + 0.001."""
+    """x_t lies on the line from action to noise; t ~ 0.999·Beta(1.5, 1) + 0.001."""
     actions = jax.random.normal(jax.random.key(0), (4000, 2, 3), jnp.float32)
     x_t, time, target = train.flow_targets(jax.random.key(1), actions, 5)
     back = x_t - time[:, :, None, None] * target
