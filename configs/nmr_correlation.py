@@ -51,7 +51,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.splits = ()
     # The episodes' metadata that says to which split of the success table they belong. When empty,
     # splits do not matter: a task's trials are added up over them.
-    config.split_key = "split"
+    config.split_key = "layout"
     # Zero means all of them.
     config.num_tasks = 0
     config.episodes_per_task = 2
@@ -106,6 +106,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.checkpoint = ""
         config.dataset = ""
         config.success = "paper_table3"
+        config.split_key = "split"
         config.dtype = "bfloat16"
         config.seeds = (0, 13, 50, 77, 99)
         config.episodes_per_task = 25

@@ -111,7 +111,7 @@ def coefficient(
         return math.nan
     if kind == "spearman":
         x, y = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
-    return float(scipy.stats.pearsonr(x, y).statistic)
+    return float(np.corrcoef(x, y)[0, 1])
 
 
 def fisher_interval(

@@ -102,6 +102,7 @@ def _config(inputs):
     config.checkpoint = str(inputs / "checkpoint")
     config.dataset = str(inputs / "episodes")
     config.success = str(inputs / "success.csv")
+    config.split_key = "split"
     config.cameras.right_wrist_0_rgb = ""
     config.quiet = True
     config.num_tasks = 0
