@@ -13,11 +13,12 @@ from ml_collections import config_dict
 
 def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c = config_dict.ConfigDict()
+    c.name = f"train-{variant}"
     c.datasets = (
-        "datasets/demonstrations/shard_0",
-        "datasets/demonstrations/shard_1",
-        "datasets/static/shard_0",
-        "datasets/static/shard_1",
+        "datasets/demos/shard-0",
+        "datasets/demos/shard-1",
+        "datasets/static/shard-0",
+        "datasets/static/shard-1",
     )
     c.validation_every = 25
     c.asset_id = "libero_object"

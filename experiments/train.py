@@ -12,17 +12,17 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import tqdm
-from absl import app, flags, logging
 from etils import epath
-from ml_collections import config_flags
 
-from experiments import train_state
+from experiments import app, train_state
 from experiments.frames import Frames, load_frames
 from iss_jax.pi05 import lora, normalize, params as pi05_params, tokenizer as pi05_tokenizer
 from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
@@ -36,9 +36,6 @@ from iss_jax.pi05.train import (
     make_train_step,
     paper_optimizer,
 )
-
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/train.py", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is written.", required=True)
 
 
 def model_sizes(model: Any, vocab: int) -> pi05_params.Sizes:
@@ -162,7 +159,7 @@ def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
         yield item
 
 
-def run(config: Any, workdir: str) -> epath.Path:
+def run(config: Any, workdir: Path) -> epath.Path:
     """Train to `config.steps`; returns the last checkpoint's folder."""
     root = epath.Path(workdir)
     checkpoints = root / "checkpoints"
@@ -308,10 +305,10 @@ def _plot(rows: list[dict[str, float]], path: epath.Path) -> None:
     training_curves(rows).savefig(str(path), dpi=150)
 
 
-def main(_: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)  # orbax tells a page a checkpoint
-    print(f"checkpoint: {run(_CONFIG.value, _WORKDIR.value)}")
+def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    """Runs the experiment."""
+    print(f"checkpoint: {run(config, workdir)}")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, "train")

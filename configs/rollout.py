@@ -1,0 +1,40 @@
+"""Closed-loop success of a policy on LIBERO, over tasks, seeds and trials.
+
+    python -m experiments.rollout --config=configs/rollout.py --config.checkpoint=<step>
+
+The paper's protocol (App. C.2): 20 Hz, chunks of 16, 8 executed. Init states 0-24 and layout seeds
+below 10,000 never occur in `collect`'s training data.
+
+Variants: `embedded` (the embedded policy, ten libero_object tasks, native and shuffled layouts,
+with its images and with them blurred away), `smoke` (one short trial).
+"""
+
+import ml_collections
+
+
+def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
+    """The configuration of one variant."""
+    config = ml_collections.ConfigDict()
+    config.name = f"rollout-{variant}"
+    config.checkpoint = "embedded"
+    config.policy_seed = 0
+    config.suite = "libero_object"
+    config.tasks = tuple(range(10))
+    config.seeds = (0, 13, 50, 77, 99)
+    # Conditions: layout, and "blurred" where the images are blurred away.
+    config.conditions = ("native", "shuffled", "native_blurred", "shuffled_blurred")
+    config.trials = 5
+    config.image_size = 80
+    config.max_token_len = 32
+    config.action_horizon = 16
+    config.execute = 8
+    config.max_steps = 200
+    config.num_steps = 10
+    config.processes = 2
+    if variant == "smoke":
+        config.tasks, config.seeds, config.trials = (0,), (0,), 1
+        config.conditions = ("native",)
+        config.max_steps, config.processes = 16, 1
+    elif variant != "embedded":
+        raise ValueError(f"variant {variant!r}: one of embedded, smoke wanted")
+    return config
