@@ -54,7 +54,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.split_key = "layout"
     # Zero means all of them.
     config.num_tasks = 0
-    config.episodes_per_task = 2
+    # Of each task and split.
+    config.episodes_per_task = 1
     config.frames_per_episode = 2
     config.stride = 5
     # Frames of one compiled batch.
