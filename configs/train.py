@@ -43,6 +43,8 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         }
     )
     c.steps = 24_000
+    # End earlier, on the same schedule; 0 does not.
+    c.stop_after = 0
     c.batch_size = 64
     c.flow_samples = 4
     c.peak_lr = 1e-3

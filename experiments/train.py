@@ -160,7 +160,7 @@ def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
 
 
 def run(config: Any, workdir: Path) -> epath.Path:
-    """Train to `config.steps`; returns the last checkpoint's folder."""
+    """Train to `config.steps`, or to `config.stop_after`; returns the last checkpoint's folder."""
     root = epath.Path(workdir)
     checkpoints = root / "checkpoints"
     train, validation = load_frames(config.datasets, validation_every=config.validation_every)
@@ -206,7 +206,9 @@ def run(config: Any, workdir: Path) -> epath.Path:
         state = train_state.restore(found / "train_state", state)
         print(f"resumed from {found}")
 
-    mesh = jax.sharding.Mesh(np.asarray(jax.devices()), ("batch",))
+    # As many devices as divide the batch evenly.
+    devices = jax.devices()[: math.gcd(len(jax.devices()), config.batch_size)]
+    mesh = jax.sharding.Mesh(np.asarray(devices), ("batch",))
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
     state = jax.device_put(state, everywhere)
@@ -240,15 +242,16 @@ def run(config: Any, workdir: Path) -> epath.Path:
     if validation is not None:
         held_out = next(make(validation, min(256, len(validation)), 12345, 0))
     rows = _read_metrics(root / "metrics.csv", start)
-    bar = tqdm.trange(start, config.steps, initial=start, total=config.steps, desc="train")
+    end = min(config.steps, config.stop_after or config.steps)
+    bar = tqdm.trange(start, end, initial=start, total=config.steps, desc="train")
     for i in bar:
         state, metrics = step(state, jax.device_put(next(stream), split), key)
         done = i + 1
-        if done % config.log_every == 0 or done == config.steps:
+        if done % config.log_every == 0 or done == end:
             row = {"step": done, **{name: float(value) for name, value in metrics.items()}}
             bar.set_postfix(loss=f"{row['loss']:.4f}", aux=f"{row['auxiliary_loss']:.4f}")
             rows.append(row)
-        if done % config.save_every == 0 or done == config.steps:
+        if done % config.save_every == 0 or done == end:
             if held_out is not None and rows:
                 flow, auxiliary = evaluate(state, held_out, jax.random.key(7))
                 rows[-1] |= {
@@ -260,7 +263,7 @@ def run(config: Any, workdir: Path) -> epath.Path:
             _save(checkpoints / str(done), state, stats, config.asset_id, proto)
             _prune(checkpoints, config.keep)
     _plot(rows, root / "figures" / "training.png")
-    return checkpoints / str(config.steps)
+    return checkpoints / str(end)
 
 
 def _save(path: epath.Path, state: TrainState, stats: dict, asset_id: str, proto: bytes) -> None:

@@ -1,0 +1,82 @@
+"""Assemble the embedded default: `configs/embed.py` says how to run it.
+
+Writes `checkpoint/`, `episodes/` and `success.csv` into `<workdir>`; copying them over
+`iss_jax/embedded/` is the last, deliberate step.
+"""
+
+import collections
+import dataclasses
+import shutil
+from pathlib import Path
+
+import ml_collections
+import numpy as np
+
+from experiments import app
+from iss_jax.data.episode import Episode
+from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.success import read_success, write_success
+from iss_jax.pi05.checkpoint import restore_params
+
+FEATURES = ("target_position",)
+
+
+def thin(episode: Episode, stride: int) -> Episode:
+    """Every `stride`-th frame, with the features that a reader of the package data may want."""
+
+    def take(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: value[::stride] for name, value in arrays.items()}
+
+    return dataclasses.replace(
+        episode,
+        images=take(dict(episode.images)),
+        regions=take(dict(episode.regions)),
+        state=episode.state[::stride],
+        action=episode.action[::stride],
+        fps=episode.fps / stride,
+        features=take({name: episode.features[name] for name in FEATURES}),
+    )
+
+
+def embed(config: ml_collections.ConfigDict, workdir: Path) -> float:
+    """Assemble; returns the size in MB.
+
+    Raises:
+      ValueError: `workdir` is not empty, or the data outgrow `config.limit`.
+    """
+    if workdir.exists() and any(workdir.iterdir()):
+        raise ValueError(f"{workdir}: not empty")
+    workdir.mkdir(parents=True, exist_ok=True)
+    restore_params(config.checkpoint)
+    for name in ("params", "assets"):
+        shutil.copytree(Path(config.checkpoint) / name, workdir / "checkpoint" / name)
+    write_success(workdir / "success.csv", read_success(config.success))
+
+    written: collections.Counter = collections.Counter()
+    for root in config.episodes:
+        dataset = open_dataset(root)
+        for i in range(len(dataset)):
+            metadata = dataset.metadata(i)
+            group = (metadata["task"], metadata["layout"])
+            if written[group] < config.episodes_per_task:
+                write_episode(
+                    workdir / "episodes",
+                    thin(dataset.read(i), config.frame_stride),
+                    robot_type="panda",
+                )
+                written[group] += 1
+    for group, count in sorted(written.items()):
+        print(f"{group[0]} ({group[1]}): {count}")
+    size = sum(path.stat().st_size for path in workdir.rglob("*") if path.is_file()) / 1e6
+    if size > config.limit:
+        raise ValueError(f"{workdir}: {size:.1f} MB, at most {config.limit} wanted")
+    return size
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    """Runs the experiment."""
+    print(f"{embed(config, workdir):.1f} MB in {workdir}")
+
+
+if __name__ == "__main__":
+    app.run(main, "embed")

@@ -1,0 +1,61 @@
+"""Closed-loop success: the plan of the trials and the sums over them (no simulator)."""
+
+import importlib
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments import live_policy, rollout
+from experiments.run_directory import open_run
+from iss_jax.data.success import Success
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "step").mkdir()
+    (tmp_path / "step" / "a").write_text("x")
+    config = importlib.import_module("configs.rollout").get_config()
+    config.checkpoint = str(tmp_path / "step")
+    return config
+
+
+def test_trials_are_distinct_and_held_out(config):
+    items = rollout.work_items(config, ["a", "b"])
+    assert len(items) == 2 * 4 * 5 * 5
+    native = [i for i in items if i["task"] == "a" and i["condition"] == "native"]
+    assert len({i["init_state"] for i in native}) == 25
+    assert max(i["init_state"] for i in items) < 25
+    assert max(i["layout_seed"] for i in items) < 10_000
+    starts = {(i["init_state"], i["layout_seed"]) for i in items}
+    assert len(starts) == 25  # the same in every condition and task
+    config.seeds = (100,)
+    with pytest.raises(ValueError, match="seeds below 100"):
+        rollout.work_items(config, ["a"])
+
+
+def test_sums_and_intervals(config, tmp_path):
+    config.seeds, config.trials, config.conditions = (0, 13), 3, ("native", "native_blurred")
+    items = rollout.work_items(config, ["a", "b"])
+    run = open_run(tmp_path / "run", config)
+    for item in items:
+        won = item["condition"] == "native" and (item["task"] == "a" or item["trial"] == 0)
+        run.save(item, {"success": won, "steps": 10})
+    rows = rollout.success_rows(run, items, policy_seed=4)
+    assert rows[0] == Success("a", "libero_object", "native", 4, 0, 3, 3)
+    assert len(rows) == 2 * 2 * 2 and sum(row.successes for row in rows) == 6 + 2
+    table = {(row["condition"], row["task"]): row for row in rollout.summary(rows)}
+    total = table["native", "all"]
+    assert (total["trials"], total["successes"]) == (12, 8)
+    interval = stats.binomtest(8, 12).proportion_ci(method="wilson")
+    assert (total["low"], total["high"]) == pytest.approx(interval, abs=1e-4)
+    assert table["native_blurred", "all"]["rate"] == 0.0
+
+
+def test_blur_away_removes_a_ten_pixel_object():
+    image = np.full((80, 80, 3), 128, np.uint8)
+    image[35:45, 35:45] = 255
+    blurred = live_policy.blur_away({"front": image})["front"]
+    # 100 of 6,400 pixels, 127 brighter: spread evenly that is 2 levels, at the peak 5.
+    assert blurred.dtype == np.uint8
+    assert np.ptp(blurred) <= 5 and abs(float(blurred.mean()) - float(image.mean())) < 1.5

@@ -1,0 +1,145 @@
+"""The training experiment: what it writes, and that a run that was stopped ends up the same."""
+
+import importlib
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+from experiments import embed, train
+from experiments.frames import load_frames
+from iss_jax.data.episode import Episode
+from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.success import Success, write_success
+from iss_jax.pi05 import params as P
+from iss_jax.pi05.checkpoint import restore_params
+from iss_jax.pi05.normalize import load_norm_stats
+from iss_jax.pi05.tokenizer import load_tokenizer
+
+FRAMES = 6
+
+
+@pytest.fixture(autouse=True)
+def optax_promotes():
+    """optax itself mixes ints and floats; the strict promotion of the suite is for our code."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture
+def dataset(tmp_path) -> str:
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        images = {
+            camera: rng.integers(0, 256, (FRAMES, 32, 32, 3), np.uint8)
+            for camera in ("front", "overhead", "wrist")
+        }
+        chunk = rng.normal(size=(FRAMES, 16, 7)).astype(np.float32)
+        chunk[..., 3:6] *= 1e-3
+        episode = Episode(
+            images=images,
+            regions={
+                camera: np.zeros(image.shape[:3], np.uint8) for camera, image in images.items()
+            },
+            state=rng.normal(size=(FRAMES, 8)).astype(np.float32),
+            action=chunk[:, 0],
+            prompt=["pick up the milk", "pick up the butter"][i % 2],
+            fps=10.0,
+            features={
+                "action_chunk": chunk,
+                "action_chunk_valid": np.ones((FRAMES, 16), bool),
+                "target_position": rng.normal(size=(FRAMES, 3)).astype(np.float32),
+            },
+            metadata={"task": f"task_{i % 2}", "layout": "native"},
+        )
+        write_episode(tmp_path / "data", episode)
+    return str(tmp_path / "data")
+
+
+def smoke(dataset: str, **changes) -> ml_collections.ConfigDict:
+    config = importlib.import_module("configs.train").get_config("smoke")
+    config.model.image.tokens = 4
+    config.datasets = (dataset,)
+    config.update(changes)
+    return config
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(dataset, tmp_path):
+    whole = train.run(smoke(dataset), tmp_path / "whole")
+    # Stopped after two of four steps: the schedule is that of the whole run.
+    part = train.run(smoke(dataset, stop_after=2), tmp_path / "part")
+    assert part.name == "2"
+    resumed = train.run(smoke(dataset), tmp_path / "part")
+    assert whole.name == resumed.name == "4"
+    a, b = (P.flatten(restore_params(step)) for step in (whole, resumed))
+    for path, leaf in a.items():
+        np.testing.assert_array_equal(leaf, b[path], err_msg=path)
+    assert (tmp_path / "whole" / "figures" / "training.png").stat().st_size > 1000
+    lines = (tmp_path / "part" / "metrics.csv").read_text().splitlines()
+    assert len(lines) == 1 + 4 and lines[0].startswith("step,")
+
+
+def test_the_checkpoint_is_complete_and_holds_no_auxiliary_head(dataset, tmp_path):
+    step = train.run(smoke(dataset), tmp_path / "run")
+    assert len(P.flatten(restore_params(step))) == 51
+    stats = load_norm_stats(step)
+    actions = stats["actions"]
+    # Rotations hardly move here; their quantiles are kept at least the minimum apart.
+    assert np.all(actions.q99 - actions.q01 >= 0.4 - 1e-6)
+    assert np.all((actions.q99 - actions.q01)[3:6] == pytest.approx(0.4))
+    tokenizer = load_tokenizer(step / "assets")
+    ids = tokenizer.encode("pick up the milk")
+    assert len(ids) == 4 and tokenizer.unk_id() not in ids
+
+
+def test_batches_depend_on_their_number_alone(dataset):
+    frames, held_out = load_frames([dataset], validation_every=4, progress=False)
+    assert len(frames) == 3 * FRAMES and len(held_out) == FRAMES
+    config = smoke(dataset)
+    stats = train.dataset_statistics(frames, 0.4)
+    tokenizer = train.pi05_tokenizer.open_tokenizer(
+        train.pi05_tokenizer.train_tokenizer(frames.prompts)
+    )
+    scale = (frames.target.mean(0), frames.target.std(0))
+    make = lambda start: train.batches(frames, stats, tokenizer, config, 4, scale, 0, start)  # noqa: E731
+    first = make(0)
+    next(first)
+    a, b = next(first), next(make(1))
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+    rows = [np.where((frames.chunk == c).all((1, 2)))[0] for c in frames.chunk[:1]]
+    assert len(rows[0]) == 1
+    assert np.abs(np.asarray(a.actions)).max() < 10
+
+
+def test_a_dataset_without_chunks_is_refused(tmp_path):
+    images = {"front": np.zeros((1, 8, 8, 3), np.uint8)}
+    bare = Episode(
+        images, {}, np.zeros((1, 8), np.float32), np.zeros((1, 7), np.float32), "x", 10.0
+    )
+    write_episode(tmp_path / "bare", bare)
+    with pytest.raises(ValueError, match=r"bare: has no feature 'action_chunk'"):
+        load_frames([str(tmp_path / "bare")], progress=False)
+
+
+def test_embedding(dataset, tmp_path):
+    step = train.run(smoke(dataset), tmp_path / "run")
+    write_success(tmp_path / "s.csv", [Success("task_0", "s", "native", 0, 0, 2, 1)])
+    config = importlib.import_module("configs.embed").get_config()
+    config.update(checkpoint=str(step), success=str(tmp_path / "s.csv"), episodes=(dataset,))
+    config.episodes_per_task = 1
+    size = embed.embed(config, tmp_path / "out")
+    assert 0 < size < 1
+    found = open_dataset(tmp_path / "out" / "episodes")
+    assert len(found) == 2 and found.info["fps"] == 2.5
+    original = open_dataset(dataset).read(1)
+    np.testing.assert_array_equal(found.read(1).images["wrist"], original.images["wrist"][::4])
+    assert set(found.read(0).features) == {"target_position"}
+    assert not (tmp_path / "out" / "checkpoint" / "train_state").exists()
+    restore_params(tmp_path / "out" / "checkpoint")
+    with pytest.raises(ValueError, match=r"out: not empty"):
+        embed.embed(config, tmp_path / "out")
+    config.limit = 0.001
+    with pytest.raises(ValueError, match=r"at most 0\.001 wanted"):
+        embed.embed(config, tmp_path / "again")
