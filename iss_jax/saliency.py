@@ -63,7 +63,8 @@ def saliency(
     """
     params = as_params(params)
     sizes = sizes_of(params)
-    warn_if_constant(params)
+    with jax.ensure_compile_time_eval():
+        warn_if_constant(params)
     mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
     prompt, prompt_mask = _trim_prompt(obs.tokenized_prompt, obs.tokenized_prompt_mask)
     obs = Observation(
@@ -99,8 +100,8 @@ def _saliency(
     views: tuple[str, ...],
     image_size: int,
 ) -> Saliency:
-    valid = _letterbox(obs, views, image_size)
-    obs = preprocess(obs, image_size)
+    given, obs = obs, preprocess(obs, image_size)
+    valid = _letterbox(given, views, image_size)
     images = {view: obs.images[view] for view in views}
     present = {view: obs.image_masks[view] for view in views}
     examples = (obs.tokenized_prompt, obs.tokenized_prompt_mask, present, noise)
@@ -124,6 +125,12 @@ def _saliency(
 
         return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)
 
+    wanted = (len(VIEWS), *config.grid)
+    if masks.ndim != 4 or masks.shape[1:] != wanted or masks.dtype != jnp.bool_:
+        raise ValueError(
+            f"masks must be bool [n, {len(VIEWS)} views {list(VIEWS)}, {config.grid[0]}, "
+            f"{config.grid[1]}], got {masks.dtype} {list(masks.shape)}"
+        )
     kept = np.asarray([VIEWS.index(view) for view in views])
     result = masked_saliency(
         run, params, examples, images, masks[:, kept], present, valid, config, mesh
