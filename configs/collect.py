@@ -33,16 +33,18 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     config.last_init_state = 49
     config.first_layout_seed = 10_000
     config.frame_every = 2
-    config.max_steps = 240
+    config.max_steps = 150
     # Static frames.
     config.sources = ("datasets/demos/shard-0", "datasets/demos/shard-1")
     config.blocks_per_task = 80
     config.frames_per_block = 50
-    config.near_share = 0.5  # of frames: the wanted object stands where the sources' one did
+    config.near_share = 0.45  # of frames: the wanted object stands where the sources' one did
+    config.decoy_share = 0.2  # of frames: another object stands there
     if variant == "demonstrations":
         pass
     elif variant == "static":
         config.kind = "static"
+        config.layout_shares = (0.1, 0.5, 0.4)
         config.regions = False
     elif variant == "heldout":
         config.episodes_per_task = 4

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import queue
 import zlib
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class CollectOptions:
     blocks_per_task: int
     frames_per_block: int
     near_share: float
+    decoy_share: float
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict) -> "CollectOptions":
@@ -158,7 +160,10 @@ def run_shard(options: CollectOptions, workdir: str, shard: int, reports: Any) -
             if task not in envs:
                 envs[task] = libero.make(options.suite, task, image_size=options.image_size)
             if static:
-                episode = static_frames.block(envs[task], options, sources, task, attempt)
+                rng = generator(options, task, attempt)
+                episode = static_frames.block(envs[task], options, sources, attempt, rng)
+                numbers = {"task_number": task, "attempt": attempt, "split": "train"}
+                episode = dataclasses.replace(episode, metadata={**episode.metadata, **numbers})
             else:
                 episode = attempt_demonstration(envs[task], options, task, attempt)
             if episode is not None:
@@ -237,7 +242,7 @@ def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
         while any(process.is_alive() for process in processes) or not reports.empty():
             try:
                 _, _, _, success = reports.get(timeout=1.0)
-            except Exception:
+            except queue.Empty:
                 continue
             counts["attempts"] += 1
             counts["successes"] += success

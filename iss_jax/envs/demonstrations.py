@@ -99,8 +99,9 @@ def record(
         scene = scene_of(env)
         label = expert(scene)
         action = label
-        noisy = burst is not None and burst.start <= step < burst.start + burst.length
-        if noisy:
+        noisy = False
+        if burst is not None and burst.start <= step < burst.start + burst.length:
+            noisy = True
             push = burst.push + rng.normal(0.0, burst.jitter, 6) * ([1.0] * 3 + [0.1] * 3)
             action = label + np.append(push, 0.0)
             action = np.clip(action, -1.0, 1.0).astype(np.float32)

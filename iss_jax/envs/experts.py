@@ -5,9 +5,10 @@ any disturbance, and the same configuration always carries the same label, which
 """
 
 import dataclasses
-from typing import Protocol
 
 import numpy as np
+
+from iss_jax.envs.libero import LiberoEnv
 
 POSITION_SCALE = 0.05  # metres for a unit of action (OSC_POSE)
 ROTATION_SCALE = 0.5  # radians for a unit of action
@@ -63,24 +64,7 @@ class PickAndPlaceScene:
         return bool(gap < _HELD and self.opening < min(self.width + _SLACK, _WIDEST))
 
 
-class SceneSource(Protocol):
-    """What `scene_of` reads: a `LiberoEnv`, or anything like it."""
-
-    @property
-    def eef_position(self) -> np.ndarray: ...
-    @property
-    def eef_axes(self) -> np.ndarray: ...
-    @property
-    def gripper_qpos(self) -> np.ndarray: ...
-    @property
-    def target(self) -> str | None: ...
-    @property
-    def receptacle(self) -> str | None: ...
-    def object_position(self, name: str) -> np.ndarray: ...
-    def object_boxes(self, name: str) -> np.ndarray: ...
-
-
-def scene_of(env: SceneSource) -> PickAndPlaceScene:
+def scene_of(env: LiberoEnv) -> PickAndPlaceScene:
     """Reads the scene off an environment.
 
     Raises:
@@ -134,7 +118,7 @@ def pick_and_place(scene: PickAndPlaceScene) -> np.ndarray:
     else:
         error, gripper = _approach(scene, offset, across), -1.0
     position = np.clip(error / POSITION_SCALE, -1.0, 1.0)
-    rotation = np.clip(_rotation_error(scene.eef_axes) / ROTATION_SCALE, -0.3, 0.3)
+    rotation = np.clip(rotation_error(scene.eef_axes) / ROTATION_SCALE, -0.3, 0.3)
     return np.concatenate([position, rotation, [gripper]]).astype(np.float32)
 
 
@@ -158,7 +142,7 @@ def _carry(scene: PickAndPlaceScene, across: np.ndarray) -> tuple[np.ndarray, fl
     return error, 1.0
 
 
-def _rotation_error(axes: np.ndarray) -> np.ndarray:
+def rotation_error(axes: np.ndarray) -> np.ndarray:
     """Rotation vector, world frame, from `axes` to `DOWN`, for angles below pi."""
     rotation = DOWN @ axes.T
     vector = 0.5 * np.array(

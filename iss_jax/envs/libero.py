@@ -261,6 +261,13 @@ class LiberoEnv:
         return self.data.site_xmat[self._robot.eef_site_id].reshape(3, 3).copy()
 
     @property
+    def eef_twist(self) -> np.ndarray:
+        """Velocity (m/s) and angular velocity (rad/s) of the grip site, `[6]`, world axes."""
+        site = self.model.site(self._robot.eef_site_id).name
+        data = self._env.sim.data
+        return np.concatenate([data.get_site_xvelp(site), data.get_site_xvelr(site)])
+
+    @property
     def gripper_qpos(self) -> np.ndarray:
         """Finger joints, float64 `[2]`, metres: (0.04, -0.04) open, (0, 0) closed."""
         return self.data.qpos[self._robot._ref_gripper_joint_pos_indexes].copy()
@@ -335,12 +342,35 @@ class LiberoEnv:
         slots = np.stack([self._free_joint(name)[:2] for name in names])
         home = None if basket is None else self._free_joint(basket)[:2].copy()
         points, home = layouts.draw(layout, slots, home, rng)
-        for name, point in zip(names, points, strict=True):
+        positions = dict(zip(names, points, strict=True))
+        if basket is not None and home is not None:
+            positions[basket] = home
+        self.move_objects(positions)
+
+    def move_objects(self, positions: Mapping[str, np.ndarray]) -> None:
+        """Puts objects, at rest, where `positions` says (name to x and y, metres); no physics."""
+        for name, point in positions.items():
             self._free_joint(name)[:2] = point
-        if basket is not None:
-            self._free_joint(basket)[:2] = home
         self.data.qvel[:] = 0.0
         self._forward()
+
+    def pose_robot(self, qpos: np.ndarray, qvel: np.ndarray) -> None:
+        """Puts arm and fingers, `[9]` joints, into a configuration and motion; no physics."""
+        joints = len(self._robot._ref_joint_pos_indexes) + 2
+        self.data.qpos[:joints], self.data.qvel[:joints] = qpos, qvel
+        self._forward()
+
+    def robot_touches(self, depth: float = 0.001) -> bool:
+        """Whether the robot penetrates anything by more than `depth` metres."""
+        contacts = self.data.contact
+        deep = np.flatnonzero(contacts.dist[: self.data.ncon] < -depth)
+        bodies = self.model.geom_bodyid[contacts.geom[deep]]
+        robot = np.array([name.startswith(regions.ROBOT_PREFIXES) for name in self._body_names])
+        return bool(np.any(robot[bodies].sum(axis=1) == 1))
+
+    @functools.cached_property
+    def _body_names(self) -> list[str]:
+        return [self.model.body(i).name for i in range(self.model.nbody)]
 
     def _free_joint(self, name: str) -> np.ndarray:
         """A writable view of an object's pose, `[7]`: position and quaternion."""

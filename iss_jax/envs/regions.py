@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 NUISANCE, SUPPORT, ACTION = 0, 1, 2
-_ROBOT_PREFIXES = ("robot0_", "gripper0_", "mount0_")
+ROBOT_PREFIXES = ("robot0_", "gripper0_", "mount0_")
 
 
 def geom_labels(
@@ -37,7 +37,7 @@ def geom_labels(
     bodies = np.zeros(model.nbody, np.uint8)
     for index, name in enumerate(names):
         parent = int(model.body_parentid[index])
-        if name.startswith(_ROBOT_PREFIXES):
+        if name.startswith(ROBOT_PREFIXES):
             bodies[index] = ACTION
         elif name == support_surface or any(_belongs(name, o) for o in support_objects):
             bodies[index] = SUPPORT
