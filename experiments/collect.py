@@ -20,6 +20,7 @@ import tqdm
 
 from experiments import app
 from iss_jax.data import lerobot
+from iss_jax.data.atomic import write_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +144,7 @@ def run_shard(options: CollectOptions, workdir: str, shard: int, reports: Any) -
     from iss_jax.envs import libero
 
     root = Path(workdir) / f"shard-{shard}"
+    root.parent.mkdir(parents=True, exist_ok=True)
     tasks = options.tasks[shard :: options.processes]
     attempts = _Attempts(Path(workdir) / f"shard-{shard}.attempts.jsonl", root)
     envs: dict[int, Any] = {}
@@ -179,15 +181,15 @@ class _Attempts:
         self._path = path
         self._over: dict[tuple[int, int], bool] = {}
         if path.exists():
-            for line in path.read_text().splitlines():
+            text = path.read_text()
+            # Text after the last newline is a line whose writing was interrupted.
+            for line in text[: text.rfind("\n") + 1].splitlines():
                 entry = json.loads(line)
                 self._over[entry["task"], entry["attempt"]] = entry["success"]
         if (root / "meta" / "info.json").exists():
             dataset = lerobot.open_dataset(root)
-            stored = [dataset.metadata(i) for i in range(len(dataset))]
-            # An interruption between an episode and its line must not write the episode twice.
-            missing = len(stored) - sum(self._over.values())
-            for metadata in stored[len(stored) - missing :] if missing > 0 else ():
+            for metadata in map(dataset.metadata, range(len(dataset))):
+                # An interruption between an episode and its line must not write it twice.
                 self._over.setdefault((metadata["task_number"], metadata["attempt"]), True)
 
     def done(self, task: int, attempt: int) -> bool:
@@ -199,10 +201,9 @@ class _Attempts:
     def add(self, task: int, attempt: int, success: bool) -> None:
         self._over[task, attempt] = success
         entry = {"task": task, "attempt": attempt, "success": success}
-        with self._path.open("a") as stream:
-            stream.write(json.dumps(entry) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        lines = self._path.read_text() if self._path.exists() else ""
+        kept = lines[: lines.rfind("\n") + 1]
+        write_bytes(self._path, (kept + json.dumps(entry) + "\n").encode())
 
     @property
     def total(self) -> int:

@@ -413,6 +413,8 @@ class LiberoEnv:
         if action.shape != (7,):
             raise ValueError(f"action: shape {action.shape} given, (7,) wanted")
         self._env.step(np.clip(action, -1.0, 1.0))
+        # MuJoCo integrates last: positions of bodies and cameras are those of one physics step ago.
+        self._mujoco.mj_forward(self.model, self.data)
         return self.success()
 
     def success(self) -> bool:
