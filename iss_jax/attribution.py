@@ -210,8 +210,14 @@ def attribute(
         policy = jax.tree_util.Partial(policy)
     result = _attribute(policy, frames, jnp.asarray(masks), present, valid, noise, config, mesh)
     if not batched:
-        maps, *rest = result[:-1]
-        result = Saliency({v: m[0] for v, m in maps.items()}, *(x[0] for x in rest), result.masks)
+        result = Saliency(
+            maps={view: saliency[0] for view, saliency in result.maps.items()},
+            cells=result.cells[0],
+            stderr=result.stderr[0],
+            effects=result.effects[0],
+            actions=result.actions[0],
+            masks=result.masks,
+        )
     return result
 
 
@@ -310,7 +316,8 @@ def masked_saliency(
     )(effects, active=active)
     maps = {}
     for index, view in enumerate(views):
-        saliency = mask_designs.upsample(scores[:, index], images[view].shape[1:3])
+        height, width = images[view].shape[1:3]
+        saliency = mask_designs.upsample(scores[:, index], (height, width))
         if valid is not None and view in valid:
             saliency = jnp.where(valid[view], saliency, 0.0)
         if present is not None:
@@ -377,7 +384,8 @@ def run_masks(
         copies = {}
         for index, (view, frame) in enumerate(frames.items()):
             cells = bits[:, index].astype(jnp.float32)
-            keep = mask_designs.upsample(cells, frame.shape[:2])
+            height, width, _ = frame.shape
+            keep = mask_designs.upsample(cells, (height, width))
             copies[view] = blend(frame, blurred[view], keep)
         actions = run(copies)
         baseline = jnp.where(first, actions[0], baseline)

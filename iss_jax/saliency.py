@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import sharding
@@ -151,7 +152,7 @@ def _saliency(
 
 
 def _trim_prompt(prompt: Any, mask: Any) -> tuple[Any, Any]:
-    if mask is None or isinstance(mask, jax.core.Tracer) or np.ndim(mask) != 2:
+    if mask is None or isinstance(mask, Tracer) or np.ndim(mask) != 2:
         return prompt, mask
     used = np.flatnonzero(np.asarray(mask).any(0))
     longest = int(used[-1]) + 1 if used.size else 1
@@ -160,7 +161,7 @@ def _trim_prompt(prompt: Any, mask: Any) -> tuple[Any, Any]:
 
 
 def _may_be_present(mask: Any) -> bool:
-    return mask is None or isinstance(mask, jax.core.Tracer) or bool(np.asarray(mask).any())
+    return mask is None or isinstance(mask, Tracer) or bool(np.asarray(mask).any())
 
 
 def _letterbox(

@@ -7,13 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import Array
 
 MASK_AXIS = "masks"
 
 
-def mask_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def mask_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh with one axis, `masks`, over all devices or those given."""
     chosen = jax.devices() if devices is None else list(devices)
     return Mesh(np.asarray(chosen), (MASK_AXIS,))
@@ -62,7 +63,7 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     everywhere = NamedSharding(mesh, P())
 
     def place(leaf: Any) -> Any:
-        if isinstance(leaf, jax.core.Tracer):
+        if isinstance(leaf, Tracer):
             return leaf
         if isinstance(leaf, jax.Array) and leaf.sharding.device_set == devices:
             return leaf
@@ -79,5 +80,5 @@ def _shard_map(fn: Callable[..., Any], mesh: Mesh, in_specs: Any, out_specs: Any
     else:
         from jax.experimental.shard_map import shard_map
 
-        split = partial(shard_map, check_rep=False, auto=others)
+        split = partial(shard_map, check_rep=False, auto=others)  # pyright: ignore[reportCallIssue]
     return split(fn, mesh=mesh, in_specs=in_specs, out_specs=out_specs)

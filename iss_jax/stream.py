@@ -43,16 +43,16 @@ def interpolate(
     Raises:
         ValueError: Frames that are not so.
     """
-    frames = np.asarray(frames)
-    if frames.shape != (values.shape[0],):
-        raise ValueError(f"frames must be [{values.shape[0]}] like the values, got {frames.shape}")
-    if frames[0] != 0 or frames[-1] != num_frames - 1 or np.any(np.diff(frames) <= 0):
-        raise ValueError(f"frames must rise from 0 to {num_frames - 1}, got {frames.tolist()}")
+    at = np.asarray(frames)
+    if at.shape != (values.shape[0],):
+        raise ValueError(f"frames must be [{values.shape[0]}] like the values, got {at.shape}")
+    if at[0] != 0 or at[-1] != num_frames - 1 or np.any(np.diff(at) <= 0):
+        raise ValueError(f"frames must rise from 0 to {num_frames - 1}, got {at.tolist()}")
     time = np.arange(num_frames)
-    before = np.clip(np.searchsorted(frames, time, side="right") - 1, 0, max(len(frames) - 2, 0))
-    after = np.minimum(before + 1, len(frames) - 1)
-    span = np.maximum(frames[after] - frames[before], 1)
-    alpha = jnp.asarray((time - frames[before]) / span, values.dtype)
+    before = np.clip(np.searchsorted(at, time, side="right") - 1, 0, max(len(at) - 2, 0))
+    after = np.minimum(before + 1, len(at) - 1)
+    span = np.maximum(at[after] - at[before], 1)
+    alpha = jnp.asarray((time - at[before]) / span, values.dtype)
     alpha = alpha.reshape(-1, *(1,) * (values.ndim - 1))
     return (1.0 - alpha) * values[before] + alpha * values[after]
 
@@ -78,19 +78,20 @@ def stream(
 
 
 def _stream(compute: Callable[[Frame], Any], frames: Iterable[Frame], stride: int) -> Iterator[Any]:
-    previous, waiting, frame = None, 0, None
+    previous, waiting = None, []
     for index, frame in enumerate(frames):
         if index % stride:
-            waiting += 1
+            # Only the last one may still be computed; the others count.
+            waiting = [*([None] * len(waiting)), frame]
             continue
         current = compute(frame)
         if index:
             yield from _between(previous, current, stride)
         yield current
-        previous, waiting = current, 0
+        previous, waiting = current, []
     if waiting:
-        current = compute(frame)
-        yield from _between(previous, current, waiting)
+        current = compute(waiting[-1])
+        yield from _between(previous, current, len(waiting))
         yield current
 
 
