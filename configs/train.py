@@ -33,23 +33,23 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c.dtype = "float32"
     c.model = config_dict.ConfigDict(
         {
-            "image": {"width": 128, "depth": 4, "mlp": 256, "heads": 4, "patch": 16, "tokens": 25},
+            "image": {"width": 128, "depth": 3, "mlp": 256, "heads": 4, "patch": 16, "tokens": 25},
             "vlm": {"width": 128, "mlp": 256},
-            "action": {"width": 96, "mlp": 256},
+            "action": {"width": 96, "mlp": 192},
             "depth": 4,
             "heads": 4,
             "head_dim": 32,
             "action_dim": 7,
         }
     )
-    c.steps = 24_000
+    c.steps = 5_000
     # End earlier, on the same schedule; 0 does not.
     c.stop_after = 0
-    c.batch_size = 64
-    c.flow_samples = 4
+    c.batch_size = 32
+    c.flow_samples = 3
     c.peak_lr = 1e-3
     c.end_lr = 1e-5
-    c.warmup_steps = 300
+    c.warmup_steps = 200
     c.weight_decay = 1e-4
     c.clip_norm = 1.0
     c.ema_decay = 0.999
@@ -60,7 +60,7 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     # Robot units; keeps dimensions that hardly move from being blown up by normalisation.
     c.minimum_action_range = 0.4
     c.log_every = 50
-    c.save_every = 1_000
+    c.save_every = 400
     c.keep = 2
     if variant == "embedded":
         pass

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import tqdm
 
-from iss_jax.data.lerobot import open_dataset
+from experiments.locate_objects import FILE
+from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Frames:
       chunk: float32 [n, H, a], the expert's next H actions, robot units.
       valid: bool [n, H], which of them are expert actions.
       target: float32 [n, 3], position of the object to grasp, metres.
+      objects: float32 [n, cameras, kinds, 2], pixels of all objects as `locate_objects` writes
+        them, or None where it did not.
       prompt: int32 [n], index into `prompts`.
       prompts: the distinct instructions.
     """
@@ -28,6 +31,7 @@ class Frames:
     chunk: np.ndarray
     valid: np.ndarray
     target: np.ndarray
+    objects: np.ndarray | None
     prompt: np.ndarray
     prompts: tuple[str, ...]
 
@@ -52,21 +56,45 @@ def load_frames(
       ValueError: a dataset lacks `action_chunk`, or there is no frame at all.
     """
     parts: tuple[list, list] = ([], [])
+    places: tuple[list, list] = ([], [])
     for root in roots:
         dataset = open_dataset(root)
+        located = _object_pixels(dataset)
+        first = 0
         for name in ("action_chunk", "action_chunk_valid", "target_position"):
             if name not in dataset.info["features"]:
                 raise ValueError(f"{root}: has no feature {name!r}, which training needs")
         for i in tqdm.trange(len(dataset), desc=str(root), disable=not progress):
             held_out = bool(validation_every) and i % validation_every == validation_every - 1
             parts[held_out].append(dataset.read(i, regions=False))
+            length = dataset.metadata(i)["length"]
+            if located is not None:
+                places[held_out].append(located[first : first + length])
+            first += length
     if not parts[0]:
         raise ValueError(f"no training episodes in {list(roots)}")
     prompts = tuple(sorted({episode.prompt for part in parts for episode in part}))
-    return _stack(parts[0], prompts), _stack(parts[1], prompts) if parts[1] else None
+    if any(0 < len(place) < len(part) for place, part in zip(places, parts, strict=True)):
+        raise ValueError(f"{list(roots)}: only some have {FILE}; run locate_objects on all")
+    train = _stack(parts[0], places[0], prompts)
+    return train, _stack(parts[1], places[1], prompts) if parts[1] else None
 
 
-def _stack(episodes: list, prompts: tuple[str, ...]) -> Frames:
+def _object_pixels(dataset: LeRobotDataset) -> np.ndarray | None:
+    path = dataset.root / FILE
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        pixels = file["pixels"]
+    if len(pixels) != dataset.info["total_frames"]:
+        raise ValueError(
+            f"{path}: {len(pixels)} frames, the dataset has {dataset.info['total_frames']}; run "
+            "locate_objects again"
+        )
+    return pixels
+
+
+def _stack(episodes: list, places: list, prompts: tuple[str, ...]) -> Frames:
     def join(get) -> np.ndarray:
         return np.concatenate([get(episode) for episode in episodes])
 
@@ -76,6 +104,7 @@ def _stack(episodes: list, prompts: tuple[str, ...]) -> Frames:
         chunk=join(lambda e: e.features["action_chunk"].astype(np.float32)),
         valid=join(lambda e: e.features["action_chunk_valid"].astype(bool)),
         target=join(lambda e: e.features["target_position"].astype(np.float32)),
+        objects=np.concatenate(places) if places else None,
         prompt=join(lambda e: np.full(len(e), prompts.index(e.prompt), np.int32)),
         prompts=prompts,
     )

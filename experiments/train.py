@@ -24,7 +24,13 @@ from etils import epath
 
 from experiments import app, train_state
 from experiments.frames import Frames, load_frames
-from iss_jax.pi05 import lora, normalize, params as pi05_params, tokenizer as pi05_tokenizer
+from iss_jax.pi05 import (
+    lora,
+    normalize,
+    params as pi05_params,
+    tokenizer as pi05_tokenizer,
+    train as pi05_train,
+)
 from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import Observation, preprocess
@@ -131,13 +137,34 @@ def batches(
             max_token_len=config.max_token_len,
         )
         target = (frames.target[rows] - target_scale[0]) / target_scale[1]
+        objects = None
+        if frames.objects is not None:
+            objects = jnp.asarray(patch_labels(frames.objects[rows], config.model.image.tokens))
         yield Batch(
             obs,
             jnp.asarray(chunk[rows]),
             jnp.asarray(frames.valid[rows]),
             jnp.asarray(target, jnp.float32),
+            objects,
         )
         step += 1
+
+
+def patch_labels(pixels: np.ndarray, tokens: int) -> np.ndarray:
+    """Which objects have their centre in which patch.
+
+    Args:
+      pixels: [b, views, kinds, 2], column and row as fractions of the image; NaN out of view.
+      tokens: patches of an image, a square number.
+
+    Returns:
+      bool [b, views, tokens, kinds].
+    """
+    side = math.isqrt(tokens)
+    seen = np.isfinite(pixels).all(-1)
+    column, row = np.floor(np.nan_to_num(pixels) * side).astype(int).clip(0, side - 1).T
+    patch = (row * side + column).T
+    return (patch[:, :, None] == np.arange(tokens)[:, None]) & seen[:, :, None]
 
 
 def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
@@ -195,11 +222,14 @@ def run(config: Any, workdir: Path) -> epath.Path:
         weight_decay=config.weight_decay,
         clip_norm=config.clip_norm,
     )
+    kinds = 0 if train.objects is None else train.objects.shape[2]
     state = init_state(
         tree,
         optimizer,
         train_only_lora=config.lora,
-        auxiliary_dim=3 if config.auxiliary_weight else 0,
+        auxiliary=pi05_train.init_auxiliary(sizes.vlm.width, target=3, kinds=kinds)
+        if config.auxiliary_weight
+        else None,
     )
     found = train_state.latest(checkpoints)
     if found is not None:

@@ -226,6 +226,23 @@ class LeRobotDataset:
             metadata={key: line[key] for key in line if key not in _OWN_METADATA},
         )
 
+    def read_feature(self, episode: int, name: str) -> np.ndarray:
+        """Reads one column of an episode, without decoding anything else: [T, ...].
+
+        Raises:
+            IndexError: there is no such episode.
+            KeyError: the dataset has no such feature.
+            FileNotFoundError, ValueError: as in `read`.
+        """
+        episode = self._checked(episode)
+        features = self.info["features"]
+        if name not in features:
+            raise KeyError(f"{self.root}: no feature {name!r}, it has {sorted(features)}")
+        length = self.lines[episode]["length"]
+        where = f"{self.root / _data_path(episode)} (episode {episode})"
+        table = _read_table(self.root / _data_path(episode), [name], episode, length, where)
+        return to_numpy(features[name], table[name], name, np.arange(length), where)
+
     def _checked(self, episode: int) -> int:
         if not 0 <= episode < len(self):
             raise IndexError(f"{self.root}: episode {episode} of {len(self)}")

@@ -172,7 +172,9 @@ class LiberoEnv:
         self.data = self._env.sim.data._data
         self._image_size = image_size
         self._cameras = {name: CAMERAS.get(name, name) for name in cameras}
-        self._fields_of_view = fields_of_view
+        for name, degrees in fields_of_view.items():
+            if name in self._cameras:
+                self.model.cam_fovy[self.model.camera(self._cameras[name]).id] = degrees
         self._own_goal = self._env.parsed_problem["goal_state"]
         self._own_interest = list(self._env.obj_of_interest)
         self._goal = self._own_goal
@@ -182,7 +184,7 @@ class LiberoEnv:
 
     @functools.cached_property
     def _renderer(self) -> Renderer:
-        return Renderer(self.model, self._cameras, self._image_size, self._fields_of_view)
+        return Renderer(self.model, self._cameras, self._image_size)
 
     # The task's objects.
 
@@ -374,9 +376,17 @@ class LiberoEnv:
 
     def _free_joint(self, name: str) -> np.ndarray:
         """A writable view of an object's pose, `[7]`: position and quaternion."""
-        joint = self.model.joint(self._env.objects_dict[name].joints[-1]).id
-        start = self.model.jnt_qposadr[joint]
+        start = self.joint_address(name)
         return self.data.qpos[start : start + 7]
+
+    def joint_address(self, name: str) -> int:
+        """Where an object's pose, `[7]`: position and quaternion, begins in `data.qpos`."""
+        joint = self.model.joint(self._env.objects_dict[name].joints[-1]).id
+        return int(self.model.jnt_qposadr[joint])
+
+    def camera_id(self, name: str) -> int:
+        """The model's id of the camera that takes the images `name`."""
+        return int(self.model.camera(self._cameras[name]).id)
 
     def simulator_state(self) -> np.ndarray:
         """Time, positions and velocities, float64 `[1 + nq + nv]`, in LIBERO's order."""

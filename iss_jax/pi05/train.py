@@ -26,27 +26,31 @@ class Batch(NamedTuple):
       obs: preprocessed observation.
       actions: normalised expert chunk.
       valid: steps of the chunk that are expert actions; the others carry no loss.
-      target: what the auxiliary head predicts (the normalised position of the object to grasp).
+      target: what an auxiliary head predicts from the prompt: the normalised position of the object
+        to grasp.
+      objects: what another predicts from each image token: which kinds of objects have their centre
+        in the token's patch.
     """
 
     obs: Observation
     actions: Float[Array, "b H A"]
     valid: Bool[Array, "b H"]
     target: Float[Array, "b k"] | None = None
+    objects: Bool[Array, "b views t kinds"] | None = None
 
 
 @flax.struct.dataclass
 class TrainState:
     """Everything a run resumes from.
 
-    `trainable` and `frozen` are '/'-joined flat trees; `auxiliary` is the head that only helps
-    training and never enters a checkpoint's `params`.
+    `trainable` and `frozen` are '/'-joined flat trees; `auxiliary` are the heads that only
+    help training and never enter a checkpoint's `params`.
     """
 
     step: Int[Array, ""]
     trainable: dict[str, Array]
     frozen: dict[str, Array]
-    auxiliary: dict[str, Array]
+    auxiliary: dict[str, Any]
     ema: dict[str, Array]
     opt_state: optax.OptState
 
@@ -73,25 +77,26 @@ def flow_targets(
 
 def flow_matching_loss(
     params: Params,
-    auxiliary: dict[str, Array],
+    auxiliary: dict[str, Any],
     batch: Batch,
     key: PRNGKeyArray,
     *,
     num_samples: int = 1,
     dtype: Any = None,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Mean squared velocity error over valid steps, and the auxiliary head's squared error.
+    """Mean squared velocity error over valid steps, and the auxiliary heads' errors.
 
     Args:
       params: the tree.
-      auxiliary: {"kernel": [w, k], "bias": [k]}; reads the last prompt token. Empty for none.
+      auxiliary: heads that only help training, as `init_auxiliary` makes them; empty for none.
       batch: the batch.
       key: PRNG key of noise and time.
       num_samples: flow samples an observation, all on one prefix pass.
       dtype: compute dtype.
 
     Returns:
-      (flow loss, auxiliary loss), scalars.
+      (flow loss, auxiliary loss), scalars. The auxiliary loss is the squared error of the target
+      plus the cross-entropy of the objects, summed over kinds and averaged over tokens.
     """
     prefix = model.embed_prefix(params, batch.obs, dtype)
     cache, hidden = gemma.prefill_with_hidden(
@@ -104,15 +109,56 @@ def flow_matching_loss(
     error = jnp.mean(jnp.square(velocity.astype(jnp.float32) - target), axis=(1, 3))
     weight = batch.valid.astype(jnp.float32)
     flow = jnp.sum(error * weight) / jnp.maximum(jnp.sum(weight), 1.0)
-    if not auxiliary or batch.target is None:
-        return flow, jnp.zeros((), jnp.float32)
+    error = jnp.zeros((), jnp.float32)
+    if "target" in auxiliary and batch.target is not None:
+        error += _target_error(auxiliary["target"], batch, prefix, hidden)
+    if "objects" in auxiliary and batch.objects is not None:
+        error += _objects_error(auxiliary["objects"], batch, prefix)
+    return flow, error
+
+
+def init_auxiliary(width: int, *, target: int = 0, kinds: int = 0) -> dict[str, Any]:
+    """Linear heads on tokens of the prefix, all zero but for the rarity of objects.
+
+    Args:
+      width: of the VLM expert.
+      target: dimensions of `Batch.target`, 0 for no such head.
+      kinds: of `Batch.objects`, 0 for no such head.
+    """
+    heads = {}
+    for name, size, bias in (("target", target, 0.0), ("objects", kinds, -3.5)):
+        if size:
+            heads[name] = {
+                "kernel": jnp.zeros((width, size), jnp.float32),
+                "bias": jnp.full((size,), bias, jnp.float32),
+            }
+    return heads
+
+
+def _objects_error(head: dict[str, Array], batch: Batch, prefix: model.Prefix) -> Array:
+    assert batch.objects is not None
+    b, views, tokens, kinds = batch.objects.shape
+    logits = _read(head, prefix.tokens[:, : views * tokens])
+    labels = batch.objects.reshape(b, views * tokens, kinds).astype(jnp.float32)
+    entropy = optax.sigmoid_binary_cross_entropy(logits, labels)
+    return jnp.mean(jnp.sum(entropy, axis=-1))
+
+
+def _target_error(
+    head: dict[str, Array], batch: Batch, prefix: model.Prefix, hidden: Array
+) -> Array:
     length = jnp.sum(batch.obs.tokenized_prompt_mask.astype(jnp.int32), axis=1)
     prompt_start = prefix.tokens.shape[1] - batch.obs.tokenized_prompt.shape[1]
     last = jnp.take_along_axis(hidden, (prompt_start + length - 1)[:, None, None], axis=1)[:, 0]
-    normed = last.astype(jnp.float32)
-    normed *= jax.lax.rsqrt(jnp.mean(jnp.square(normed), axis=-1, keepdims=True) + 1e-6)
-    predicted = normed @ auxiliary["kernel"] + auxiliary["bias"][None]
-    return flow, jnp.mean(jnp.square(predicted - batch.target))
+    return jnp.mean(jnp.square(_read(head, last) - batch.target))
+
+
+def _read(head: dict[str, Array], tokens: Array) -> Array:
+    """A linear head on normalised tokens."""
+    x = tokens.astype(jnp.float32)
+    x *= jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
+    bias = head["bias"].reshape((1,) * (x.ndim - 1) + (-1,))
+    return x @ head["kernel"] + bias
 
 
 def paper_optimizer(
@@ -147,7 +193,7 @@ def init_state(
     optimizer: optax.GradientTransformation,
     *,
     train_only_lora: bool = False,
-    auxiliary_dim: int = 0,
+    auxiliary: dict[str, Any] | None = None,
 ) -> TrainState:
     """Start a run.
 
@@ -157,7 +203,7 @@ def init_state(
       train_only_lora: freeze Gemma's own weights where LoRA adapts them, as openpi's LoRA configs
         do: everything under "PaliGemma/llm" but the LoRA leaves. The image encoder and the action
         projections train.
-      auxiliary_dim: size of the auxiliary head's output, 0 for none.
+      auxiliary: heads that only help training, see `init_auxiliary`.
 
     Raises:
       ValueError: `train_only_lora` on a tree without LoRA leaves.
@@ -171,13 +217,7 @@ def init_state(
         if not train_only_lora or is_lora(path) or "PaliGemma/llm/" not in path
     }
     frozen = {path: leaf for path, leaf in flat.items() if path not in trainable}
-    width = flat["PaliGemma/llm/final_norm/scale"].shape[0]
-    auxiliary = {}
-    if auxiliary_dim:
-        auxiliary = {
-            "kernel": jnp.zeros((width, auxiliary_dim), jnp.float32),
-            "bias": jnp.zeros((auxiliary_dim,), jnp.float32),
-        }
+    auxiliary = auxiliary or {}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         trainable=trainable,

@@ -95,7 +95,7 @@ def test_invalid_steps_carry_no_loss():
 
 def test_auxiliary_head_reads_the_last_valid_prompt_token():
     params, batch = new_model(), small_batch()
-    head = {"kernel": jnp.ones((16, 2), jnp.float32), "bias": jnp.zeros((2,), jnp.float32)}
+    head = jax.tree.map(jnp.ones_like, train.init_auxiliary(16, target=2))
     value = lambda obs: train.flow_matching_loss(  # noqa: E731
         params, head, batch._replace(obs=obs), jax.random.key(1)
     )[1]
@@ -109,7 +109,7 @@ def test_auxiliary_head_reads_the_last_valid_prompt_token():
 
 def test_training_learns_and_averages(optax_promotes):
     batch, optimizer = small_batch(), train.paper_optimizer(3e-3, 150, warmup_steps=5)
-    state = train.init_state(new_model(), optimizer, auxiliary_dim=2)
+    state = train.init_state(new_model(), optimizer, auxiliary=train.init_auxiliary(16, target=2))
     step = jax.jit(train.make_train_step(optimizer, num_samples=4, ema_decay=0.9))
     first, key = state, jax.random.key(1)
     losses = []

@@ -1,0 +1,94 @@
+"""Where every object is in every image of collected datasets, for auxiliary training losses.
+
+    python -m experiments.locate_objects --config=configs/locate_objects.py
+
+Writes `<dataset>/meta/object_pixels.npz` beside the episodes: `names` [k], kinds of objects, and
+`pixels` [frames, cameras, k, 2], column and row as fractions of the image (NaN where an object is
+not in the scene or its centre is out of view), cameras in the order of `CAMERAS`. Computed from
+the recorded simulator states; nothing is rendered, so an object behind the arm counts as seen.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+import tqdm
+
+from experiments import app
+from iss_jax.data.atomic import atomic_path
+from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+
+CAMERAS = ("front", "wrist", "overhead")  # the order of the policy's views
+FILE = os.path.join("meta", "object_pixels.npz")
+
+
+def kind(name: str) -> str:
+    """`tomato_sauce_1` is a `tomato_sauce`."""
+    return name.rpartition("_")[0]
+
+
+def scene_pixels(env: Any, states: np.ndarray) -> dict[str, np.ndarray]:
+    """Pixels of each object's centre: kind -> [n, cameras, 2], fractions of the image.
+
+    Args:
+      env: the scene.
+      states: recorded simulator states, [n, 1 + nq + nv].
+    """
+    import mujoco
+
+    names = env.objects
+    starts = [env.joint_address(name) for name in names]
+    cameras = [env.camera_id(camera) for camera in CAMERAS]
+    focal = 0.5 / np.tan(np.radians(env.model.cam_fovy[cameras]) / 2)
+    out = np.full((len(states), len(CAMERAS), len(names), 2), np.nan)
+    for i, state in enumerate(states):
+        env.data.qpos[:] = state[1 : 1 + env.model.nq]
+        mujoco.mj_kinematics(env.model, env.data)
+        mujoco.mj_camlight(env.model, env.data)
+        points = np.stack([env.data.qpos[start : start + 3] for start in starts])
+        for j, camera in enumerate(cameras):
+            axes = env.data.cam_xmat[camera].reshape(3, 3)
+            x, y, z = ((points - env.data.cam_xpos[camera]) @ axes).T
+            depth = np.where(z < 0, -z, np.nan)
+            pixel = np.stack([0.5 + focal[j] * x / depth, 0.5 - focal[j] * y / depth], axis=-1)
+            inside = np.all((pixel >= 0) & (pixel < 1), axis=-1)
+            out[i, j] = np.where(inside[:, None], pixel, np.nan)
+    return {kind(name): out[:, :, k] for k, name in enumerate(names)}
+
+
+def locate(dataset: LeRobotDataset, envs: dict[str, Any]) -> tuple[list[str], np.ndarray]:
+    """Kinds of objects in the dataset and their pixels in all its frames."""
+    from iss_jax.envs import libero
+
+    episodes = []
+    for i in tqdm.trange(len(dataset), desc=str(dataset.root)):
+        line = dataset.metadata(i)
+        if line["scene"] not in envs:
+            envs[line["scene"]] = libero.make(line["suite"], line["scene"])
+        states = dataset.read_feature(i, "simulator_state")
+        episodes.append(scene_pixels(envs[line["scene"]], states))
+    names = sorted({name for episode in episodes for name in episode})
+    pixels = []
+    for episode in episodes:
+        count = len(next(iter(episode.values())))
+        absent = np.full((count, len(CAMERAS), 2), np.nan)
+        pixels.append(np.stack([episode.get(name, absent) for name in names], axis=2))
+    return names, np.concatenate(pixels).astype(np.float32)
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    """Runs the experiment; `workdir` is not used."""
+    del workdir
+    envs: dict[str, Any] = {}
+    for root in config.datasets:
+        names, pixels = locate(open_dataset(root), envs)
+        path = Path(root) / FILE
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, names=np.array(names), pixels=pixels)
+        print(f"{path}: {len(pixels)} frames, {len(names)} kinds of objects")
+
+
+if __name__ == "__main__":
+    app.run(main, "locate_objects")
