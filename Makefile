@@ -58,13 +58,13 @@ demo: $(READY) ## Run the main job on the embedded policy and episodes.
 	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py --workdir=$(WORKDIR)
 
 test: $(READY) ## Run the suite, without the simulator.
-	$(PY) -m pytest -m "not libero and not openpi" -n $(WORKERS)
+	$(PY) -m pytest -m "not libero" -n $(WORKERS)
 
 test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator installed.
 	$(PY) -m pytest -m libero
 
 test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
-	$(VENV_OPENPI)/bin/python -m pytest -m "not libero and not openpi" -n $(WORKERS)
+	$(VENV_OPENPI)/bin/python -m pytest -m "not libero" -n $(WORKERS)
 
 doctest: $(READY) ## Run the examples in the docstrings.
 	$(PY) -m pytest --doctest-modules --ignore=iss_jax/envs iss_jax
