@@ -42,7 +42,7 @@ def embed(config: ml_collections.ConfigDict, workdir: Path) -> float:
     """Assemble; returns the size in MB.
 
     Raises:
-      ValueError: `workdir` is not empty, or the data outgrow `config.limit`.
+        ValueError: `workdir` is not empty, or the data outgrow `config.limit`.
     """
     if workdir.exists() and any(workdir.iterdir()):
         raise ValueError(f"{workdir}: not empty")

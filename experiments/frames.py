@@ -15,15 +15,15 @@ class Frames:
     """n frames.
 
     Attributes:
-      images: camera -> uint8 [n, h, w, 3].
-      state: float32 [n, s], robot units.
-      chunk: float32 [n, H, a], the expert's next H actions, robot units.
-      valid: bool [n, H], which of them are expert actions.
-      target: float32 [n, 3], position of the object to grasp, metres.
-      objects: float32 [n, cameras, kinds, 2], pixels of all objects as `locate_objects` writes
-        them, or None where it did not.
-      prompt: int32 [n], index into `prompts`.
-      prompts: the distinct instructions.
+        images: camera -> uint8 [n, h, w, 3].
+        state: float32 [n, s], robot units.
+        chunk: float32 [n, H, a], the expert's next H actions, robot units.
+        valid: bool [n, H], which of them are expert actions.
+        target: float32 [n, 3], position of the object to grasp, metres.
+        objects: float32 [n, cameras, kinds, 2], pixels of all objects as `locate_objects` writes
+            them, or None where it did not.
+        prompt: int32 [n], index into `prompts`.
+        prompts: the distinct instructions.
     """
 
     images: dict[str, np.ndarray]
@@ -45,15 +45,15 @@ def load_frames(
     """Decode every episode of some datasets.
 
     Args:
-      roots: dataset folders, all with the same cameras and shapes.
-      validation_every: every so-many-th episode is held out; 0 holds out none.
-      progress: show a bar.
+        roots: dataset folders, all with the same cameras and shapes.
+        validation_every: every so-many-th episode is held out; 0 holds out none.
+        progress: show a bar.
 
     Returns:
-      (training frames, held-out frames or None).
+        (training frames, held-out frames or None).
 
     Raises:
-      ValueError: a dataset lacks `action_chunk`, or there is no frame at all.
+        ValueError: a dataset lacks `action_chunk`, or there is no frame at all.
     """
     parts: tuple[list, list] = ([], [])
     places: tuple[list, list] = ([], [])

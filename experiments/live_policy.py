@@ -30,15 +30,15 @@ def make_policy(
     depend on what the process ran before it.
 
     Args:
-      checkpoint: the step's folder, or "embedded".
-      max_token_len: prompts are padded or cut to this.
-      action_horizon: length of the chunk.
-      num_steps: denoising steps.
-      tokenizer: as in `load_policy`.
+        checkpoint: the step's folder, or "embedded".
+        max_token_len: prompts are padded or cut to this.
+        action_horizon: length of the chunk.
+        num_steps: denoising steps.
+        tokenizer: as in `load_policy`.
 
     Returns:
-      policy({"images": {camera: uint8 [h, w, 3]}, "state": [s], "prompt": str, "seed": int})
-      -> [H, a] in robot units.
+        policy({"images": {camera: uint8 [h, w, 3]}, "state": [s], "prompt": str, "seed": int})
+        -> [H, a] in robot units.
     """
     path = embedded.checkpoint_path() if checkpoint == "embedded" else checkpoint
     policy = load_policy(path, tokenizer=tokenizer)

@@ -30,7 +30,7 @@ def work_items(
     """One item a trial; what it starts from follows from its seed and number.
 
     Raises:
-      ValueError: a seed or a number of trials whose layouts `collect` may have trained on.
+        ValueError: a seed or a number of trials whose layouts `collect` may have trained on.
     """
     if max(config.seeds) >= HELD_OUT_LAYOUT_SEEDS // 100 or config.trials > 100:
         raise ValueError(

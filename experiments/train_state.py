@@ -20,7 +20,7 @@ def restore(path: epath.PathLike, template: TrainState) -> TrainState:
     """Read a state with the structure of `template`.
 
     Raises:
-      ValueError: it was saved from another model or optimiser; names the first leaf that differs.
+        ValueError: it was saved from another model or optimiser; names the first leaf that differs.
     """
     import orbax.checkpoint as ocp
 

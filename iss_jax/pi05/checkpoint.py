@@ -17,16 +17,16 @@ def restore_params(
     """Restore a π0.5 parameter tree.
 
     Args:
-      path: a checkpoint step (`.../7`) or its `params` folder.
-      dtype: cast floating leaves to this on loading; None keeps them as saved.
-      sharding: place every leaf with this; None keeps them on the host's default device.
+        path: a checkpoint step (`.../7`) or its `params` folder.
+        dtype: cast floating leaves to this on loading; None keeps them as saved.
+        sharding: place every leaf with this; None keeps them on the host's default device.
 
     Returns:
-      Nested dict of arrays, checked leaf by leaf.
+        Nested dict of arrays, checked leaf by leaf.
 
     Raises:
-      FileNotFoundError: nothing there.
-      ValueError: it is not a π0.5 tree; the message names the leaf.
+        FileNotFoundError: nothing there.
+        ValueError: it is not a π0.5 tree; the message names the leaf.
     """
     import orbax.checkpoint as ocp
 
@@ -69,15 +69,15 @@ def save_checkpoint(
     """Save parameters as openpi does: tree {"params": …} whose leaf paths end in "value".
 
     Args:
-      path: the step's folder; must not hold `params` yet.
-      params: any form that `as_params` takes.
-      norm_stats: written to `assets/<asset_id>/norm_stats.json`.
-      asset_id: names the statistics; needed with them.
-      tokenizer: a serialised sentencepiece model, written to `assets/tokenizer.model`. openpi keeps
-        none: released checkpoints share PaliGemma's.
+        path: the step's folder; must not hold `params` yet.
+        params: any form that `as_params` takes.
+        norm_stats: written to `assets/<asset_id>/norm_stats.json`.
+        asset_id: names the statistics; needed with them.
+        tokenizer: a serialised sentencepiece model, written to `assets/tokenizer.model`. openpi
+            keeps none: released checkpoints share PaliGemma's.
 
     Raises:
-      ValueError: `norm_stats` without `asset_id`, or `path` already holds parameters.
+        ValueError: `norm_stats` without `asset_id`, or `path` already holds parameters.
     """
     import orbax.checkpoint as ocp
 

@@ -34,13 +34,14 @@ def policy_flops(
     """Count one batch-1 forward pass.
 
     Args:
-      sizes: the model.
-      prompt_tokens: length of the prompt as computed (200 padded, or its valid length if trimmed).
-      views: views that take tokens.
-      action_horizon: length of the action chunk.
-      num_steps: denoising steps.
-      last_layer_keys_only: count what this package computes, which leaves out the last prefix
-        layer's unused query, attention, output and feed-forward; False counts openpi's plain pass.
+        sizes: the model.
+        prompt_tokens: length of the prompt as computed: 200 padded, or its valid length.
+        views: views that take tokens.
+        action_horizon: length of the action chunk.
+        num_steps: denoising steps.
+        last_layer_keys_only: count what this package computes, which leaves out the last prefix
+            layer's unused query, attention, output and feed-forward; False counts openpi's plain
+            pass.
     """
     image = sizes.image
     t, w = image.tokens, image.width

@@ -35,9 +35,9 @@ def adaptive_rms_norm(
     """adaRMS: norm(x)·(1 + scale) + shift, and the gate of the residual branch.
 
     Args:
-      dense: projection to (scale, shift, gate), in that order.
-      x: tokens.
-      condition: one row an example, or a single row shared by the whole batch.
+        dense: projection to (scale, shift, gate), in that order.
+        x: tokens.
+        condition: one row an example, or a single row shared by the whole batch.
     """
     condition = condition.astype(x.dtype)
     modulation = condition @ dense["kernel"].astype(x.dtype) + dense["bias"].astype(x.dtype)[None]
@@ -70,9 +70,9 @@ def prefill(llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array
     layer's query, attention, output and feed-forward are never used and are not computed.
 
     Args:
-      llm: the tree under "PaliGemma/llm".
-      tokens: embedded prefix, in the compute dtype.
-      mask: True where a token is valid.
+        llm: the tree under "PaliGemma/llm".
+        tokens: embedded prefix, in the compute dtype.
+        mask: True where a token is valid.
     """
     return prefill_with_hidden(llm, tokens, mask)[0]
 
@@ -122,14 +122,14 @@ def suffix(
     after the valid prefix.
 
     Args:
-      llm: the tree under "PaliGemma/llm".
-      cache: from `prefill`.
-      prefix_mask: validity of the prefix tokens.
-      tokens: embedded actions, in the compute dtype.
-      condition: adaRMS condition, one row an example or one for all.
+        llm: the tree under "PaliGemma/llm".
+        cache: from `prefill`.
+        prefix_mask: validity of the prefix tokens.
+        tokens: embedded actions, in the compute dtype.
+        condition: adaRMS condition, one row an example or one for all.
 
     Returns:
-      Tokens after the final adaRMS norm.
+        Tokens after the final adaRMS norm.
     """
     layers = llm["layers"]
     b, t, _ = tokens.shape

@@ -25,17 +25,18 @@ def make_observation(
     """A batch of camera frames, robot states and instructions as π0.5's observation.
 
     Args:
-      images: camera -> uint8 [b, h, w, 3].
-      state: [b, s] in robot units.
-      prompts: b instructions.
-      tokenizer: sentencepiece model.
-      norm_stats: {"state": …}; quantile normalisation.
-      max_token_len: prompts are padded or cut to this.
-      cameras: view -> camera. A view whose camera is not in `images` is absent: zeros, mask False.
-      discrete_state_input: False leaves the state out of the prompt (pi05_libero).
+        images: camera -> uint8 [b, h, w, 3].
+        state: [b, s] in robot units.
+        prompts: b instructions.
+        tokenizer: sentencepiece model.
+        norm_stats: {"state": …}; quantile normalisation.
+        max_token_len: prompts are padded or cut to this.
+        cameras: view -> camera. A view whose camera is not in `images` is absent: zeros, mask
+            False.
+        discrete_state_input: False leaves the state out of the prompt (pi05_libero).
 
     Raises:
-      ValueError: none of the cameras is there, or batch sizes differ.
+        ValueError: none of the cameras is there, or batch sizes differ.
     """
     state = quantile_normalize(state, norm_stats["state"])
     present = {view: images[camera] for view, camera in cameras.items() if camera in images}

@@ -18,16 +18,16 @@ def scale(params: Params, *, vlm_alpha: float, action_alpha: float) -> Params:
     """Fold alpha / rank into the attention's `lora_b`, as openpi applies it.
 
     Args:
-      params: tree with LoRA leaves.
-      vlm_alpha: alpha of the VLM expert.
-      action_alpha: alpha of the action expert.
+        params: tree with LoRA leaves.
+        vlm_alpha: alpha of the VLM expert.
+        action_alpha: alpha of the action expert.
 
     Returns:
-      A tree whose forward pass here equals openpi's with these alphas. Feed-forward leaves are
-      untouched: openpi does not scale them.
+        A tree whose forward pass here equals openpi's with these alphas. Feed-forward leaves are
+        untouched: openpi does not scale them.
 
     Raises:
-      ValueError: the tree holds no attention LoRA leaves.
+        ValueError: the tree holds no attention LoRA leaves.
     """
     flat = flatten(params)
     adapted = [path for path in flat if "/attn/" in path and path.endswith("/lora_b")]
@@ -46,12 +46,12 @@ def merge_lora(
     """Add every low-rank product to its weight and drop the LoRA leaves.
 
     Args:
-      params: tree with (or without) LoRA leaves.
-      vlm_alpha: alpha of the VLM expert; None means alpha = rank, as in openpi's variants.
-      action_alpha: the same for the action expert.
+        params: tree with (or without) LoRA leaves.
+        vlm_alpha: alpha of the VLM expert; None means alpha = rank, as in openpi's variants.
+        action_alpha: the same for the action expert.
 
     Returns:
-      The tree of the plain model, whose outputs equal the adapted model's to rounding.
+        The tree of the plain model, whose outputs equal the adapted model's to rounding.
     """
     flat = flatten(params)
     merged = {path: leaf for path, leaf in flat.items() if not path.endswith(("lora_a", "lora_b"))}
@@ -84,10 +84,10 @@ def add_lora(
     """Add fresh LoRA leaves (the paper's ranks by default); the outputs do not change.
 
     Args:
-      params: tree without LoRA leaves.
-      key: PRNG key of `lora_a` (normal, standard deviation 0.01); `lora_b` starts at zero.
-      vlm_rank: rank in the VLM expert, attention and feed-forward.
-      action_rank: rank in the action expert.
+        params: tree without LoRA leaves.
+        key: PRNG key of `lora_a` (normal, standard deviation 0.01); `lora_b` starts at zero.
+        vlm_rank: rank in the VLM expert, attention and feed-forward.
+        action_rank: rank in the action expert.
     """
     sizes: Sizes = sizes_of(params)
     adapted = dataclasses.replace(

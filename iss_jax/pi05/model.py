@@ -86,11 +86,11 @@ def velocity(
     """The flow's velocity at x_t = t·noise + (1 − t)·action; its target is noise − action.
 
     Args:
-      params: the tree.
-      cache: from `prefill`; its dtype is the compute dtype.
-      prefix_mask: validity of the prefix tokens.
-      x_t: noisy actions, float32.
-      time: flow time, one an example or one for the whole batch.
+        params: the tree.
+        cache: from `prefill`; its dtype is the compute dtype.
+        prefix_mask: validity of the prefix tokens.
+        x_t: noisy actions, float32.
+        time: flow time, one an example or one for the whole batch.
     """
     tokens = _linear(params["action_in_proj"], x_t).astype(cache.k.dtype)
     condition = time_condition(params, time)
@@ -128,15 +128,15 @@ def sample_actions(
     """Sample one action chunk an observation.
 
     Args:
-      params: nested dict, with or without LoRA leaves (`params.as_params` makes one).
-      obs: preprocessed observation (`observation.preprocess`). A view it does not hold takes no
-        tokens, which equals one whose mask is False.
-      noise: standard normal, float32; its H is the action horizon.
-      num_steps: Euler steps.
-      dtype: compute dtype; None takes the embedding table's.
+        params: nested dict, with or without LoRA leaves (`params.as_params` makes one).
+        obs: preprocessed observation (`observation.preprocess`). A view it does not hold takes no
+            tokens, which equals one whose mask is False.
+        noise: standard normal, float32; its H is the action horizon.
+        num_steps: Euler steps.
+        dtype: compute dtype; None takes the embedding table's.
 
     Returns:
-      Actions in the policy's normalised space, float32.
+        Actions in the policy's normalised space, float32.
     """
     prefix = embed_prefix(params, obs, dtype)
     return denoise(params, prefill(params, prefix), prefix.mask, noise, num_steps)

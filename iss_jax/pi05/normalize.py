@@ -55,15 +55,15 @@ def load_norm_stats(path: epath.PathLike) -> dict[str, NormStats]:
     """Read openpi's `norm_stats.json`.
 
     Args:
-      path: the file, its folder, or a checkpoint step with exactly one
-        `assets/<asset_id>/norm_stats.json`.
+        path: the file, its folder, or a checkpoint step with exactly one
+            `assets/<asset_id>/norm_stats.json`.
 
     Returns:
-      {"state": NormStats, "actions": NormStats}.
+        {"state": NormStats, "actions": NormStats}.
 
     Raises:
-      FileNotFoundError: no statistics there.
-      ValueError: several sets of statistics, or a malformed file.
+        FileNotFoundError: no statistics there.
+        ValueError: several sets of statistics, or a malformed file.
     """
     root = epath.Path(path)
     if root.name != "norm_stats.json":

@@ -23,11 +23,11 @@ class Observation:
     """A batch of observations, with openpi's names.
 
     Attributes:
-      images: view -> float32 [b, h, w, 3] in [-1, 1], or uint8.
-      image_masks: view -> bool [b]; False where the view is absent.
-      state: [b, s]; π0.5 reads it through the prompt only.
-      tokenized_prompt: int32 [b, l].
-      tokenized_prompt_mask: bool [b, l]; False at padding.
+        images: view -> float32 [b, h, w, 3] in [-1, 1], or uint8.
+        image_masks: view -> bool [b]; False where the view is absent.
+        state: [b, s]; π0.5 reads it through the prompt only.
+        tokenized_prompt: int32 [b, l].
+        tokenized_prompt_mask: bool [b, l]; False at padding.
     """
 
     images: dict[str, Array]
@@ -44,11 +44,11 @@ def preprocess(obs: Any, image_size: int = 224) -> Observation:
     and images of another size are resized with padding. A `image_size` image is unchanged.
 
     Args:
-      obs: anything with openpi's `Observation` attributes, batched.
-      image_size: the model's (`Sizes.image.image_size`), pixels.
+        obs: anything with openpi's `Observation` attributes, batched.
+        image_size: the model's (`Sizes.image.image_size`), pixels.
 
     Raises:
-      ValueError: a view, the prompt or a mask is missing or misshapen.
+        ValueError: a view, the prompt or a mask is missing or misshapen.
     """
     missing = [view for view in VIEWS if view not in obs.images]
     if missing:
@@ -110,12 +110,12 @@ def resize_with_pad(images: Array, height: int, width: int) -> Array:
     """Resize without distortion (linear, antialiased) and pad centrally with black.
 
     Args:
-      images: [b, h, w, c], uint8, or float in [-1, 1].
-      height: target, pixels.
-      width: target, pixels.
+        images: [b, h, w, c], uint8, or float in [-1, 1].
+        height: target, pixels.
+        width: target, pixels.
 
     Returns:
-      [b, height, width, c] of the same dtype; padding is 0 (uint8) or −1 (float).
+        [b, height, width, c] of the same dtype; padding is 0 (uint8) or −1 (float).
     """
     b, h, w, channels = images.shape
     if (h, w) == (height, width):

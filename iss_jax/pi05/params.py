@@ -84,14 +84,14 @@ def as_params(params: Any) -> Params:
     """The plain nested dict behind any of the forms in which openpi code holds parameters.
 
     Args:
-      params: a nested mapping, an `nnx.State`, either with leaves under "value", either under one
-        top-level "params" key.
+        params: a nested mapping, an `nnx.State`, either with leaves under "value", either under one
+            top-level "params" key.
 
     Returns:
-      Nested dict of arrays, keys as openpi names them.
+        Nested dict of arrays, keys as openpi names them.
 
     Raises:
-      TypeError: `params` is none of these.
+        TypeError: `params` is none of these.
     """
     if not isinstance(params, Mapping):
         raise TypeError(
@@ -203,11 +203,11 @@ def sizes_of(params: Params) -> Sizes:
     """Read the model's sizes off its leaves and check every leaf against them.
 
     Args:
-      params: nested dict of arrays or `jax.ShapeDtypeStruct`.
+        params: nested dict of arrays or `jax.ShapeDtypeStruct`.
 
     Raises:
-      ValueError: a leaf is missing, extra or misshapen; the message names it, with the shape given
-        and the shape wanted.
+        ValueError: a leaf is missing, extra or misshapen; the message names it, with the shape
+            given and the shape wanted.
     """
     flat = flatten(params)
 
@@ -307,8 +307,8 @@ def init(key: PRNGKeyArray, sizes: Sizes) -> dict[str, Any]:
     LoRA's `lora_b` starts at zero, so that adding it changes nothing.
 
     Args:
-      key: PRNG key.
-      sizes: the model.
+        key: PRNG key.
+        sizes: the model.
     """
     flat = shapes(sizes)
     keys = dict(zip(flat, jax.random.split(key, len(flat)), strict=True))

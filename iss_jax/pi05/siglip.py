@@ -50,12 +50,12 @@ def encode(
     """Encode images.
 
     Args:
-      img: the tree under "PaliGemma/img".
-      images: pixels in [-1, 1], at the size the position table was made for.
-      dtype: compute dtype after patch embedding and positions (those stay float32).
+        img: the tree under "PaliGemma/img".
+        images: pixels in [-1, 1], at the size the position table was made for.
+        dtype: compute dtype after patch embedding and positions (those stay float32).
 
     Returns:
-      `Encoding`; arrays in `dtype`.
+        `Encoding`; arrays in `dtype`.
     """
     x = patch_embeddings(img, images) + img["pos_embedding"].astype(jnp.float32)
     x = x.astype(dtype)

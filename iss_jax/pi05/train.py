@@ -23,13 +23,13 @@ class Batch(NamedTuple):
     """One training batch.
 
     Attributes:
-      obs: preprocessed observation.
-      actions: normalised expert chunk.
-      valid: steps of the chunk that are expert actions; the others carry no loss.
-      target: what an auxiliary head predicts from the prompt: the normalised position of the object
-        to grasp.
-      objects: what another predicts from each image token: which kinds of objects have their centre
-        in the token's patch.
+        obs: preprocessed observation.
+        actions: normalised expert chunk.
+        valid: steps of the chunk that are expert actions; the others carry no loss.
+        target: what an auxiliary head predicts from the prompt: the normalised position of the
+            object to grasp.
+        objects: what another predicts from each image token: which kinds of objects have their
+            centre in the token's patch.
     """
 
     obs: Observation
@@ -87,16 +87,16 @@ def flow_matching_loss(
     """Mean squared velocity error over valid steps, and the auxiliary heads' errors.
 
     Args:
-      params: the tree.
-      auxiliary: heads that only help training, as `init_auxiliary` makes them; empty for none.
-      batch: the batch.
-      key: PRNG key of noise and time.
-      num_samples: flow samples an observation, all on one prefix pass.
-      dtype: compute dtype.
+        params: the tree.
+        auxiliary: heads that only help training, as `init_auxiliary` makes them; empty for none.
+        batch: the batch.
+        key: PRNG key of noise and time.
+        num_samples: flow samples an observation, all on one prefix pass.
+        dtype: compute dtype.
 
     Returns:
-      (flow loss, auxiliary loss), scalars. The auxiliary loss is the squared error of the target
-      plus the cross-entropy of the objects, summed over kinds and averaged over tokens.
+        (flow loss, auxiliary loss), scalars. The auxiliary loss is the squared error of the target
+        plus the cross-entropy of the objects, summed over kinds and averaged over tokens.
     """
     prefix = model.embed_prefix(params, batch.obs, dtype)
     cache, hidden = gemma.prefill_with_hidden(
@@ -121,9 +121,9 @@ def init_auxiliary(width: int, *, target: int = 0, kinds: int = 0) -> dict[str, 
     """Linear heads on tokens of the prefix, all zero but for the rarity of objects.
 
     Args:
-      width: of the VLM expert.
-      target: dimensions of `Batch.target`, 0 for no such head.
-      kinds: of `Batch.objects`, 0 for no such head.
+        width: of the VLM expert.
+        target: dimensions of `Batch.target`, 0 for no such head.
+        kinds: of `Batch.objects`, 0 for no such head.
     """
     heads = {}
     for name, size, bias in (("target", target, 0.0), ("objects", kinds, -3.5)):
@@ -198,15 +198,15 @@ def init_state(
     """Start a run.
 
     Args:
-      params: the tree to fine-tune, full or with LoRA leaves.
-      optimizer: e.g. `paper_optimizer(...)`.
-      train_only_lora: freeze Gemma's own weights where LoRA adapts them, as openpi's LoRA configs
-        do: everything under "PaliGemma/llm" but the LoRA leaves. The image encoder and the action
-        projections train.
-      auxiliary: heads that only help training, see `init_auxiliary`.
+        params: the tree to fine-tune, full or with LoRA leaves.
+        optimizer: e.g. `paper_optimizer(...)`.
+        train_only_lora: freeze Gemma's own weights where LoRA adapts them, as openpi's LoRA configs
+            do: everything under "PaliGemma/llm" but the LoRA leaves. The image encoder and the
+            action projections train.
+        auxiliary: heads that only help training, see `init_auxiliary`.
 
     Raises:
-      ValueError: `train_only_lora` on a tree without LoRA leaves.
+        ValueError: `train_only_lora` on a tree without LoRA leaves.
     """
     flat = flatten(params)
     if train_only_lora and not any(map(is_lora, flat)):
@@ -240,16 +240,16 @@ def make_train_step(
     """Close over the static options; the result is a pure step, to be jitted by the caller.
 
     Args:
-      optimizer: the one given to `init_state`.
-      num_samples: flow samples an observation.
-      auxiliary_weight: weight of the auxiliary loss.
-      ema_decay: decay of the moving average a step.
-      dtype: compute dtype.
-      augment: applied to the observation with its own key.
+        optimizer: the one given to `init_state`.
+        num_samples: flow samples an observation.
+        auxiliary_weight: weight of the auxiliary loss.
+        ema_decay: decay of the moving average a step.
+        dtype: compute dtype.
+        augment: applied to the observation with its own key.
 
     Returns:
-      step(state, batch, key) -> (state, metrics); metrics are scalars: loss, auxiliary_loss,
-      grad_norm, param_norm.
+        step(state, batch, key) -> (state, metrics); metrics are scalars: loss, auxiliary_loss,
+        grad_norm, param_norm.
     """
 
     def loss(trainable, auxiliary, frozen, batch, key):

@@ -9,11 +9,11 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> Figure:
     """Plot a run's metrics.
 
     Args:
-      rows: one mapping a logged step with "step", "param_norm", "loss", and optionally
-        "validation_loss".
+        rows: one mapping a logged step with "step", "param_norm", "loss", and optionally
+            "validation_loss".
 
     Returns:
-      A figure of two panels; the caller saves it.
+        A figure of two panels; the caller saves it.
     """
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     norm, loss = figure.subplots(1, 2)
