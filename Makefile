@@ -4,6 +4,7 @@ VENV   ?= .venv
 VENV_OPENPI ?= .venv-openpi
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Test processes; each compiles its own programs, so more than the cores does not help.
+# One file's tests share compiled programs, so they stay in one process.
 WORKERS ?= 2
 WORKDIR ?= runs/demo
 
@@ -58,13 +59,13 @@ demo: $(READY) ## Run the main job on the embedded policy and episodes.
 	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py --workdir=$(WORKDIR)
 
 test: $(READY) ## Run the suite, without the simulator.
-	$(PY) -m pytest -m "not libero" -n $(WORKERS)
+	$(PY) -m pytest -m "not libero" -n $(WORKERS) --dist loadfile
 
 test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator installed.
 	$(PY) -m pytest -m libero
 
 test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
-	$(VENV_OPENPI)/bin/python -m pytest -m "not libero" -n $(WORKERS)
+	$(VENV_OPENPI)/bin/python -m pytest -m "not libero" -n $(WORKERS) --dist loadfile
 
 doctest: $(READY) ## Run the examples in the docstrings.
 	$(PY) -m pytest --doctest-modules --ignore=iss_jax/envs iss_jax
