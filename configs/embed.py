@@ -1,4 +1,4 @@
-"""Assemble the package data of the embedded default from what other experiments made.
+r"""Assemble the package data of the embedded default from what other experiments made.
 
 python -m experiments.collect --config=configs/collect.py:heldout --workdir=datasets/heldout
 python -m experiments.embed --config=configs/embed.py --config.checkpoint=<step>
@@ -14,7 +14,12 @@ def get_config() -> ml_collections.ConfigDict:
     # The checkpoint's step; its parameters and assets are copied, its training state is not.
     config.checkpoint = ""
     config.success = "runs/rollout-embedded/success.csv"
-    config.episodes = ("datasets/heldout/shard-0", "datasets/heldout/shard-1")
+    config.episodes = (
+        "datasets/heldout-native/shard-0",
+        "datasets/heldout-native/shard-1",
+        "datasets/heldout/shard-0",
+        "datasets/heldout/shard-1",
+    )
     # Per task and layout.
     config.episodes_per_task = 2
     # Every so-many-th frame is kept.

@@ -23,12 +23,12 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.seeds = (0, 13, 50, 77, 99)
     # Conditions: layout, and "blurred" where the images are blurred away.
     config.conditions = ("native", "shuffled", "native_blurred", "shuffled_blurred")
-    config.trials = 5
+    config.trials = 2
     config.image_size = 80
     config.max_token_len = 32
     config.action_horizon = 16
     config.execute = 8
-    config.max_steps = 200
+    config.max_steps = 160
     config.num_steps = 10
     config.processes = 2
     if variant == "smoke":
