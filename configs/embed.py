@@ -1,6 +1,9 @@
 r"""Assemble the package data of the embedded default from what other experiments made.
 
 python -m experiments.collect --config=configs/collect.py:heldout --workdir=datasets/heldout
+python -m experiments.collect --config=configs/collect.py:heldout \
+    --config.layout_shares="(1.0,0.0,0.0)" --config.episodes_per_task=2 \
+    --workdir=datasets/heldout-native
 python -m experiments.embed --config=configs/embed.py --config.checkpoint=<step>
 """
 

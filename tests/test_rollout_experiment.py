@@ -21,6 +21,7 @@ def config(tmp_path):
 
 
 def test_trials_are_distinct_and_held_out(config):
+    config.trials = 5
     items = rollout.work_items(config, ["a", "b"])
     assert len(items) == 2 * 4 * 5 * 5
     native = [i for i in items if i["task"] == "a" and i["condition"] == "native"]
