@@ -208,7 +208,10 @@ def attribute(
         masks = draw_masks(jax.random.key(0) if key is None else key, len(views), config)
     if jax.tree_util.all_leaves([policy]):
         policy = jax.tree_util.Partial(policy)
-    result = _attribute(policy, frames, jnp.asarray(masks), present, valid, noise, config, mesh)
+    arguments = (policy, frames, jnp.asarray(masks), present, valid, noise)
+    if mesh is not None:
+        arguments = sharding.replicate(arguments, mesh)
+    result = _attribute(*arguments, config, mesh)
     if not batched:
         result = Saliency(
             maps={view: saliency[0] for view, saliency in result.maps.items()},

@@ -61,6 +61,14 @@ def test_parameters_may_be_sharded_over_a_second_axis():
     np.testing.assert_allclose(split.effects, run(12).effects, rtol=1e-5)
 
 
+def test_what_lies_on_one_device_is_brought_to_the_mesh():
+    """Committed arrays, such as restored parameters, would otherwise be refused by the program."""
+    device = jax.devices()[3]
+    weight, images = jax.device_put((WEIGHT, IMAGES), device)
+    split = run(9, sharding.mask_mesh(jax.devices()[:2]), weight, images)
+    np.testing.assert_allclose(split.effects, run(9).effects, rtol=1e-5)
+
+
 def test_gradients_pass_through_the_devices():
     def loss(weight, mesh):
         return run(10, mesh, weight).cells.sum()
