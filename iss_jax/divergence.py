@@ -32,15 +32,20 @@ def effects(
         weights: Weight of each chosen dimension, or of each chosen step and dimension. `mean`
             divides by their sum.
 
+    Returns:
+        One number for each run, in float32 at least.
+
     Raises:
         ValueError: An unknown reduction, dimensions or steps that the chunk does not have, or
             weights of another shape.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
-    error = _select(actions, action_dims, horizon) - _broadcast_left(
+    # A policy may act in bfloat16; squared differences and their mean need more than its 8 bits.
+    dtype = jnp.float32 if actions.dtype.itemsize < 4 else actions.dtype
+    error = _select(actions, action_dims, horizon).astype(dtype) - _broadcast_left(
         _select(baseline, action_dims, horizon), actions.ndim
-    )
+    ).astype(dtype)
     squared = jnp.square(error)
     if weights is None:
         return squared.mean((-2, -1)) if reduction == "mean" else squared.sum((-2, -1))

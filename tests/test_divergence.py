@@ -34,6 +34,14 @@ def test_effects_broadcast_over_masks_and_draws():
     np.testing.assert_allclose(effects(actions, baseline), expected, rtol=1e-5)
 
 
+def test_effects_of_bfloat16_actions_are_computed_in_float32():
+    actions, baseline = ACTIONS.astype(jnp.bfloat16), BASELINE.astype(jnp.bfloat16)
+    found = effects(actions, baseline)
+    assert found.dtype == jnp.float32
+    # 64 / 6 has no bfloat16; the actions themselves have.
+    np.testing.assert_allclose(found, [64 / 6, 0.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
