@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 CRITICAL = ("count", "mass")
@@ -70,7 +71,7 @@ def critical_set(
     Pixels of equal score are taken in order of view, row and column.
 
     Args:
-        maps: Saliency of each view, or of the only one.
+        maps: Saliency of each view, or of the only one; no NaN.
         k: Percentage in (0, 100], read to a thousandth.
         critical: `count` takes ceil(k P / 100) of the P pixels that are present and valid; `mass`
             the fewest pixels that hold k % of the saliency, none where there is no saliency.
@@ -139,18 +140,19 @@ def regional_mass_ratio(
 
     Returns:
         Ratio in [0, 1] with the maps' batch axes, and a last axis over k when several are given;
-        NaN where nothing is critical. `{view: ratio}` with `per_view`.
+        NaN where nothing is critical or a score is NaN. `{view: ratio}` with `per_view`.
 
     Raises:
         ValueError: Options out of range, or views and shapes that do not match.
     """
-    levels = tuple(k) if isinstance(k, Sequence) else (k,)
+    several = np.ndim(k) > 0
+    levels = tuple(np.asarray(k).tolist()) if several else (k,)
     for level in levels:
         _check(level, critical)
 
     def share(*arrays: Any) -> Array:
         shares = _critical_share(*arrays, region=int(region), levels=levels, critical=critical)
-        return shares if isinstance(k, Sequence) else shares[..., 0]
+        return shares if several else shares[..., 0]
 
     return _each(share, maps, regions, present, valid, per_view)
 
@@ -231,7 +233,10 @@ def _critical_share(
     hits = jnp.cumsum(inside.astype(jnp.int32), axis=-1)
     sizes = jnp.stack([_size(ranked, level, critical) for level in levels], axis=-1)
     counts = jnp.take_along_axis(hits, jnp.maximum(sizes - 1, 0), axis=-1)
-    return _share(counts.astype(jnp.float32), sizes.astype(jnp.float32))
+    shares = _share(counts.astype(jnp.float32), sizes.astype(jnp.float32))
+    # NaN has no rank: sorted like a number it would give a ratio that looks like one.
+    broken = jnp.any(jnp.isnan(score) & usable, axis=-1, keepdims=True)
+    return jnp.where(broken, jnp.nan, shares)
 
 
 @partial(jax.jit, static_argnames=("region",))

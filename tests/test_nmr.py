@@ -130,6 +130,18 @@ def test_nothing_salient_is_not_a_number_where_mass_is_asked_for():
     assert int(critical_set(zero, 50).ties) == 2
 
 
+@pytest.mark.parametrize("critical", ["count", "mass"])
+def test_a_map_with_nan_has_no_ratio(critical):
+    maps = jnp.stack([MAP, MAP.at[0, 4].set(jnp.nan), MAP])
+    labels = jnp.zeros((3, 1, 5), jnp.int32)
+    ratio = nuisance_mass_ratio(maps, labels, [20, 100], critical=critical)
+    assert np.isnan(ratio).tolist() == [[False] * 2, [True] * 2, [False] * 2]
+    assert np.isnan(mass_ratio(maps, labels)).tolist() == [False, True, False]
+    # Outside the picture it does no harm.
+    valid = {"view": ~jnp.isnan(maps)}
+    assert not np.isnan(nuisance_mass_ratio(maps, labels, critical=critical, valid=valid)).any()
+
+
 def test_negative_scores_rank_last_and_hold_no_mass():
     signed = jnp.array([[-5.0, 3.0, -1.0, 1.0]])
     labels = jnp.array([[N, A, N, N]])
@@ -166,6 +178,7 @@ def test_several_percentages_share_one_call_under_jit_and_vmap():
     levels = (1, 5, 10, 15, 20)
     joint = nuisance_mass_ratio(maps, labels, levels)
     assert joint.shape == (3, 5)
+    np.testing.assert_array_equal(nuisance_mass_ratio(maps, labels, np.array(levels)), joint)
     single = jnp.stack([nuisance_mass_ratio(maps, labels, k) for k in levels], axis=-1)
     np.testing.assert_allclose(joint, single, rtol=1e-6)
     compiled = jax.jit(lambda m, r: nuisance_mass_ratio(m, r, levels))(maps, labels)
