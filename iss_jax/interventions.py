@@ -100,8 +100,10 @@ def mean_embedding(
         tokens: Embeddings of visual tokens, or of textual ones.
         valid: Tokens that count; at least one must.
     """
-    weight = valid.astype(tokens.dtype)
-    return jnp.einsum("...td,...t->d", tokens, weight) / jnp.sum(weight)
+    # In float32: bfloat16 cannot count beyond 256 tokens.
+    weight = valid.astype(jnp.float32)
+    total = jnp.einsum("...td,...t->d", tokens.astype(jnp.float32), weight, precision="highest")
+    return (total / jnp.sum(weight)).astype(tokens.dtype)
 
 
 def replace_tokens(
