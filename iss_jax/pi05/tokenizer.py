@@ -1,6 +1,7 @@
 """Prompts: the text π0.5 reads, its state bins, and the sentencepiece model that cuts it."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,12 +83,17 @@ def tokenize_prompt(
 
     Returns:
       ids int32 [max_len], mask bool [max_len].
+
+    Warns:
+      UserWarning: the prompt is longer than `max_len`; its end, which holds the state, is lost.
     """
     text = prompt_text(prompt, state)
     ids = list(tokenizer.encode(text, add_bos=True))
     if state is None:
         ids += list(tokenizer.encode("\n", add_bos=False))
-    ids = ids[:max_len]
+    if len(ids) > max_len:
+        warnings.warn(f"prompt {prompt!r}: {len(ids)} tokens cut to {max_len}", stacklevel=2)
+        ids = ids[:max_len]
     tokens = np.zeros(max_len, np.int32)
     tokens[: len(ids)] = ids
     return tokens, np.arange(max_len) < len(ids)
