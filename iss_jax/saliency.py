@@ -185,12 +185,13 @@ def _flow_noise(
         horizon = ACTION_HORIZON if action_horizon is None else action_horizon
         return jax.random.normal(key, (batch, draws, horizon, action_dim), jnp.float32)
     noise = jnp.asarray(noise, jnp.float32)
+    given = noise.shape
     if noise.ndim == 3:
         noise = noise[:, None]
     horizon = noise.shape[-2] if action_horizon is None else action_horizon
     if noise.shape != (batch, draws, horizon, action_dim):
         raise ValueError(
             f"noise must be [{batch}, {horizon}, {action_dim}] with noise_draws = 1, else "
-            f"[{batch}, {draws}, {horizon}, {action_dim}]; got {list(noise.shape)}"
+            f"[{batch}, {draws}, {horizon}, {action_dim}]; got {list(given)}"
         )
     return noise
