@@ -14,7 +14,7 @@ the contrast Psi_i - E[delta] only shifts a map and never changes its ranking (A
   mean of delta plus the sample covariance of delta and the drop bit over the drop probability:
   exactly unbiased, without the noise that `fixed` pays.
 - `ridge`: additive model of all cells at once, penalty by generalised cross-validation (Golub,
-  Heath and Wahba 1979). Shrinks every cell towards E[delta]: least error, but biased.
+  Heath and Wahba 1979). Shrinks every cell towards E[delta]: biased, for less variance.
 
 With the balanced design every cell is dropped equally often, the control variate is zero for any
 constant, and the first three coincide. The drop probability is then the share of the masks that
