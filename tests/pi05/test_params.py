@@ -40,12 +40,22 @@ def test_sizes_come_off_the_leaves(name):
     assert ranks == ((4, 4, 2) if name == "tiny_c" else (0, 0, 0))
 
 
+class Node(nnx.Module):
+    """A module whose parameters have the names of a tree."""
+
+    def __init__(self, tree):
+        for name, child in tree.items():
+            setattr(self, name, Node(child) if isinstance(child, dict) else nnx.Param(child))
+
+
 def test_every_form_of_the_tree_is_the_same_tree():
     plain = goldens.raw_params("tiny_b")
     flat = P.flatten(plain)
     under_value = P.unflatten({f"{k}/value": v for k, v in flat.items()})
     state = nnx.State(P.unflatten({k: nnx.Param(v) for k, v in flat.items()}))
-    for form in (plain, under_value, {"params": under_value}, state):
+    # What a training loop holds: its leaves are of another class on openpi's flax.
+    own = nnx.state(Node(plain))
+    for form in (plain, under_value, {"params": under_value}, state, own):
         unwrapped = P.flatten(P.as_params(form))
         assert unwrapped.keys() == flat.keys()
         for path, leaf in flat.items():
