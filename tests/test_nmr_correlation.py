@@ -462,6 +462,8 @@ def test_variants(variant):
         assert (iss.num_masks, iss.design, iss.estimator) == (100, "bernoulli", "fixed")
         assert (options.seeds, options.stride) == ((0, 13, 50, 77, 99), 10)
         assert options.success == "paper_table3"
+    if variant == "full":
+        assert strided_frames(7, options.stride, options.frames_per_episode) == list(range(7))
 
 
 def test_unknown_variants_and_keys():
