@@ -65,7 +65,8 @@ def print_report(
         f"{content['frames']} frames.\nPearson correlation with the success rate; intervals and p "
         "by task; random explanations beside.\n"
     )
-    print(f"{'measure':<14}{'r':>7}  {'95 % interval':<17}{'p':>8}  {'random r':>8}")
+    level = f"{100 * content['correlations'][0]['confidence']:g} % interval"
+    print(f"{'measure':<14}{'r':>7}  {level:<17}{'p':>8}  {'random r':>8}")
     shown = [*map(nmr_name, percents), f"nmr_mass@{_main_percent(percents):g}"]
     shown += ["mass_ratio", f"excess@{_main_percent(percents):g}", "chance"]
     for entry in content["correlations"]:
