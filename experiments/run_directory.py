@@ -50,7 +50,8 @@ class RunDirectory:
             raise ValueError(
                 f"{path}: unreadable result of a work item ({error}); delete it to compute it again"
             ) from error
-        if not isinstance(content, dict) or content.get("item") != json.loads(json.dumps(item)):
+        same = isinstance(content, dict) and content.get("item") == json.loads(json.dumps(item))
+        if not same or "result" not in content:
             raise ValueError(f"{path}: does not hold the result of {dict(item)}; delete it")
         return content["result"]
 

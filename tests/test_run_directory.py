@@ -43,7 +43,10 @@ def test_the_file_depends_on_all_of_the_item_and_not_on_its_order(tmp_path):
     assert run.load(other) is None
 
 
-@pytest.mark.parametrize("damage", [b"", b'{"item": {"seed"', b"\xff\xfe", b"[1]", b'{"item": {}}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b'{"item": {"seed"', b"\xff\xfe", b"[1]", b'{"item": {}}', b'{"item": {"seed": 1}}'],
+)
 def test_a_damaged_result_is_an_error_that_names_the_file(tmp_path, damage):
     run, item = RunDirectory(tmp_path), {"seed": 1}
     run.save(item, 2.0)
