@@ -54,7 +54,8 @@ class CollectOptions:
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict) -> "CollectOptions":
         """Reads the options off a config."""
-        return cls(**{field.name: config[field.name] for field in dataclasses.fields(cls)})
+        values: dict[str, Any] = {f.name: config[f.name] for f in dataclasses.fields(cls)}
+        return cls(**values)
 
 
 @dataclasses.dataclass(frozen=True)

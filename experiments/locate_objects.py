@@ -36,8 +36,9 @@ def scene_pixels(env: Any, states: np.ndarray) -> dict[str, np.ndarray]:
       env: the scene.
       states: recorded simulator states, [n, 1 + nq + nv].
     """
-    import mujoco
+    from iss_jax.envs import simulator
 
+    mujoco = simulator.load().mujoco
     names = env.objects
     starts = [env.joint_address(name) for name in names]
     cameras = [env.camera_id(camera) for camera in CAMERAS]

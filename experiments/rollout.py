@@ -109,6 +109,8 @@ def success_rows(run: RunDirectory, items: list[dict[str, Any]], policy_seed: in
     totals: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
     for item in items:
         result = run.load(item)
+        if result is None:
+            raise ValueError(f"{run.path}: has no result of {item}")
         total = totals[item["task"], item["suite"], item["condition"], policy_seed, item["seed"]]
         total[0] += 1
         total[1] += result["success"]

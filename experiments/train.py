@@ -8,6 +8,7 @@ goes on from the newest checkpoint.
 """
 
 import csv
+import dataclasses
 import math
 import queue
 import threading
@@ -67,6 +68,7 @@ def dataset_statistics(frames: Frames, minimum_range: float) -> dict[str, normal
       minimum_range: action quantiles closer than this are moved apart about their centre.
     """
     action = normalize.statistics(frames.chunk[frames.valid])
+    assert action.q01 is not None and action.q99 is not None
     centre = (action.q01 + action.q99) / 2
     half = np.maximum((action.q99 - action.q01) / 2, minimum_range / 2)
     state = normalize.statistics(frames.state)
@@ -102,7 +104,7 @@ def colour_jitter(strength: float) -> Callable[[jax.Array, Observation], Observa
             scale = 1 + jax.random.uniform(scale_key, shape, minval=-strength, maxval=strength)
             shift = jax.random.uniform(shift_key, shape, minval=-strength, maxval=strength)
             images[view] = jnp.clip(image * scale + shift, -1.0, 1.0)
-        return obs.replace(images=images)
+        return dataclasses.replace(obs, images=images)
 
     return augment
 
@@ -161,10 +163,11 @@ def patch_labels(pixels: np.ndarray, tokens: int) -> np.ndarray:
       bool [b, views, tokens, kinds].
     """
     side = math.isqrt(tokens)
-    seen = np.isfinite(pixels).all(-1)
+    seen = np.isfinite(pixels).all(axis=-1, keepdims=True)
     column, row = np.floor(np.nan_to_num(pixels) * side).astype(int).clip(0, side - 1).T
     patch = (row * side + column).T
-    return (patch[:, :, None] == np.arange(tokens)[:, None]) & seen[:, :, None]
+    inside = np.equal(patch[..., None], np.arange(tokens)) & seen
+    return np.moveaxis(inside, -1, -2)
 
 
 def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:

@@ -30,9 +30,10 @@ def restore(path: epath.PathLike, template: TrainState) -> TrainState:
     leaves = []
     for i, (name, leaf) in enumerate(paths):
         found = saved.get(f"{i:05d}")
-        if found is None or tuple(np.shape(found)) != tuple(leaf.shape):
+        shape = None if found is None else np.shape(found)
+        if found is None or shape != tuple(leaf.shape):
             raise ValueError(
-                f"{path}: leaf {jax.tree_util.keystr(name)} has shape {np.shape(found)}, wanted "
+                f"{path}: leaf {jax.tree_util.keystr(name)} has shape {shape}, wanted "
                 f"{leaf.shape}; was this run started with another model or optimiser?"
             )
         leaves.append(np.asarray(found, leaf.dtype))

@@ -143,3 +143,23 @@ def test_embedding(dataset, tmp_path):
     config.limit = 0.001
     with pytest.raises(ValueError, match=r"at most 0\.001 wanted"):
         embed.embed(config, tmp_path / "again")
+
+
+def test_patch_labels():
+    """Five by five patches: (0.1, 0.5) lies in column 0, row 2; NaN is out of view."""
+    pixels = np.full((1, 2, 2, 2), np.nan, np.float32)
+    pixels[0, 0, 1] = (0.1, 0.5)
+    pixels[0, 1, 0] = (0.999, 0.0)
+    labels = train.patch_labels(pixels, 25)
+    assert labels.shape == (1, 2, 25, 2)
+    assert np.argwhere(labels).tolist() == [[0, 0, 10, 1], [0, 1, 4, 0]]
+
+
+def test_object_pixels_must_cover_the_dataset(dataset):
+    np.savez(f"{dataset}/meta/object_pixels.npz", names=np.array(["milk"]), pixels=np.zeros((3, 3)))
+    with pytest.raises(ValueError, match=r"3 frames, the dataset has 24; run locate_objects again"):
+        load_frames([dataset], progress=False)
+    pixels = np.full((4 * FRAMES, 3, 1, 2), 0.5, np.float32)
+    np.savez(f"{dataset}/meta/object_pixels.npz", names=np.array(["milk"]), pixels=pixels)
+    frames, _ = load_frames([dataset], progress=False)
+    assert frames.objects.shape == (4 * FRAMES, 3, 1, 2)

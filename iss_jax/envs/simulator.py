@@ -73,7 +73,8 @@ def load() -> types.SimpleNamespace:
             "LIBERO environments need the simulator, which is not installed or does not import "
             f"({error}). Install it with: pip install 'iss-jax[libero]'"
         ) from error
-    warp.config.quiet = True
+    # Every module that it loads is a line of output otherwise.
+    warp.config.log_level = warp.LOG_WARNING
     return types.SimpleNamespace(
         mujoco=mujoco,
         mujoco_warp=mujoco_warp,

@@ -179,10 +179,9 @@ def _attend(q: Array, k: Array, v: Array, pairs: Bool[Array, "b t s"]) -> Array:
 
 def _feed_forward(mlp: dict[str, Any], x: Array) -> Array:
     gating = mlp["gating_einsum"]
-    lora = [mlp.get(f"gating_einsum_lora_{side}") for side in "ab"]
+    a, b = (mlp.get(f"gating_einsum_lora_{side}") for side in "ab")
     gate, value = (
-        _matmul(x, gating[i], None if lora[0] is None else (lora[0][i], lora[1][i]))
-        for i in range(2)
+        _matmul(x, gating[i], None if a is None or b is None else (a[i], b[i])) for i in range(2)
     )
     hidden = jax.nn.gelu(gate, approximate=True) * value
     lora = (mlp["linear_lora_a"], mlp["linear_lora_b"]) if "linear_lora_a" in mlp else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 Params = dict[str, Any]
@@ -283,7 +284,7 @@ def warn_if_constant(params: Params) -> None:
     gates = [layers[f"pre_{name}_norm_1"]["Dense_0"] for name in ("attention", "ffw")]
     # A gate is zero for every input only when its bias is zero too.
     gate_leaves = [leaf for dense in gates for leaf in (dense["kernel"], dense["bias"])]
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in (head, *gate_leaves)):
+    if any(isinstance(leaf, Tracer) for leaf in (head, *gate_leaves)):
         return
     if not bool(jnp.any(head != 0)):
         warnings.warn(

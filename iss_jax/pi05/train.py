@@ -4,6 +4,7 @@ The prefix never attends to the suffix, so its pass is shared by several flow sa
 observation: each costs one action-expert pass, and the loss is the same in expectation.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -111,9 +112,10 @@ def flow_matching_loss(
     flow = jnp.sum(error * weight) / jnp.maximum(jnp.sum(weight), 1.0)
     error = jnp.zeros((), jnp.float32)
     if "target" in auxiliary and batch.target is not None:
-        error += _target_error(auxiliary["target"], batch, prefix, hidden)
+        last = _last_prompt_token(batch.obs, hidden)
+        error += jnp.mean(jnp.square(_read(auxiliary["target"], last) - batch.target))
     if "objects" in auxiliary and batch.objects is not None:
-        error += _objects_error(auxiliary["objects"], batch, prefix)
+        error += _objects_error(auxiliary["objects"], batch.objects, prefix)
     return flow, error
 
 
@@ -135,22 +137,20 @@ def init_auxiliary(width: int, *, target: int = 0, kinds: int = 0) -> dict[str, 
     return heads
 
 
-def _objects_error(head: dict[str, Array], batch: Batch, prefix: model.Prefix) -> Array:
-    assert batch.objects is not None
-    b, views, tokens, kinds = batch.objects.shape
+def _objects_error(head: dict[str, Array], objects: Array, prefix: model.Prefix) -> Array:
+    b, views, tokens, kinds = objects.shape
     logits = _read(head, prefix.tokens[:, : views * tokens])
-    labels = batch.objects.reshape(b, views * tokens, kinds).astype(jnp.float32)
+    labels = objects.reshape(b, views * tokens, kinds).astype(jnp.float32)
     entropy = optax.sigmoid_binary_cross_entropy(logits, labels)
     return jnp.mean(jnp.sum(entropy, axis=-1))
 
 
-def _target_error(
-    head: dict[str, Array], batch: Batch, prefix: model.Prefix, hidden: Array
-) -> Array:
-    length = jnp.sum(batch.obs.tokenized_prompt_mask.astype(jnp.int32), axis=1)
-    prompt_start = prefix.tokens.shape[1] - batch.obs.tokenized_prompt.shape[1]
-    last = jnp.take_along_axis(hidden, (prompt_start + length - 1)[:, None, None], axis=1)[:, 0]
-    return jnp.mean(jnp.square(_read(head, last) - batch.target))
+def _last_prompt_token(obs: Observation, hidden: Array) -> Array:
+    mask = obs.tokenized_prompt_mask
+    assert mask is not None  # embedding the prefix has checked it
+    start = hidden.shape[1] - mask.shape[1]
+    index = start + jnp.sum(mask.astype(jnp.int32), axis=1) - 1
+    return jnp.take_along_axis(hidden, index[:, None, None], axis=1)[:, 0]
 
 
 def _read(head: dict[str, Array], tokens: Array) -> Array:
@@ -268,7 +268,8 @@ def make_train_step(
         updates, opt_state = optimizer.update(
             grads, state.opt_state, (state.trainable, state.auxiliary)
         )
-        trainable, auxiliary = optax.apply_updates((state.trainable, state.auxiliary), updates)
+        updated: Any = optax.apply_updates((state.trainable, state.auxiliary), updates)
+        trainable, auxiliary = updated
         ema = jax.tree.map(
             lambda old, new: ema_decay * old + (1.0 - ema_decay) * new, state.ema, trainable
         )
@@ -278,7 +279,8 @@ def make_train_step(
             "grad_norm": tree_norm(grads),
             "param_norm": tree_norm({**state.frozen, **trainable}),
         }
-        state = state.replace(
+        state = dataclasses.replace(
+            state,
             step=state.step + 1,
             trainable=trainable,
             auxiliary=auxiliary,
