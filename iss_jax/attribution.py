@@ -103,6 +103,7 @@ class Saliency(NamedTuple):
 
     Attributes:
         maps: View -> map in pixels of the policy's input; zero in absent views and padding.
+        valid: View -> pixels that took part: those of views that are there, less padding.
         cells: Scores on the mask grid, whose upsampling the maps are; views in the maps' order.
         stderr: Standard error of each cell's score.
         effects: Effect delta of each mask.
@@ -111,6 +112,7 @@ class Saliency(NamedTuple):
     """
 
     maps: dict[str, Float[Array, "*b h w"]]
+    valid: dict[str, Bool[Array, "*b h w"]]
     cells: Float[Array, "*b views gh gw"]
     stderr: Float[Array, "*b views gh gw"]
     effects: Float[Array, "*b n"]
@@ -153,7 +155,8 @@ def attribute(
         images: One frame of each view, [h, w, 3], or a batch [b, h, w, 3] taken frame by frame.
         key: Key of the masks, `jax.random.key(0)` when None.
         config: Static options.
-        masks: Keep bits to use instead of random ones; views in sorted name order.
+        masks: Keep bits to use instead of random ones; views in sorted name order. Standard errors
+            take them to be drawn as `config.design` says.
         present: Views that are there; a missing entry means present.
         valid: Pixels that belong to the picture rather than to letterbox padding.
         noise: Draws for a policy that samples: a pytree with leading axis `config.noise_draws`,
@@ -215,6 +218,7 @@ def attribute(
     if not batched:
         result = Saliency(
             maps={view: saliency[0] for view, saliency in result.maps.items()},
+            valid={view: inside[0] for view, inside in result.valid.items()},
             cells=result.cells[0],
             stderr=result.stderr[0],
             effects=result.effects[0],
@@ -317,16 +321,17 @@ def masked_saliency(
             keep_prob=config.keep_prob,
         )
     )(effects, active=active)
-    maps = {}
+    maps, took_part = {}, {}
     for index, view in enumerate(views):
-        height, width = images[view].shape[1:3]
-        saliency = mask_designs.upsample(scores[:, index], (height, width))
+        batch, height, width = images[view].shape[:3]
+        inside = jnp.ones((batch, height, width), bool)
         if valid is not None and view in valid:
-            saliency = jnp.where(valid[view], saliency, 0.0)
+            inside = inside & valid[view]
         if present is not None:
-            saliency = jnp.where(present[view][:, None, None], saliency, 0.0)
-        maps[view] = saliency
-    return Saliency(maps, scores, stderr, effects, actions, masks)
+            inside = inside & present[view][:, None, None]
+        saliency = mask_designs.upsample(scores[:, index], (height, width))
+        maps[view], took_part[view] = jnp.where(inside, saliency, 0.0), inside
+    return Saliency(maps, took_part, scores, stderr, effects, actions, masks)
 
 
 def active_cells(

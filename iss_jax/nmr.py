@@ -22,6 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from iss_jax.attribution import Saliency
+
 CRITICAL = ("count", "mass")
 
 # Saliency is summed in float32: a sum this close to k % is k %.
@@ -52,7 +54,7 @@ class CriticalSet(NamedTuple):
     ties: Int[Array, "*b"]
 
 
-Maps = Mapping[str, Float[Array, "*b h w"]] | Float[Array, "*b h w"]
+Maps = Saliency | Mapping[str, Float[Array, "*b h w"]] | Float[Array, "*b h w"]
 Labels = Mapping[str, Int[Array, "*b h w"]] | Int[Array, "*b h w"]
 Valid = Mapping[str, Bool[Array, "*b h w"]] | None
 Present = Mapping[str, Bool[Array, "*b"]] | None
@@ -71,7 +73,8 @@ def critical_set(
     Pixels of equal score are taken in order of view, row and column.
 
     Args:
-        maps: Saliency of each view, or of the only one; no NaN.
+        maps: A `Saliency`, whose absent views and padding then take no part; or the map of each
+            view, or of the only one; no NaN.
         k: Percentage in (0, 100], read to a thousandth.
         critical: `count` takes ceil(k P / 100) of the P pixels that are present and valid; `mass`
             the fewest pixels that hold k % of the saliency, none where there is no saliency.
@@ -82,6 +85,7 @@ def critical_set(
         ValueError: k or `critical` out of range, or views and shapes that do not match.
     """
     _check(k, critical)
+    maps, valid = _took_part(maps, valid)
     maps = _by_view(maps)
     _check_views(maps, present, valid)
     return _critical_set(maps, present, valid, k=k, critical=critical)
@@ -129,7 +133,8 @@ def regional_mass_ratio(
     0.5
 
     Args:
-        maps: Saliency of each view, or of the only one.
+        maps: A `Saliency`, whose absent views and padding then take no part; or the map of each
+            view, or of the only one.
         regions: Labels of the same views and sizes, see `Region`.
         region: The label that counts.
         k: Percentage in (0, 100], or several.
@@ -299,6 +304,14 @@ def _share(part: Array, whole: Array) -> Array:
     return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), jnp.nan)
 
 
+def _took_part(maps: Any, valid: Valid) -> tuple[Any, Valid]:
+    """A `Saliency` says itself which of its pixels took part."""
+    if not isinstance(maps, Saliency):
+        return maps, valid
+    pixels = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
+    return maps.maps, {v: inside & pixels.get(v, True) for v, inside in maps.valid.items()}
+
+
 def _by_view(arrays: Any) -> dict[str, Array]:
     if not isinstance(arrays, Mapping):
         arrays = {"view": arrays}
@@ -354,6 +367,7 @@ def _each(
     valid: Valid,
     per_view: bool,
 ) -> Any:
+    maps, valid = _took_part(maps, valid)
     maps, regions = _by_view(maps), _by_view(regions)
     if list(maps) != list(regions):
         raise ValueError(f"maps hold views {list(maps)}, regions {list(regions)}")

@@ -1,5 +1,6 @@
 """`saliency(params, obs)`: interventional saliency of a π0.5 policy."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -31,8 +32,10 @@ def saliency(
     noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
     masks: Bool[Array, "n views gh gw"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
+    valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
     num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
+    dtype: Any = None,
 ) -> Saliency:
     """Interventional saliency (ISS, Algorithm 1) of a π0.5 policy on a batch of observations.
 
@@ -49,11 +52,16 @@ def saliency(
         noise: Flow noise, shared by the baseline and all masked copies of an example; drawn from
             the key when None. With several `noise_draws` the draws are its second axis.
         masks: Keep bits in the order of the model's views; drawn from the key when None. Bits of
-            absent views are ignored.
+            absent views are ignored. Standard errors take them to be drawn as `config.design` says.
         mesh: Devices over which the masks are split, see `iss_jax.sharding.mask_mesh`.
+        valid: View -> pixels that are picture, at the size of the view's images. openpi's
+            transforms letterbox a frame before the policy sees it: the bars are named here, or they
+            are masked and ranked like picture. What this function pads itself it knows.
         num_steps: Denoising steps.
         action_horizon: H of the drawn noise, the one size that parameters do not tell. openpi's
             default of 50 when None; the noise's own H when noise is given.
+        dtype: Compute dtype; that of the embedding table when None. A training state holds float32
+            and openpi computes in bfloat16: `jnp.bfloat16` does the same.
 
     Returns:
         `Saliency`: maps at the model's image size for each of its views, cell scores and their
@@ -81,40 +89,56 @@ def saliency(
     )
     if masks is None:
         masks = draw_masks(mask_key, len(VIEWS), config)
+    valid = _checked_valid(valid, obs.images)
     if mesh is not None:
-        params, obs, noise, masks = sharding.replicate((params, obs, noise, masks), mesh)
+        arrays = (params, obs, noise, masks, valid)
+        params, obs, noise, masks, valid = sharding.replicate(arrays, mesh)
     views = tuple(v for v in VIEWS if _may_be_present(obs.image_masks.get(v))) or VIEWS
+    dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
     return _saliency(
-        params, obs, noise, masks, config, mesh, num_steps, views, sizes.image.image_size
+        params,
+        obs,
+        noise,
+        masks,
+        valid,
+        config=config,
+        mesh=mesh,
+        num_steps=num_steps,
+        views=views,
+        image_size=sizes.image.image_size,
+        dtype=dtype,
     )
 
 
-@partial(jax.jit, static_argnames=("config", "mesh", "num_steps", "views", "image_size"))
+@partial(jax.jit, static_argnames=("config", "mesh", "num_steps", "views", "image_size", "dtype"))
 def _saliency(
     params: Any,
     obs: Observation,
     noise: Array,
     masks: Array,
+    valid: dict[str, Array],
+    *,
     config: ISSConfig,
     mesh: jax.sharding.Mesh | None,
     num_steps: int,
     views: tuple[str, ...],
     image_size: int,
+    dtype: jnp.dtype,
 ) -> Saliency:
     given, obs = obs, preprocess(obs, image_size)
-    valid = _letterbox(given, views, image_size)
+    picture = _picture(given, valid, views, image_size)
     images = {view: obs.images[view] for view in views}
     present = {view: obs.image_masks[view] for view in views}
     examples = (obs.tokenized_prompt, obs.tokenized_prompt_mask, present, noise)
 
     def run(params: Any, example: Any, rows: dict[str, Array]) -> Array:
         prompt, prompt_mask, present, noise = example
-        tokens = [model.embed_images(params, rows[view]) for view in views]
+        tokens = [model.embed_images(params, rows[view], dtype) for view in views]
         count = tokens[0].shape[0]
         mask = [
             jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)
         ]
-        embedded = model.embed_prompt(params, prompt[None])
+        embedded = model.embed_prompt(params, prompt[None], dtype)
         tokens.append(jnp.broadcast_to(embedded, (count, *embedded.shape[1:])))
         mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
         prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
@@ -134,7 +158,7 @@ def _saliency(
         )
     kept = np.asarray([VIEWS.index(view) for view in views])
     result = masked_saliency(
-        run, params, examples, images, masks[:, kept], present, valid, config, mesh
+        run, params, examples, images, masks[:, kept], present, picture, config, mesh
     )
 
     def all_views(cells: Array) -> Array:
@@ -143,8 +167,10 @@ def _saliency(
 
     batch = noise.shape[0]
     absent = jnp.zeros((batch, image_size, image_size), jnp.float32)
+    nowhere = jnp.zeros(absent.shape, bool)
     return result._replace(
         maps={view: result.maps.get(view, absent) for view in VIEWS},
+        valid={view: result.valid.get(view, nowhere) for view in VIEWS},
         cells=all_views(result.cells),
         stderr=all_views(result.stderr),
         masks=masks,
@@ -164,18 +190,39 @@ def _may_be_present(mask: Any) -> bool:
     return mask is None or isinstance(mask, Tracer) or bool(np.asarray(mask).any())
 
 
-def _letterbox(
-    obs: Observation, views: tuple[str, ...], image_size: int
+def _checked_valid(valid: Any, images: Mapping[str, Any]) -> dict[str, Bool[Array, "b h w"]]:
+    unknown = sorted(set(valid or {}) - set(images))
+    if unknown:
+        raise ValueError(f"valid names views {unknown}, obs.images hold {sorted(images)}")
+    checked = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
+    for view, inside in checked.items():
+        if inside.shape != images[view].shape[:3]:
+            raise ValueError(
+                f"valid[{view!r}] must be {list(images[view].shape[:3])} like its images, got "
+                f"{list(inside.shape)}"
+            )
+    return checked
+
+
+def _picture(
+    obs: Observation, valid: dict[str, Array], views: tuple[str, ...], image_size: int
 ) -> dict[str, Bool[Array, "b h w"]] | None:
-    """Pixels that `preprocess` fills with picture, for the views that it pads."""
-    valid = {}
+    """Pixels that hold picture after `preprocess`, for the views that have others."""
+    picture = {}
     for view in views:
         batch, height, width = obs.images[view].shape[:3]
+        rows, columns = padded_extent(height, width, image_size, image_size)
         inside = np.zeros((image_size, image_size), bool)
-        inside[padded_extent(height, width, image_size, image_size)] = True
-        if not inside.all():
-            valid[view] = jnp.broadcast_to(jnp.asarray(inside)[None], (batch, *inside.shape))
-    return valid or None
+        inside[rows, columns] = True
+        if view in valid:
+            shape = (batch, rows.stop - rows.start, columns.stop - columns.start)
+            # A pixel is picture when all that the resizing blends into it is.
+            share = jax.image.resize(valid[view].astype(jnp.float32), shape, method="linear")
+            whole = jnp.zeros((batch, *inside.shape), bool)
+            picture[view] = whole.at[:, rows, columns].set(share > 1.0 - 1e-3)
+        elif not inside.all():
+            picture[view] = jnp.broadcast_to(jnp.asarray(inside)[None], (batch, *inside.shape))
+    return picture or None
 
 
 def _flow_noise(

@@ -332,3 +332,47 @@ def test_a_missing_view_or_leaf_is_named(params):
     broken = {name: leaf for name, leaf in params.items() if name != "time_mlp_in"}
     with pytest.raises(ValueError, match="time_mlp_in"):
         run(broken)
+
+
+def test_nmr_of_a_saliency_leaves_out_what_took_no_part(params):
+    """A view absent in the second example: its pixels are no part of the top k % there."""
+    masks = {view: np.ones(2, bool) for view in VIEWS}
+    masks["right_wrist_0_rgb"] = np.array([True, False])
+    found = run(params, observation(image_masks=masks))
+    np.testing.assert_array_equal(found.valid["right_wrist_0_rgb"][1], False)
+    np.testing.assert_array_equal(found.valid["right_wrist_0_rgb"][0], True)
+    labels = {view: np.zeros((2, SIZE, SIZE), np.int32) for view in VIEWS}
+    labels["base_0_rgb"][:, :, : SIZE // 2] = 1
+    ratio = iss_jax.nuisance_mass_ratio(found, labels, k=40)
+    named = iss_jax.nuisance_mass_ratio(found.maps, labels, k=40, present=masks)
+    np.testing.assert_array_equal(ratio, named)
+    size = iss_jax.critical_set(found, 10).size
+    np.testing.assert_array_equal(size, [np.ceil(0.3 * SIZE**2), np.ceil(0.2 * SIZE**2)])
+    assert float(iss_jax.nuisance_mass_ratio(found.maps, labels, k=100)[1]) != float(
+        iss_jax.nuisance_mass_ratio(found, labels, k=100)[1]
+    )
+
+
+def test_letterbox_bars_that_the_caller_names_are_no_picture(params):
+    """A frame padded by the caller equals the same frame padded here."""
+    wide = {view: image[:, : SIZE // 2] for view, image in RNG_IMAGES.items()}
+    bars = ((0, 0), (SIZE // 4, SIZE // 4), (0, 0), (0, 0))
+    padded = {view: np.pad(image, bars, constant_values=-1.0) for view, image in wide.items()}
+    inside = np.pad(np.ones((2, SIZE // 2, SIZE), bool), bars[:3])
+    expected = run(params, observation(images=wide))
+    named = run(params, observation(images=padded), valid=dict.fromkeys(VIEWS, inside))
+    same(named, expected)
+    for view in VIEWS:
+        np.testing.assert_array_equal(named.valid[view], inside)
+    unnamed = run(params, observation(images=padded))
+    assert np.abs(unnamed.effects - expected.effects).max() > 1e-3 * expected.effects.max()
+
+
+def test_compute_dtype(params):
+    """float32 parameters computed in bfloat16: the policy's own bfloat16 sample."""
+    found = run(params, dtype=jnp.bfloat16)
+    obs = preprocess(observation(), SIZE)
+    own = model.sample_actions(params, obs, NOISE, 2, jnp.bfloat16)
+    # bfloat16 resolves 2^-8; two programs may round differently along the way.
+    np.testing.assert_allclose(found.actions, own, atol=0.05)
+    assert np.abs(found.actions - run(params).actions).max() > 1e-4
