@@ -25,6 +25,8 @@ from etils import epath
 
 from experiments import app, train_state
 from experiments.frames import Frames, load_frames
+from experiments.run_directory import open_run
+from iss_jax.data.atomic import atomic_path
 from iss_jax.pi05 import (
     lora,
     normalize,
@@ -191,8 +193,7 @@ def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
 
 def run(config: Any, workdir: Path) -> epath.Path:
     """Train to `config.steps`, or to `config.stop_after`; returns the last checkpoint's folder."""
-    root = epath.Path(workdir)
-    checkpoints = root / "checkpoints"
+    checkpoints = epath.Path(workdir) / "checkpoints"
     train, validation = load_frames(config.datasets, validation_every=config.validation_every)
     stats = dataset_statistics(train, config.minimum_action_range)
     target_scale = (train.target.mean(0), train.target.std(0) + 1e-3)
@@ -274,28 +275,31 @@ def run(config: Any, workdir: Path) -> epath.Path:
     held_out = None
     if validation is not None:
         held_out = next(make(validation, min(256, len(validation)), 12345, 0))
-    rows = _read_metrics(root / "metrics.csv", start)
+    rows = _read_metrics(workdir / "metrics.csv", start)
     end = min(config.steps, config.stop_after or config.steps)
+    if found is not None and start >= end:
+        return found
     bar = tqdm.trange(start, end, initial=start, total=config.steps, desc="train")
     for i in bar:
         state, metrics = step(state, jax.device_put(next(stream), split), key)
         done = i + 1
-        if done % config.log_every == 0 or done == end:
+        saving = done % config.save_every == 0 or done == end
+        if done % config.log_every == 0 or saving:
             row = {"step": done, **{name: float(value) for name, value in metrics.items()}}
             bar.set_postfix(loss=f"{row['loss']:.4f}", aux=f"{row['auxiliary_loss']:.4f}")
             rows.append(row)
-        if done % config.save_every == 0 or done == end:
-            if held_out is not None and rows:
+        if saving:
+            if held_out is not None:
                 flow, auxiliary = evaluate(state, held_out, jax.random.key(7))
                 rows[-1] |= {
                     "validation_loss": float(flow),
                     "validation_auxiliary": float(auxiliary),
                 }
                 tqdm.tqdm.write(f"{done}: validation {flow:.4f}, auxiliary {auxiliary:.4f}")
-            _write_metrics(root / "metrics.csv", rows)
+            _write_metrics(workdir / "metrics.csv", rows)
             _save(checkpoints / str(done), state, stats, config.asset_id, proto)
             _prune(checkpoints, config.keep)
-    _plot(rows, root / "figures" / "training.png")
+    _plot(rows, workdir / "figures" / "training.png")
     return checkpoints / str(end)
 
 
@@ -312,37 +316,38 @@ def _prune(checkpoints: epath.Path, keep: int) -> None:
         step.rmtree()
 
 
-def _read_metrics(path: epath.Path, start: int) -> list[dict[str, float]]:
+def _read_metrics(path: Path, start: int) -> list[dict[str, float]]:
     if not path.exists():
         return []
-    with path.open() as file:
-        rows = [
-            {name: float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(file)
-        ]
+    try:
+        with path.open(newline="") as file:
+            rows = [
+                {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: not a table of metrics ({error})") from error
     return [row for row in rows if row["step"] <= start]
 
 
-def _write_metrics(path: epath.Path, rows: list[dict[str, float]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write_metrics(path: Path, rows: list[dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as file:
-        writer = csv.DictWriter(file, names)
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    temporary.replace(path)
 
 
-def _plot(rows: list[dict[str, float]], path: epath.Path) -> None:
+def _plot(rows: list[dict[str, float]], path: Path) -> None:
     from iss_jax.viz.training import training_curves
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    training_curves(rows).savefig(str(path), dpi=150)
+    with atomic_path(path) as temporary:
+        training_curves(rows).savefig(temporary, dpi=150)
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
+    open_run(workdir, config)
     print(f"checkpoint: {run(config, workdir)}")
 
 
