@@ -1,8 +1,22 @@
-"""What ships with the package is there, is consistent, and is found through importlib."""
+"""What ships with the package is there, is consistent, and is what the main job needs."""
 
+import importlib
+import json
+
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from experiments import live_policy, nmr_correlation
 from iss_jax import embedded
+from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.success import read_success
+from iss_jax.pi05 import params as P
+from iss_jax.pi05.checkpoint import restore_params
+from iss_jax.pi05.normalize import load_norm_stats
+from iss_jax.pi05.tokenizer import NUM_BINS, load_tokenizer
+
+LAYOUTS = {"native", "shuffled"}
 
 
 def test_a_part_that_is_not_installed_is_named():
@@ -12,3 +26,92 @@ def test_a_part_that_is_not_installed_is_named():
 
 def test_the_papers_table_is_a_file():
     assert embedded.paper_table3_path().is_file()
+
+
+def test_the_checkpoint_is_a_pi05_that_can_see():
+    params = restore_params(embedded.checkpoint_path())
+    sizes = P.sizes_of(params)
+    assert len(P.flatten(params)) == 51
+    assert P.count(params) < 5_000_000
+    assert sizes.image.image_size == 80 and sizes.action_dim == 7
+    P.warn_if_constant(params)  # a warning is an error here
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in P.flatten(params).values())
+    stats = load_norm_stats(embedded.checkpoint_path())
+    assert (len(stats["state"].mean), len(stats["actions"].mean)) == (8, 7)
+
+
+def test_every_state_bin_is_one_token():
+    tokenizer = load_tokenizer(embedded.checkpoint_path() / "assets")
+    pieces = {tokenizer.piece_to_id(f"▁{i}") for i in range(NUM_BINS)}
+    assert len(pieces) == NUM_BINS and tokenizer.unk_id() not in pieces
+    sizes = P.sizes_of(restore_params(embedded.checkpoint_path()))
+    assert tokenizer.vocab_size() == sizes.vocab
+
+
+def test_episodes_are_labelled_and_held_out():
+    dataset = open_dataset(embedded.episodes_path())
+    groups = set()
+    for i in range(len(dataset)):
+        line = dataset.metadata(i)
+        groups.add((line["task"], line["layout"]))
+        # Below these numbers the training data has nothing.
+        assert line["split"] == "heldout" and line["init_state"] < 25 and line["seed"] < 10_000
+    assert len({task for task, _ in groups}) == 10
+    assert {layout for _, layout in groups} == LAYOUTS and len(groups) == 20
+    episode = dataset.read(0)
+    assert set(episode.images) == set(episode.regions) == {"front", "overhead", "wrist"}
+    for camera, labels in episode.regions.items():
+        assert set(np.unique(labels)) <= {0, 1, 2}, camera
+    front = episode.regions["front"]
+    assert all(np.mean(front == label) > 0.01 for label in (0, 1, 2))
+
+
+def test_every_episode_has_its_success():
+    rows = read_success(embedded.success_path())
+    known = {(row.suite, row.task, row.split) for row in rows}
+    dataset = open_dataset(embedded.episodes_path())
+    for i in range(len(dataset)):
+        line = dataset.metadata(i)
+        assert (line["suite"], line["task"], line["layout"]) in known
+    assert {row.seed for row in rows} == {0, 13, 50, 77, 99}
+
+
+def test_the_policy_does_worse_without_its_images():
+    """Both layouts: more successes with images than with them blurred away."""
+    rows = read_success(embedded.success_path())
+    total = {
+        split: np.sum([(r.successes, r.trials) for r in rows if r.split == split], axis=0)
+        for split in {row.split for row in rows}
+    }
+    for layout in LAYOUTS:
+        seeing, blind = total[layout], total[f"{layout}_blurred"]
+        assert seeing[1] == blind[1] and seeing[0] > blind[0]
+
+
+def test_the_policy_acts_on_a_frame_and_its_own_seed():
+    policy = live_policy.make_policy("embedded", max_token_len=32, action_horizon=16)
+    episode = open_dataset(embedded.episodes_path()).read(0, [2])
+    observation = {
+        "images": {camera: image[0] for camera, image in episode.images.items()},
+        "state": episode.state[0],
+        "prompt": episode.prompt,
+        "seed": 3,
+    }
+    chunk = policy(observation)
+    assert chunk.shape == (16, 7) and np.isfinite(chunk).all()
+    # The gripper command is -1 or 1 in training; translations are at most 1.
+    assert np.abs(chunk).max() < 3
+    np.testing.assert_array_equal(policy(observation), chunk)
+    assert np.abs(policy(observation | {"seed": 4}) - chunk).max() > 1e-4
+    blank = {camera: np.full_like(i, 128) for camera, i in observation["images"].items()}
+    assert np.abs(policy(observation | {"images": blank}) - chunk).max() > 0.05
+
+
+def test_the_main_job_runs_on_it(tmp_path):
+    config = importlib.import_module("configs.nmr_correlation").get_config("smoke")
+    config.quiet = True
+    config.num_tasks = 4
+    content = nmr_correlation.main(config, tmp_path)
+    assert content["frames"] == content["rows"] > 0
+    assert (tmp_path / "figures" / "nmr_at_10.png").stat().st_size > 1000
+    assert json.loads((tmp_path / "results.json").read_text())["rows"] == content["rows"]
