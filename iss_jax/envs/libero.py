@@ -224,8 +224,8 @@ class LiberoEnv:
         )
 
     def _strip(self, name: str) -> str:
-        """The object or fixture that a region (`basket_1_contain_region`) belongs to."""
-        owners = [*self._env.objects_dict, *self._env.fixtures_dict]
+        """The object, fixture or work surface that a region (`basket_1_contain_region`) is of."""
+        owners = [*self._env.objects_dict, *self._env.fixtures_dict, self._env.workspace_name]
         found = [o for o in owners if name == o or name.startswith(o + "_")]
         return max(found, key=len) if found else name
 
@@ -332,7 +332,7 @@ class LiberoEnv:
             if self.prompt == self.task.language:
                 raise ValueError(f"the instruction {self.prompt!r} does not say {_words(own)!r}")
         surface = self._env.workspace_name
-        named = {self._strip(name) for name in interest}
+        named = {self._strip(name) for name in interest} - {surface}
         self._labels = regions.geom_labels(self.model, named, _SURFACES.get(surface, surface))
 
     def place(self, layout: str, rng: np.random.Generator) -> None:

@@ -28,9 +28,13 @@ def geom_labels(
       uint8 `[ngeom + 1]`; the last entry, reached by geom id -1 (no geom hit), is nuisance.
 
     Raises:
-      ValueError: a support object has no body in the model.
+      ValueError: a support object or the surface has no body in the model.
     """
     names = [model.body(i).name for i in range(model.nbody)]
+    if support_surface is not None and support_surface not in names:
+        raise ValueError(
+            f"surface {support_surface!r} has no body in the model; bodies are {names}"
+        )
     for name in support_objects:
         if not any(_belongs(body, name) for body in names):
             raise ValueError(f"object {name!r} has no body in the model; bodies are {names}")

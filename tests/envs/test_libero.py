@@ -207,3 +207,25 @@ def test_a_failing_process_is_reported():
     items = [rollout.RolloutItem("libero_object", libero.list_tasks("libero_object")[0].name)]
     with pytest.raises(RuntimeError, match="no_such_function"):
         list(rollout.rollouts(items, "iss_jax.envs.rollout:no_such_function"))
+
+
+@pytest.mark.parametrize(
+    ("suite", "task", "surface"),
+    [
+        ("libero_goal", 5, "main_table"),  # its goal names a region of the table
+        ("libero_10", 0, "living_room_table"),
+        ("libero_90", 0, "kitchen_table"),
+        ("libero_object_swap", 4, "floor"),
+    ],
+)
+def test_scenes_of_other_suites_are_labelled(suite, task, surface):
+    env = libero.make(suite, task, image_size=32)
+    env.reset(0)
+    assert env._env.workspace_name == surface
+    frame = env.observation()
+    for camera, labels in frame.regions.items():
+        share = [float(np.mean(labels == label)) for label in range(3)]
+        assert sum(share) == pytest.approx(1.0), camera
+        # The robot is in every view, and the surface that carries the objects is support.
+        assert share[2] > 0.02 and share[1] > 0.2, camera
+    assert frame.prompt == libero.list_tasks(suite)[task].language
