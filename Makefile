@@ -72,6 +72,7 @@ doctest: $(READY) ## Run the examples in the docstrings.
 
 lint: $(READY) ## Check style.
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check iss_jax experiments configs tests
 
 format: $(READY) ## Format the code.
 	$(PY) -m ruff format iss_jax experiments configs tests

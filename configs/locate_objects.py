@@ -1,6 +1,6 @@
 """Where every object is in every image of collected datasets.
 
-    python -m experiments.locate_objects --config=configs/locate_objects.py
+python -m experiments.locate_objects --config=configs/locate_objects.py
 """
 
 import ml_collections

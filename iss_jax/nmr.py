@@ -151,7 +151,7 @@ def regional_mass_ratio(
         ValueError: Options out of range, or views and shapes that do not match.
     """
     several = np.ndim(k) > 0
-    levels = tuple(np.asarray(k).tolist()) if several else (k,)
+    levels: tuple[float, ...] = tuple(np.atleast_1d(np.asarray(k)).tolist())
     for level in levels:
         _check(level, critical)
 
