@@ -63,11 +63,11 @@ class Plan:
     """What one attempt at a demonstration does.
 
     Attributes:
-      init_state: LIBERO's init state.
-      layout: kind of layout.
-      layout_seed: its seed.
-      other_target: which other object is wanted, as a fraction of their list; None: the task's.
-      noise: whether a burst of action noise is to be recovered from.
+        init_state: LIBERO's init state.
+        layout: kind of layout.
+        layout_seed: its seed.
+        other_target: which other object is wanted, as a fraction of their list; None: the task's.
+        noise: whether a burst of action noise is to be recovered from.
     """
 
     init_state: int
@@ -215,14 +215,14 @@ def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
     """Collects everything that `workdir` does not hold yet.
 
     Args:
-      options: what to collect.
-      workdir: folder of the shards.
+        options: what to collect.
+        workdir: folder of the shards.
 
     Returns:
-      Attempts and successes of this call.
+        Attempts and successes of this call.
 
     Raises:
-      RuntimeError: a process ended with an error; what it wrote before stays.
+        RuntimeError: a process ended with an error; what it wrote before stays.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     wanted = options.blocks_per_task if options.kind == "static" else options.episodes_per_task

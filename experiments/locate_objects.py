@@ -33,8 +33,8 @@ def scene_pixels(env: Any, states: np.ndarray) -> dict[str, np.ndarray]:
     """Pixels of each object's centre: kind -> [n, cameras, 2], fractions of the image.
 
     Args:
-      env: the scene.
-      states: recorded simulator states, [n, 1 + nq + nv].
+        env: the scene.
+        states: recorded simulator states, [n, 1 + nq + nv].
     """
     from iss_jax.envs import simulator
 

@@ -51,10 +51,10 @@ class Sources:
     """n recorded configurations of the robot, from before the object was touched.
 
     Attributes:
-      qpos: arm and fingers, `[n, 9]`.
-      qvel: likewise.
-      wanted: where the wanted object stood, x and y, `[n, 2]`.
-      prompt: the instruction, one a configuration.
+        qpos: arm and fingers, `[n, 9]`.
+        qvel: likewise.
+        wanted: where the wanted object stood, x and y, `[n, 2]`.
+        prompt: the instruction, one a configuration.
     """
 
     qpos: np.ndarray
@@ -67,7 +67,7 @@ def load_sources(roots: Sequence[str]) -> Sources:
     """Reads the configurations of recorded demonstrations.
 
     Raises:
-      ValueError: no demonstrations, or of scenes of different sizes.
+        ValueError: no demonstrations, or of scenes of different sizes.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     for root in roots:
@@ -101,14 +101,14 @@ def block(
     """Frames of one scene and one instruction, each with a layout and a configuration of its own.
 
     Args:
-      env: the scene.
-      options: see `configs/collect.py`.
-      sources: configurations of the robot.
-      number: of the block among the scene's; it decides which object is wanted.
-      rng: the source of randomness.
+        env: the scene.
+        options: see `configs/collect.py`.
+        sources: configurations of the robot.
+        number: of the block among the scene's; it decides which object is wanted.
+        rng: the source of randomness.
 
     Returns:
-      An episode whose frames are independent, with the features of demonstrations.
+        An episode whose frames are independent, with the features of demonstrations.
     """
     objects = env.shuffled_objects
     target = objects[number % len(objects)]

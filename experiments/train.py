@@ -66,8 +66,8 @@ def dataset_statistics(frames: Frames, minimum_range: float) -> dict[str, normal
     """Normalisation statistics of states and of valid chunk actions.
 
     Args:
-      frames: training frames.
-      minimum_range: action quantiles closer than this are moved apart about their centre.
+        frames: training frames.
+        minimum_range: action quantiles closer than this are moved apart about their centre.
     """
     action = normalize.statistics(frames.chunk[frames.valid])
     assert action.q01 is not None and action.q99 is not None
@@ -158,11 +158,11 @@ def patch_labels(pixels: np.ndarray, tokens: int) -> np.ndarray:
     """Which objects have their centre in which patch.
 
     Args:
-      pixels: [b, views, kinds, 2], column and row as fractions of the image; NaN out of view.
-      tokens: patches of an image, a square number.
+        pixels: [b, views, kinds, 2], column and row as fractions of the image; NaN out of view.
+        tokens: patches of an image, a square number.
 
     Returns:
-      bool [b, views, tokens, kinds].
+        bool [b, views, tokens, kinds].
     """
     side = math.isqrt(tokens)
     seen = np.isfinite(pixels).all(axis=-1, keepdims=True)

@@ -18,10 +18,10 @@ class NoiseBurst:
     """A disturbance of the executed actions: a constant push plus white noise.
 
     Attributes:
-      start: first disturbed control step.
-      length: number of disturbed control steps.
-      push: added to the six pose components of the action, `[6]`.
-      jitter: standard deviation of the white noise, in units of action.
+        start: first disturbed control step.
+        length: number of disturbed control steps.
+        push: added to the six pose components of the action, `[6]`.
+        jitter: standard deviation of the white noise, in units of action.
     """
 
     start: int
@@ -34,8 +34,8 @@ def draw_burst(rng: np.random.Generator, latest: int = 60) -> NoiseBurst:
     """A burst of 4 to 11 steps that moves the hand by some centimetres.
 
     Args:
-      rng: the source of randomness.
-      latest: the burst starts at a control step below this.
+        rng: the source of randomness.
+        latest: the burst starts at a control step below this.
     """
     push = np.concatenate([rng.normal(0.0, 0.7, 3), rng.normal(0.0, 0.08, 3)])
     return NoiseBurst(
@@ -49,14 +49,14 @@ def action_chunks(
     """The expert's next actions from every control step on.
 
     Args:
-      labels: float32 `[T, a]`, the expert's action at every control step's state.
-      disturbed: bool `[T]`, whether another action than the expert's was executed there.
-      horizon: length H of a chunk.
+        labels: float32 `[T, a]`, the expert's action at every control step's state.
+        disturbed: bool `[T]`, whether another action than the expert's was executed there.
+        horizon: length H of a chunk.
 
     Returns:
-      Chunks float32 `[T, H, a]` and their validity bool `[T, H]`: an action is valid while every
-      earlier one of its chunk was executed as the expert wanted it. Past the end of the episode
-      the hand holds still, open.
+        Chunks float32 `[T, H, a]` and their validity bool `[T, H]`: an action is valid while every
+        earlier one of its chunk was executed as the expert wanted it. Past the end of the episode
+        the hand holds still, open.
     """
     count, size = labels.shape
     padded = np.concatenate([labels, np.broadcast_to(HOLD[:size], (horizon, size))])
@@ -79,18 +79,18 @@ def record(
     """Runs the expert from the environment's current state until it succeeds.
 
     Args:
-      env: an environment that has been reset.
-      expert: maps a scene to an action.
-      burst: a disturbance, or None.
-      rng: the source of the burst's white noise.
-      max_steps: control steps after which the attempt counts as failed.
-      frame_every: control steps between recorded frames.
-      with_regions: whether to record region labels.
+        env: an environment that has been reset.
+        expert: maps a scene to an action.
+        burst: a disturbance, or None.
+        rng: the source of the burst's white noise.
+        max_steps: control steps after which the attempt counts as failed.
+        frame_every: control steps between recorded frames.
+        with_regions: whether to record region labels.
 
     Returns:
-      The episode, or None when the expert failed. Beside images, regions and state it has the
-      action executed at each frame and the features `action_chunk` `[T, 16, 7]`,
-      `action_chunk_valid` `[T, 16]`, `target_position` `[T, 3]` and `simulator_state`.
+        The episode, or None when the expert failed. Beside images, regions and state it has the
+        action executed at each frame and the features `action_chunk` `[T, 16, 7]`,
+        `action_chunk_valid` `[T, 16]`, `target_position` `[T, 3]` and `simulator_state`.
     """
     frames, states, targets, simulator = [], [], [], []
     labels, executed, disturbed = [], [], []

@@ -36,15 +36,15 @@ class PickAndPlaceScene:
     """What the expert looks at: lengths in metres, world frame.
 
     Attributes:
-      eef_position: grip site, `[3]`.
-      eef_axes: axes of the grip site as columns, `[3, 3]`.
-      opening: distance between the fingers, 0 to 0.08.
-      target_position: the object, `[3]`.
-      grasp_point: where the grip site is to be when the fingers close, `[3]`.
-      width: of the object between the fingers.
-      underside: height of the object's lowest point.
-      receptacle_position: `[3]`.
-      receptacle_rim: height of its rim.
+        eef_position: grip site, `[3]`.
+        eef_axes: axes of the grip site as columns, `[3, 3]`.
+        opening: distance between the fingers, 0 to 0.08.
+        target_position: the object, `[3]`.
+        grasp_point: where the grip site is to be when the fingers close, `[3]`.
+        width: of the object between the fingers.
+        underside: height of the object's lowest point.
+        receptacle_position: `[3]`.
+        receptacle_rim: height of its rim.
     """
 
     eef_position: np.ndarray
@@ -68,7 +68,7 @@ def scene_of(env: LiberoEnv) -> PickAndPlaceScene:
     """Reads the scene off an environment.
 
     Raises:
-      ValueError: the task does not move an object to a receptacle.
+        ValueError: the task does not move an object to a receptacle.
     """
     if env.target is None or env.receptacle is None:
         raise ValueError(
@@ -103,7 +103,7 @@ def pick_and_place(scene: PickAndPlaceScene) -> np.ndarray:
     the receptacle; above that, open. The orientation is held throughout.
 
     Returns:
-      float32 `[7]`, each in [-1, 1] (see `LiberoEnv.step`).
+        float32 `[7]`, each in [-1, 1] (see `LiberoEnv.step`).
     """
     eef, grasp = scene.eef_position, scene.grasp_point
     offset = grasp - eef

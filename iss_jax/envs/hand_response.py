@@ -23,11 +23,11 @@ class HandResponse:
     """Constants of the model, per control step of 1/20 s.
 
     Attributes:
-      displacement: `[12, 6]`: (twist, pose part of the action) @ displacement is the hand's
-        translation (metres) and rotation vector (radians), world axes.
-      twist: `[12, 6]`: (twist, pose part of the action) @ twist is the next twist: velocity
-        (metres a second) and angular velocity (radians a second), world axes.
-      finger_rate: share of the gap between fingers and command that is closed.
+        displacement: `[12, 6]`: (twist, pose part of the action) @ displacement is the hand's
+            translation (metres) and rotation vector (radians), world axes.
+        twist: `[12, 6]`: (twist, pose part of the action) @ twist is the next twist: velocity
+            (metres a second) and angular velocity (radians a second), world axes.
+        finger_rate: share of the gap between fingers and command that is closed.
     """
 
     displacement: np.ndarray
@@ -84,14 +84,14 @@ def expert_chunk(
     """The actions the expert would take from a scene on, were it to act.
 
     Args:
-      scene: the scene at the start. Its objects stay where they are until grasped, then move with
-        the hand.
-      twist: of the hand, metres and radians a second, world axes, `[6]`.
-      horizon: number of actions H.
-      response: constants of the model.
+        scene: the scene at the start. Its objects stay where they are until grasped, then move with
+            the hand.
+        twist: of the hand, metres and radians a second, world axes, `[6]`.
+        horizon: number of actions H.
+        response: constants of the model.
 
     Returns:
-      Actions float32 `[H, 7]` and the hand's positions before each of them, float64 `[H, 3]`.
+        Actions float32 `[H, 7]` and the hand's positions before each of them, float64 `[H, 3]`.
     """
     actions = np.zeros((horizon, 7), np.float32)
     positions = np.zeros((horizon, 3))

@@ -24,19 +24,19 @@ def draw(
     """Draws where the objects and the receptacle stand.
 
     Args:
-      kind: `native` (as given), `shuffled` (objects exchange slots, then uniform jitter), or
-        `scattered` (uniform over the slots' bounding rectangle).
-      slots: float `[n, 2]`, x and y of the n objects as LIBERO placed them, metres.
-      receptacle: float `[2]`, or None where the task has none.
-      rng: the source of randomness.
-      jitter: half width of the objects' jitter, metres.
+        kind: `native` (as given), `shuffled` (objects exchange slots, then uniform jitter), or
+            `scattered` (uniform over the slots' bounding rectangle).
+        slots: float `[n, 2]`, x and y of the n objects as LIBERO placed them, metres.
+        receptacle: float `[2]`, or None where the task has none.
+        rng: the source of randomness.
+        jitter: half width of the objects' jitter, metres.
 
     Returns:
-      Positions of the n objects `[n, 2]` and of the receptacle.
+        Positions of the n objects `[n, 2]` and of the receptacle.
 
     Raises:
-      ValueError: an unknown kind.
-      RuntimeError: no layout keeps the objects apart.
+        ValueError: an unknown kind.
+        RuntimeError: no layout keeps the objects apart.
     """
     if kind not in KINDS:
         raise ValueError(f"layout {kind!r}: one of {KINDS} wanted")

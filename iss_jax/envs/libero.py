@@ -55,10 +55,10 @@ class Observation:
     """What a policy sees.
 
     Attributes:
-      images: camera to uint8 `[size, size, 3]`, upright.
-      regions: camera to uint8 `[size, size]`: 0 nuisance, 1 support, 2 action-critical.
-      state: float32 `[8]`: end-effector position (m, world), axis-angle (rad), finger joints (m).
-      prompt: the instruction.
+        images: camera to uint8 `[size, size, 3]`, upright.
+        regions: camera to uint8 `[size, size]`: 0 nuisance, 1 support, 2 action-critical.
+        state: float32 `[8]`: end-effector position (m, world), axis-angle (rad), finger joints (m).
+        prompt: the instruction.
     """
 
     images: dict[str, np.ndarray]
@@ -85,8 +85,8 @@ def list_tasks(suite: str) -> list[LiberoTask]:
     """The tasks of a suite, in LIBERO's order.
 
     Raises:
-      ImportError: the `libero` extra is missing.
-      ValueError: an unknown suite.
+        ImportError: the `libero` extra is missing.
+        ValueError: an unknown suite.
     """
     benchmark = _suite(suite)
     return [
@@ -105,18 +105,18 @@ def make(
     """Builds the environment of one task (some five seconds).
 
     Args:
-      suite: name of the suite (`libero_object`).
-      task: the task's name or its index in the suite.
-      image_size: height and width of the images, pixels.
-      cameras: any of `front`, `overhead`, `wrist`, or names of cameras in the model.
-      fields_of_view: vertical, degrees, by camera; `FIELDS_OF_VIEW` when None.
+        suite: name of the suite (`libero_object`).
+        task: the task's name or its index in the suite.
+        image_size: height and width of the images, pixels.
+        cameras: any of `front`, `overhead`, `wrist`, or names of cameras in the model.
+        fields_of_view: vertical, degrees, by camera; `FIELDS_OF_VIEW` when None.
 
     Returns:
-      The environment, not yet reset.
+        The environment, not yet reset.
 
     Raises:
-      ImportError: the `libero` extra is missing.
-      ValueError: an unknown suite, task or camera.
+        ImportError: the `libero` extra is missing.
+        ValueError: an unknown suite, task or camera.
     """
     tasks = list_tasks(suite)
     found = [t for t in tasks if task in (t.name, t.index)]
@@ -237,7 +237,7 @@ class LiberoEnv:
         """Boxes around each of an object's collision shapes, along world axes.
 
         Returns:
-          float64 `[shapes, 2, 3]`, lower and upper corners, metres, world frame.
+            float64 `[shapes, 2, 3]`, lower and upper corners, metres, world frame.
         """
         if name not in self._shapes:
             body = self._env.obj_body_id[name]
@@ -294,16 +294,16 @@ class LiberoEnv:
         """Starts an episode.
 
         Args:
-          init_state: which of LIBERO's init states to start from (50 a task).
-          layout: `native`, `shuffled` or `scattered` (see `iss_jax.envs.layouts`).
-          seed: of the layout.
-          target: the object to be put into the receptacle instead of the task's own; the prompt,
-            the goal and the regions follow.
-          settle_steps: control steps with an idle robot before the episode begins.
+            init_state: which of LIBERO's init states to start from (50 a task).
+            layout: `native`, `shuffled` or `scattered` (see `iss_jax.envs.layouts`).
+            seed: of the layout.
+            target: the object to be put into the receptacle instead of the task's own; the prompt,
+                the goal and the regions follow.
+            settle_steps: control steps with an idle robot before the episode begins.
 
         Raises:
-          IndexError: there is no such init state.
-          ValueError: an unknown layout or target, or a layout for a task that has none to move.
+            IndexError: there is no such init state.
+            ValueError: an unknown layout or target, or a layout for a task that has none to move.
         """
         if not 0 <= init_state < len(self.init_states):
             raise IndexError(
@@ -413,11 +413,11 @@ class LiberoEnv:
         """Executes one action for 1/20 s.
 
         Args:
-          action: `[7]`: position delta (1 is 5 cm) and axis-angle delta (1 is 0.5 rad) of the
-            grip site, world axes, clipped to [-1, 1]; gripper -1 open, +1 close.
+            action: `[7]`: position delta (1 is 5 cm) and axis-angle delta (1 is 0.5 rad) of the
+                grip site, world axes, clipped to [-1, 1]; gripper -1 open, +1 close.
 
         Returns:
-          Whether the goal is reached, by LIBERO's own check.
+            Whether the goal is reached, by LIBERO's own check.
         """
         action = np.asarray(action, np.float64)
         if action.shape != (7,):

@@ -19,16 +19,16 @@ def geom_labels(
     """Labels every geom of a model by the body that carries it.
 
     Args:
-      model: a `mujoco.MjModel` in robosuite's naming.
-      support_objects: objects that the task names (`ketchup_1`); bodies named so or with that
-        prefix and an underscore are support, with everything that hangs on them.
-      support_surface: body of the surface that carries the objects, or None.
+        model: a `mujoco.MjModel` in robosuite's naming.
+        support_objects: objects that the task names (`ketchup_1`); bodies named so or with that
+            prefix and an underscore are support, with everything that hangs on them.
+        support_surface: body of the surface that carries the objects, or None.
 
     Returns:
-      uint8 `[ngeom + 1]`; the last entry, reached by geom id -1 (no geom hit), is nuisance.
+        uint8 `[ngeom + 1]`; the last entry, reached by geom id -1 (no geom hit), is nuisance.
 
     Raises:
-      ValueError: a support object or the surface has no body in the model.
+        ValueError: a support object or the surface has no body in the model.
     """
     names = [model.body(i).name for i in range(model.nbody)]
     if support_surface is not None and support_surface not in names:
@@ -60,13 +60,13 @@ def floor_points(
     """Where each pixel's ray meets the floor z = 0.
 
     Args:
-      camera_position: `[3]`, world frame, metres.
-      camera_axes: `[3, 3]`, columns are the camera's right, up and backward axes.
-      fovy: vertical field of view, degrees.
-      size: height and width in pixels.
+        camera_position: `[3]`, world frame, metres.
+        camera_axes: `[3, 3]`, columns are the camera's right, up and backward axes.
+        fovy: vertical field of view, degrees.
+        size: height and width in pixels.
 
     Returns:
-      float64 `[size, size, 2]`, world x and y; NaN where the ray does not meet the floor.
+        float64 `[size, size, 2]`, world x and y; NaN where the ray does not meet the floor.
     """
     half = np.tan(np.deg2rad(fovy) / 2)
     centres = ((np.arange(size) + 0.5) / size * 2 - 1) * half

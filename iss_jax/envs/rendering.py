@@ -41,14 +41,14 @@ class Renderer:
     a refit of the bounding volumes, and the rays. Kernels are compiled once and cached on disk.
 
     Args:
-      model: a `mujoco.MjModel`. Its cameras' fields of view are set from `fields_of_view`.
-      cameras: image name -> camera name in the model.
-      size: height and width of every image, in pixels.
-      fields_of_view: image name -> vertical field of view in degrees, where the model's own is
-        not wanted.
+        model: a `mujoco.MjModel`. Its cameras' fields of view are set from `fields_of_view`.
+        cameras: image name -> camera name in the model.
+        size: height and width of every image, in pixels.
+        fields_of_view: image name -> vertical field of view in degrees, where the model's own is
+            not wanted.
 
     Raises:
-      ValueError: a camera the model does not have.
+        ValueError: a camera the model does not have.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class Renderer:
         """Renders the scene as `data` has it.
 
         Args:
-          data: a `mujoco.MjData` on which kinematics and camera and light poses are computed.
-          segmentation: whether to read back geom ids as well.
+            data: a `mujoco.MjData` on which kinematics and camera and light poses are computed.
+            segmentation: whether to read back geom ids as well.
 
         Returns:
-          Images, name -> uint8 `[size, size, 3]`, upright, and geom ids, name -> int32
-          `[size, size]` with -1 where no geom is hit (empty without `segmentation`).
+            Images, name -> uint8 `[size, size, 3]`, upright, and geom ids, name -> int32
+            `[size, size]` with -1 where no geom is hit (empty without `segmentation`).
         """
         images: dict[str, np.ndarray] = {}
         geoms: dict[str, np.ndarray] = {}

@@ -43,9 +43,9 @@ class Rollout:
     """What came of a trial.
 
     Attributes:
-      success: whether the goal was reached, by LIBERO's own check.
-      steps: control steps executed.
-      episode: what was seen and done, when it was recorded.
+        success: whether the goal was reached, by LIBERO's own check.
+        steps: control steps executed.
+        episode: what was seen and done, when it was recorded.
     """
 
     success: bool
@@ -66,17 +66,17 @@ def rollout(
     """Runs a policy at 20 Hz from the environment's current state until success or time-out.
 
     Args:
-      env: an environment that has been reset.
-      policy: called before every `execute` control steps.
-      execute: how many actions of each chunk are executed before the next one is asked for.
-      max_steps: time-out in control steps; openpi's limit for the suite when None.
-      transform: applied to the images that the policy sees (a blur, a perturbation).
-      record_every: control steps between recorded frames (untransformed, with regions); 0 records
-        nothing.
-      seed: handed to the policy with each observation, for its own randomness.
+        env: an environment that has been reset.
+        policy: called before every `execute` control steps.
+        execute: how many actions of each chunk are executed before the next one is asked for.
+        max_steps: time-out in control steps; openpi's limit for the suite when None.
+        transform: applied to the images that the policy sees (a blur, a perturbation).
+        record_every: control steps between recorded frames (untransformed, with regions); 0 records
+            nothing.
+        seed: handed to the policy with each observation, for its own randomness.
 
     Raises:
-      ValueError: the policy's chunk is not `[H, 7]` with H at least `execute`, or not finite.
+        ValueError: the policy's chunk is not `[H, 7]` with H at least `execute`, or not finite.
     """
     limit = max_steps or MAX_STEPS.get(env.task.suite, DEFAULT_MAX_STEPS)
     recorder = _Recorder(record_every)
@@ -156,18 +156,18 @@ def rollouts(
     Every process builds its own policy, and its numerical libraries keep to one thread.
 
     Args:
-      items: the trials.
-      factory: `"module:function"` that returns the policy; called once in every process.
-      factory_options: keyword arguments of the factory; must be picklable.
-      processes: number of processes.
-      image_size: height and width of the images, pixels.
-      execute: as in `rollout`.
-      max_steps: as in `rollout`.
-      transform: `"module:function"` of the image transform, or None.
-      record_every: as in `rollout`.
+        items: the trials.
+        factory: `"module:function"` that returns the policy; called once in every process.
+        factory_options: keyword arguments of the factory; must be picklable.
+        processes: number of processes.
+        image_size: height and width of the images, pixels.
+        execute: as in `rollout`.
+        max_steps: as in `rollout`.
+        transform: `"module:function"` of the image transform, or None.
+        record_every: as in `rollout`.
 
     Raises:
-      RuntimeError: a process failed; the message carries its traceback.
+        RuntimeError: a process failed; the message carries its traceback.
     """
     groups = [
         list(group)

@@ -43,11 +43,11 @@ def load() -> types.SimpleNamespace:
     """Imports the simulator and returns its modules.
 
     Returns:
-      A namespace with `mujoco`, `mujoco_warp`, `warp`, `benchmark` (LIBERO's registry of suites),
-      `paths` (LIBERO's path look-up), `states` (init-state reader) and `ControlEnv`.
+        A namespace with `mujoco`, `mujoco_warp`, `warp`, `benchmark` (LIBERO's registry of suites),
+        `paths` (LIBERO's path look-up), `states` (init-state reader) and `ControlEnv`.
 
     Raises:
-      ImportError: the `libero` extra is missing; the message says how to install it.
+        ImportError: the `libero` extra is missing; the message says how to install it.
     """
     os.environ["MUJOCO_GL"] = "disable"
     # LIBERO may read a configuration from the home directory, where another copy of it could
