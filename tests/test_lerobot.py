@@ -83,6 +83,17 @@ def test_without_regions_the_rest_is_the_same(tmp_path):
     np.testing.assert_array_equal(read.images["wrist"], _episode().images["wrist"])
 
 
+def test_one_feature_is_read_alone(tmp_path):
+    write_episode(tmp_path, _episode())
+    dataset = open_dataset(tmp_path)
+    for name, value in _episode().features.items():
+        found = dataset.read_feature(0, name)
+        assert found.dtype == value.dtype
+        np.testing.assert_array_equal(found, value)
+    with pytest.raises(KeyError, match="no feature 'colour'"):
+        dataset.read_feature(0, "colour")
+
+
 def test_layout_is_lerobot_v21(tmp_path):
     write_episode(tmp_path, _episode(0), robot_type="panda")
     write_episode(tmp_path, _episode(1, 3, "open the drawer"))

@@ -140,3 +140,21 @@ def test_lora_run_leaves_the_language_model_alone(optax_promotes):
     assert {k for k in changed if lora.is_lora(k)} and "action_in_proj/kernel" in changed
     with pytest.raises(ValueError, match="wants LoRA leaves"):
         train.init_state(base, optimizer, train_only_lora=True)
+
+
+def test_objects_head_is_cross_entropy_over_image_tokens():
+    """A zero kernel leaves the bias, -3.5: each (token, kind) costs its logistic loss there."""
+    params, batch = new_model(), small_batch(4)
+    objects = jnp.zeros((4, 3, 4, 2), bool).at[:, 0, 1, 0].set(True)
+    head = train.init_auxiliary(16, kinds=2)
+    _, error = train.flow_matching_loss(
+        params, head, batch._replace(objects=objects, target=None), jax.random.key(1)
+    )
+    absent, present = np.log1p(np.exp(-3.5)), np.log1p(np.exp(3.5))
+    # One of 24 labels an example is set; the sum is over 2 kinds, the mean over 12 tokens.
+    np.testing.assert_allclose(error, (23 * absent + present) / 12, rtol=1e-5)
+    shifted = {"objects": head["objects"] | {"kernel": jnp.ones((16, 2), jnp.float32)}}
+    _, other = train.flow_matching_loss(
+        params, shifted, batch._replace(objects=objects, target=None), jax.random.key(1)
+    )
+    assert abs(float(other) - float(error)) > 1e-2
