@@ -199,7 +199,8 @@ def run(config: Any, workdir: Path) -> epath.Path:
     target_scale = (train.target.mean(0), train.target.std(0) + 1e-3)
 
     if config.init_from:
-        proto = pi05_tokenizer.load_tokenizer(config.tokenizer or None).serialized_model_proto()
+        processor = pi05_tokenizer.load_tokenizer(config.tokenizer or None)
+        proto = processor.serialized_model_proto()
         tree = restore_params(config.init_from)
         if config.lora:
             tree = lora.add_lora(
@@ -208,7 +209,6 @@ def run(config: Any, workdir: Path) -> epath.Path:
                 vlm_rank=config.lora_vlm_rank,
                 action_rank=config.lora_action_rank,
             )
-        processor = pi05_tokenizer.load_tokenizer(config.tokenizer or None)
     else:
         proto = pi05_tokenizer.train_tokenizer(train.prompts)
         processor = pi05_tokenizer.open_tokenizer(proto)

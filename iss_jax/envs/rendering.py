@@ -41,11 +41,9 @@ class Renderer:
     a refit of the bounding volumes, and the rays. Kernels are compiled once and cached on disk.
 
     Args:
-        model: a `mujoco.MjModel`. Its cameras' fields of view are set from `fields_of_view`.
+        model: a `mujoco.MjModel`, with its cameras' fields of view as wanted.
         cameras: image name -> camera name in the model.
         size: height and width of every image, in pixels.
-        fields_of_view: image name -> vertical field of view in degrees, where the model's own is
-            not wanted.
 
     Raises:
         ValueError: a camera the model does not have.
@@ -56,7 +54,6 @@ class Renderer:
         model: Any,
         cameras: Mapping[str, str],
         size: int,
-        fields_of_view: Mapping[str, float] | None = None,
     ):
         modules = simulator.load()
         self._warp, self._mjwarp = modules.warp, modules.mujoco_warp
@@ -64,9 +61,6 @@ class Renderer:
         for name, camera in cameras.items():
             if camera not in known:
                 raise ValueError(f"camera {name!r}: the model has {known}, not {camera!r}")
-        for name, degrees in (fields_of_view or {}).items():
-            if name in cameras:
-                model.cam_fovy[model.camera(cameras[name]).id] = degrees
         self.cameras = tuple(cameras)
         self.size = size
         with contextlib.redirect_stdout(io.StringIO()), self._warp.ScopedDevice("cpu"):
