@@ -2,9 +2,12 @@
 
 python -m experiments.collect --config=configs/collect.py:demonstrations --workdir=datasets/demos
 python -m experiments.collect --config=configs/collect.py:static --workdir=datasets/static
+python -m experiments.collect --config=configs/collect.py:corrections --config.policy=<step> \
+    --workdir=datasets/corrections
 
 Variants: `demonstrations` (expert episodes), `static` (single frames of many layouts, with robot
-configurations from `sources`), `heldout` (expert episodes on held-out init states and layout
+configurations from `sources`), `corrections` (episodes of `policy`, a checkpoint, labelled with
+what the expert would do), `heldout` (expert episodes on held-out init states and layout
 seeds), `smoke` (two short episodes, a minute).
 """
 
@@ -23,8 +26,8 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     config.processes = 2
     config.seed = 0
     # Demonstrations. Init states 0-24 and layout seeds below 10,000 are held out for evaluation.
-    config.episodes_per_task = 40
-    config.max_attempts_per_task = 80
+    config.episodes_per_task = 60
+    config.max_attempts_per_task = 120
     config.layouts = ("native", "shuffled", "scattered")
     config.layout_shares = (0.2, 0.6, 0.2)
     config.other_target_share = 0.4  # of episodes off the native layout: another object is wanted
@@ -40,8 +43,20 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     config.frames_per_block = 50
     config.near_share = 0.45  # of frames: the wanted object stands where the sources' one did
     config.decoy_share = 0.2  # of frames: another object stands there
+    # Corrections: episodes of a policy, labelled by the expert.
+    config.policy = ""  # a checkpoint's step
+    config.expert_share = 0.25  # of decisions, where the expert acts in its place
+    config.execute = 8
     if variant == "demonstrations":
         pass
+    elif variant == "corrections":
+        config.kind = "corrections"
+        config.layout_shares = (0.2, 0.6, 0.2)
+        config.episodes_per_task = 40
+        config.first_layout_seed = 1_000_000
+        config.frame_every = 4
+        config.max_steps = 160
+        config.regions = False
     elif variant == "static":
         config.kind = "static"
         config.layout_shares = (0.1, 0.5, 0.4)
@@ -63,7 +78,6 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
         config.image_size = 32
         config.sources = ()
     else:
-        raise ValueError(
-            f"variant {variant!r}: one of demonstrations, static, heldout, smoke wanted"
-        )
+        variants = "demonstrations, static, corrections, heldout, smoke"
+        raise ValueError(f"variant {variant!r}: one of {variants} wanted")
     return config

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import queue
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import tqdm
 from experiments import app
 from iss_jax.data import lerobot
 from iss_jax.data.atomic import write_bytes
+from iss_jax.data.episode import Episode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +52,25 @@ class CollectOptions:
     frames_per_block: int
     near_share: float
     decoy_share: float
+    policy: str
+    expert_share: float
+    execute: int
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict) -> "CollectOptions":
         """Reads the options off a config."""
         values: dict[str, Any] = {f.name: config[f.name] for f in dataclasses.fields(cls)}
         return cls(**values)
+
+    @property
+    def wanted_per_task(self) -> int:
+        """Episodes or blocks of each task."""
+        return self.blocks_per_task if self.kind == "static" else self.episodes_per_task
+
+    @property
+    def attempts_per_task(self) -> int:
+        """Attempts at them; only the expert's can fail."""
+        return self.max_attempts_per_task if self.kind == "demonstrations" else self.wanted_per_task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,18 +114,35 @@ def generator(options: CollectOptions, task: int, attempt: int) -> np.random.Gen
     return np.random.default_rng([options.seed, kind, task, attempt])
 
 
-def attempt_demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -> Any:
-    """Carries out one attempt; returns the episode, or None when the expert failed."""
+def attempts_of(options: CollectOptions) -> Callable[[Any, int, int], Episode | None]:
+    """What an attempt of this kind of collection is: (env, task, attempt) to what came of it.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+    if options.kind == "demonstrations":
+        return lambda env, task, attempt: _demonstration(env, options, task, attempt)
+    if options.kind == "static":
+        from experiments import static_frames
+
+        sources = static_frames.load_sources(options.sources)
+        return lambda env, task, attempt: static_frames.block(
+            env, options, sources, attempt, generator(options, task, attempt)
+        )
+    if options.kind == "corrections":
+        from experiments.live_policy import make_policy
+
+        policy = make_policy(options.policy, max_token_len=32, action_horizon=16)
+        return lambda env, task, attempt: _correction(env, options, policy, task, attempt)
+    raise ValueError(f"kind {options.kind!r}: one of demonstrations, static, corrections wanted")
+
+
+def _demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -> Episode | None:
     from iss_jax.envs import demonstrations
 
     wanted = plan(options, task, attempt)
     rng = generator(options, task, attempt).spawn(1)[0]
-    target = None
-    if wanted.other_target is not None:
-        env.set_target(None)
-        others = [name for name in env.shuffled_objects if name != env.target]
-        target = others[int(wanted.other_target * len(others))]
-    env.reset(wanted.init_state, wanted.layout, wanted.layout_seed, target)
+    metadata = _reset(env, wanted)
     episode = demonstrations.record(
         env,
         burst=demonstrations.draw_burst(rng) if wanted.noise else None,
@@ -121,23 +153,45 @@ def attempt_demonstration(env: Any, options: CollectOptions, task: int, attempt:
     )
     if episode is None:
         return None
-    return dataclasses.replace(
-        episode,
-        metadata={
-            **episode.metadata,
-            "kind": "demonstration",
-            "suite": env.task.suite,
-            # The suite names its tasks by their instructions, in any scene.
-            "task": env.task.name if target is None else env.prompt.replace(" ", "_"),
-            "scene": env.task.name,
-            "layout": wanted.layout,
-            "init_state": wanted.init_state,
-            "seed": wanted.layout_seed,
-            "task_number": task,
-            "attempt": attempt,
-            "split": "train" if options.first_layout_seed >= 10_000 else "heldout",
-        },
+    metadata = {**episode.metadata, "kind": "demonstration", **metadata}
+    return dataclasses.replace(episode, metadata=metadata)
+
+
+def _correction(env: Any, options: CollectOptions, policy: Any, task: int, attempt: int) -> Episode:
+    from experiments import corrections
+
+    metadata = _reset(env, plan(options, task, attempt))
+    episode = corrections.record(
+        env,
+        policy,
+        generator(options, task, attempt).spawn(1)[0],
+        expert_share=options.expert_share,
+        execute=options.execute,
+        max_steps=options.max_steps,
+        frame_every=options.frame_every,
+        with_regions=options.regions,
     )
+    metadata = {**episode.metadata, "kind": "correction", **metadata}
+    return dataclasses.replace(episode, metadata=metadata)
+
+
+def _reset(env: Any, wanted: Plan) -> dict[str, Any]:
+    """Sets the environment up for a plan; returns what the episode's metadata say of it."""
+    target = None
+    if wanted.other_target is not None:
+        env.set_target(None)
+        others = [name for name in env.shuffled_objects if name != env.target]
+        target = others[int(wanted.other_target * len(others))]
+    env.reset(wanted.init_state, wanted.layout, wanted.layout_seed, target)
+    return {
+        "suite": env.task.suite,
+        # The suite names its tasks by their instructions, in any scene.
+        "task": env.task.name if target is None else env.prompt.replace(" ", "_"),
+        "scene": env.task.name,
+        "layout": wanted.layout,
+        "init_state": wanted.init_state,
+        "seed": wanted.layout_seed,
+    }
 
 
 def run_shard(options: CollectOptions, workdir: str, shard: int, reports: Any) -> None:
@@ -149,27 +203,19 @@ def run_shard(options: CollectOptions, workdir: str, shard: int, reports: Any) -
     tasks = options.tasks[shard :: options.processes]
     attempts = _Attempts(Path(workdir) / f"shard-{shard}.attempts.jsonl", root)
     envs: dict[int, Any] = {}
-    static = options.kind == "static"
-    if static:
-        from experiments import static_frames
-
-        sources = static_frames.load_sources(options.sources)
-    wanted = options.blocks_per_task if static else options.episodes_per_task
-    limit = wanted if static else options.max_attempts_per_task
-    for attempt in range(limit):
+    carry_out = attempts_of(options)
+    split = "train" if options.first_layout_seed >= 10_000 else "heldout"
+    for attempt in range(options.attempts_per_task):
         for task in tasks:
-            if attempts.done(task, attempt) or attempts.successes(task) >= wanted:
+            if attempts.done(task, attempt) or attempts.successes(task) >= options.wanted_per_task:
                 continue
             if task not in envs:
                 envs[task] = libero.make(options.suite, task, image_size=options.image_size)
-            if static:
-                rng = generator(options, task, attempt)
-                episode = static_frames.block(envs[task], options, sources, attempt, rng)
-                numbers = {"task_number": task, "attempt": attempt, "split": "train"}
-                episode = dataclasses.replace(episode, metadata={**episode.metadata, **numbers})
-            else:
-                episode = attempt_demonstration(envs[task], options, task, attempt)
+            episode = carry_out(envs[task], task, attempt)
             if episode is not None:
+                numbers = {"task_number": task, "attempt": attempt, "split": split}
+                metadata = {**episode.metadata, **numbers}
+                episode = dataclasses.replace(episode, metadata=metadata)
                 lerobot.write_episode(root, episode, robot_type="panda")
             attempts.add(task, attempt, episode is not None)
             reports.put((shard, task, attempt, episode is not None))
@@ -225,7 +271,6 @@ def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
         RuntimeError: a process ended with an error; what it wrote before stays.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    wanted = options.blocks_per_task if options.kind == "static" else options.episodes_per_task
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()
     processes = [
@@ -240,7 +285,8 @@ def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
         _Attempts(workdir / f"shard-{k}.attempts.jsonl", workdir / f"shard-{k}").total
         for k in range(options.processes)
     )
-    with tqdm.tqdm(total=wanted * len(options.tasks), initial=present, unit="episode") as bar:
+    total = options.wanted_per_task * len(options.tasks)
+    with tqdm.tqdm(total=total, initial=present, unit="episode") as bar:
         while any(process.is_alive() for process in processes) or not reports.empty():
             try:
                 _, _, _, success = reports.get(timeout=1.0)

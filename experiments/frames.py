@@ -22,6 +22,7 @@ class Frames:
         target: float32 [n, 3], position of the object to grasp, metres.
         objects: float32 [n, cameras, kinds, 2], pixels of all objects as `locate_objects` writes
             them, or None where it did not.
+        wanted: int32 [n], which of the kinds is to be grasped, or None likewise.
         prompt: int32 [n], index into `prompts`.
         prompts: the distinct instructions.
     """
@@ -32,6 +33,7 @@ class Frames:
     valid: np.ndarray
     target: np.ndarray
     objects: np.ndarray | None
+    wanted: np.ndarray | None
     prompt: np.ndarray
     prompts: tuple[str, ...]
 
@@ -69,7 +71,8 @@ def load_frames(
             parts[held_out].append(dataset.read(i, regions=False))
             length = dataset.metadata(i)["length"]
             if located is not None:
-                places[held_out].append(located[first : first + length])
+                rows = slice(first, first + length)
+                places[held_out].append((located[0][rows], located[1][rows]))
             first += length
     if not parts[0]:
         raise ValueError(f"no training episodes in {list(roots)}")
@@ -80,18 +83,18 @@ def load_frames(
     return train, _stack(parts[1], places[1], prompts) if parts[1] else None
 
 
-def _object_pixels(dataset: LeRobotDataset) -> np.ndarray | None:
+def _object_pixels(dataset: LeRobotDataset) -> tuple[np.ndarray, np.ndarray] | None:
     path = dataset.root / FILE
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:
-        pixels = file["pixels"]
+        pixels, wanted = file["pixels"], file["wanted"]
     if len(pixels) != dataset.info["total_frames"]:
         raise ValueError(
             f"{path}: {len(pixels)} frames, the dataset has {dataset.info['total_frames']}; run "
             "locate_objects again"
         )
-    return pixels
+    return pixels, wanted
 
 
 def _stack(episodes: list, places: list, prompts: tuple[str, ...]) -> Frames:
@@ -104,7 +107,8 @@ def _stack(episodes: list, places: list, prompts: tuple[str, ...]) -> Frames:
         chunk=join(lambda e: e.features["action_chunk"].astype(np.float32)),
         valid=join(lambda e: e.features["action_chunk_valid"].astype(bool)),
         target=join(lambda e: e.features["target_position"].astype(np.float32)),
-        objects=np.concatenate(places) if places else None,
+        objects=np.concatenate([pixels for pixels, _ in places]) if places else None,
+        wanted=np.concatenate([wanted for _, wanted in places]) if places else None,
         prompt=join(lambda e: np.full(len(e), prompts.index(e.prompt), np.int32)),
         prompts=prompts,
     )

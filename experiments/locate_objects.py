@@ -2,10 +2,11 @@
 
     python -m experiments.locate_objects --config=configs/locate_objects.py
 
-Writes `<dataset>/meta/object_pixels.npz` beside the episodes: `names` [k], kinds of objects, and
+Writes `<dataset>/meta/object_pixels.npz` beside the episodes: `names` [k], kinds of objects;
 `pixels` [frames, cameras, k, 2], column and row as fractions of the image (NaN where an object is
-not in the scene or its centre is out of view), cameras in the order of `CAMERAS`. Computed from
-the recorded simulator states; nothing is rendered, so an object behind the arm counts as seen.
+not in the scene or its centre is out of view), cameras in the order of `CAMERAS`; and `wanted`
+[frames], the kind that is to be grasped: the one at the recorded target position. Computed from the
+recorded simulator states; nothing is rendered, so an object behind the arm counts as seen.
 """
 
 import os
@@ -59,24 +60,41 @@ def scene_pixels(env: Any, states: np.ndarray) -> dict[str, np.ndarray]:
     return {kind(name): out[:, :, k] for k, name in enumerate(names)}
 
 
-def locate(dataset: LeRobotDataset, envs: dict[str, Any]) -> tuple[list[str], np.ndarray]:
-    """Kinds of objects in the dataset and their pixels in all its frames."""
+def wanted_kind(env: Any, state: np.ndarray, target_position: np.ndarray) -> str:
+    """The kind of the object that stands where the wanted one did, in one recorded state."""
+    qpos = state[1 : 1 + env.model.nq]
+    starts = {name: env.joint_address(name) for name in env.objects}
+    gaps = {
+        name: float(np.linalg.norm(qpos[start : start + 3] - target_position))
+        for name, start in starts.items()
+    }
+    return kind(min(gaps, key=gaps.__getitem__))
+
+
+def locate(
+    dataset: LeRobotDataset, envs: dict[str, Any]
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Kinds of objects in the dataset, their pixels in all its frames, and which one is wanted."""
     from iss_jax.envs import libero
 
-    episodes = []
+    episodes, kinds = [], []
     for i in tqdm.trange(len(dataset), desc=str(dataset.root)):
         line = dataset.metadata(i)
         if line["scene"] not in envs:
             envs[line["scene"]] = libero.make(line["suite"], line["scene"])
         states = dataset.read_feature(i, "simulator_state")
-        episodes.append(scene_pixels(envs[line["scene"]], states))
+        env = envs[line["scene"]]
+        episodes.append(scene_pixels(env, states))
+        target = dataset.read_feature(i, "target_position")
+        kinds.append(wanted_kind(env, states[0], target[0]))
     names = sorted({name for episode in episodes for name in episode})
-    pixels = []
-    for episode in episodes:
+    pixels, wanted = [], []
+    for episode, one in zip(episodes, kinds, strict=True):
         count = len(next(iter(episode.values())))
         absent = np.full((count, len(CAMERAS), 2), np.nan)
         pixels.append(np.stack([episode.get(name, absent) for name in names], axis=2))
-    return names, np.concatenate(pixels).astype(np.float32)
+        wanted.append(np.full(count, names.index(one), np.int32))
+    return names, np.concatenate(pixels).astype(np.float32), np.concatenate(wanted)
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
@@ -84,10 +102,10 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     del workdir
     envs: dict[str, Any] = {}
     for root in config.datasets:
-        names, pixels = locate(open_dataset(root), envs)
+        names, pixels, wanted = locate(open_dataset(root), envs)
         path = Path(root) / FILE
         with atomic_path(path) as temporary:
-            np.savez_compressed(temporary, names=np.array(names), pixels=pixels)
+            np.savez_compressed(temporary, names=np.array(names), pixels=pixels, wanted=wanted)
         print(f"{path}: {len(pixels)} frames, {len(names)} kinds of objects")
 
 

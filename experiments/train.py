@@ -141,15 +141,18 @@ def batches(
             max_token_len=config.max_token_len,
         )
         target = (frames.target[rows] - target_scale[0]) / target_scale[1]
-        objects = None
-        if frames.objects is not None:
-            objects = jnp.asarray(patch_labels(frames.objects[rows], config.model.image.tokens))
+        objects = wanted = None
+        if frames.objects is not None and frames.wanted is not None:
+            labels = patch_labels(frames.objects[rows], config.model.image.tokens)
+            objects = jnp.asarray(labels)
+            wanted = jnp.asarray(labels[np.arange(size), ..., frames.wanted[rows]])
         yield Batch(
             obs,
             jnp.asarray(chunk[rows]),
             jnp.asarray(frames.valid[rows]),
             jnp.asarray(target, jnp.float32),
             objects,
+            wanted,
         )
         step += 1
 
@@ -231,7 +234,9 @@ def run(config: Any, workdir: Path) -> epath.Path:
         tree,
         optimizer,
         train_only_lora=config.lora,
-        auxiliary=pi05_train.init_auxiliary(sizes.vlm.width, target=3, kinds=kinds)
+        auxiliary=pi05_train.init_auxiliary(
+            sizes.vlm.width, target=3, kinds=kinds, wanted=kinds > 0
+        )
         if config.auxiliary_weight
         else None,
     )
@@ -286,16 +291,15 @@ def run(config: Any, workdir: Path) -> epath.Path:
         saving = done % config.save_every == 0 or done == end
         if done % config.log_every == 0 or saving:
             row = {"step": done, **{name: float(value) for name, value in metrics.items()}}
-            bar.set_postfix(loss=f"{row['loss']:.4f}", aux=f"{row['auxiliary_loss']:.4f}")
+            bar.set_postfix({name: f"{row[name]:.4f}" for name in ("loss", *state.auxiliary)})
             rows.append(row)
         if saving:
             if held_out is not None:
-                flow, auxiliary = evaluate(state, held_out, jax.random.key(7))
-                rows[-1] |= {
-                    "validation_loss": float(flow),
-                    "validation_auxiliary": float(auxiliary),
-                }
-                tqdm.tqdm.write(f"{done}: validation {flow:.4f}, auxiliary {auxiliary:.4f}")
+                flow, errors = evaluate(state, held_out, jax.random.key(7))
+                losses = {"loss": flow, **errors}
+                rows[-1] |= {f"validation_{name}": float(loss) for name, loss in losses.items()}
+                text = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+                tqdm.tqdm.write(f"{done}: validation {text}")
             _write_metrics(workdir / "metrics.csv", rows)
             _save(checkpoints / str(done), state, stats, config.asset_id, proto)
             _prune(checkpoints, config.keep)

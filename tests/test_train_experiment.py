@@ -156,10 +156,11 @@ def test_patch_labels():
 
 
 def test_object_pixels_must_cover_the_dataset(dataset):
-    np.savez(f"{dataset}/meta/object_pixels.npz", names=np.array(["milk"]), pixels=np.zeros((3, 3)))
+    path, names = f"{dataset}/meta/object_pixels.npz", np.array(["milk"])
+    np.savez(path, names=names, pixels=np.zeros((3, 3)), wanted=np.zeros(3, int))
     with pytest.raises(ValueError, match=r"3 frames, the dataset has 24; run locate_objects again"):
         load_frames([dataset], progress=False)
     pixels = np.full((4 * FRAMES, 3, 1, 2), 0.5, np.float32)
-    np.savez(f"{dataset}/meta/object_pixels.npz", names=np.array(["milk"]), pixels=pixels)
+    np.savez(path, names=names, pixels=pixels, wanted=np.zeros(4 * FRAMES, int))
     frames, _ = load_frames([dataset], progress=False)
     assert frames.objects.shape == (4 * FRAMES, 3, 1, 2)

@@ -79,8 +79,8 @@ def prefill(llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array
 
 def prefill_with_hidden(
     llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array, "b s"]
-) -> tuple[Cache, Float[Array, "b s w"]]:
-    """`prefill`, and the last layer's input, which auxiliary training losses read."""
+) -> tuple[Cache, Float[Array, "layers b s w"]]:
+    """`prefill`, and every layer's input, which auxiliary training losses read."""
     layers = llm["layers"]
     positions = jnp.cumsum(mask.astype(jnp.int32), axis=1) - 1
     pairs = mask[:, :, None] & mask[:, None, :]
@@ -96,17 +96,19 @@ def prefill_with_hidden(
         layer = jax.tree.map(
             lambda leaf: jax.lax.dynamic_index_in_dim(leaf, index, keepdims=False), layers
         )
+        entered = x
         y, k, v = keys_and_values(layer, x)
         q = rope(_einsum("btw,nwh->btnh", y, layer["attn"]["q_einsum"]), positions)
         mixed = _attend(q, k, v, pairs)
         x = x + _einsum("btnh,nhw->btw", mixed, layer["attn"]["attn_vec_einsum"])
         y = rms_norm(layer["pre_ffw_norm"]["scale"], x)
-        return x + _feed_forward(layer["mlp"], y), (k, v)
+        return x + _feed_forward(layer["mlp"], y), (k, v, entered)
 
-    x, (k, v) = jax.lax.scan(step, tokens, jnp.arange(depth - 1))
+    x, (k, v, hidden) = jax.lax.scan(step, tokens, jnp.arange(depth - 1))
     last = jax.tree.map(lambda leaf: leaf[depth - 1], _kv_leaves(layers))
     _, last_k, last_v = keys_and_values(last, x)
-    return Cache(jnp.concatenate([k, last_k[None]]), jnp.concatenate([v, last_v[None]])), x
+    cache = Cache(jnp.concatenate([k, last_k[None]]), jnp.concatenate([v, last_v[None]]))
+    return cache, jnp.concatenate([hidden, x[None]])
 
 
 def suffix(

@@ -5,6 +5,7 @@ observation: each costs one action-expert pass, and the loss is the same in expe
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -31,6 +32,8 @@ class Batch(NamedTuple):
             object to grasp.
         objects: what another predicts from each image token: which kinds of objects have their
             centre in the token's patch.
+        wanted: what a third one chooses: the image token, one a view, whose patch has the centre of
+            the object to grasp; none is set in a view that does not show it.
     """
 
     obs: Observation
@@ -38,6 +41,7 @@ class Batch(NamedTuple):
     valid: Bool[Array, "b H"]
     target: Float[Array, "b k"] | None = None
     objects: Bool[Array, "b views t kinds"] | None = None
+    wanted: Bool[Array, "b views t"] | None = None
 
 
 @flax.struct.dataclass
@@ -84,7 +88,7 @@ def flow_matching_loss(
     *,
     num_samples: int = 1,
     dtype: Any = None,
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Mean squared velocity error over valid steps, and the auxiliary heads' errors.
 
     Args:
@@ -96,8 +100,13 @@ def flow_matching_loss(
         dtype: compute dtype.
 
     Returns:
-        (flow loss, auxiliary loss), scalars. The auxiliary loss is the squared error of the target
-        plus the cross-entropy of the objects, summed over kinds and averaged over tokens.
+        The flow loss, and the losses of those auxiliary heads that there are. "target": the squared
+        error of the target, read off the last prompt token where it enters the last layer.
+        "objects": the cross-entropy of the objects, summed over kinds and averaged over tokens,
+        read off the image tokens where they enter the VLM. "wanted": the cross-entropy of a softmax
+        over the tokens of a view, averaged over the views that show the wanted object, in units of
+        a uniform guess's; read off the image tokens where they enter the middle layer, half-way
+        through what the action expert attends to.
     """
     prefix = model.embed_prefix(params, batch.obs, dtype)
     cache, hidden = gemma.prefill_with_hidden(
@@ -110,25 +119,32 @@ def flow_matching_loss(
     error = jnp.mean(jnp.square(velocity.astype(jnp.float32) - target), axis=(1, 3))
     weight = batch.valid.astype(jnp.float32)
     flow = jnp.sum(error * weight) / jnp.maximum(jnp.sum(weight), 1.0)
-    error = jnp.zeros((), jnp.float32)
+    errors = {}
     if "target" in auxiliary and batch.target is not None:
-        last = _last_prompt_token(batch.obs, hidden)
-        error += jnp.mean(jnp.square(_read(auxiliary["target"], last) - batch.target))
+        last = _last_prompt_token(batch.obs, hidden[-1])
+        errors["target"] = jnp.mean(jnp.square(_read(auxiliary["target"], last) - batch.target))
     if "objects" in auxiliary and batch.objects is not None:
-        error += _objects_error(auxiliary["objects"], batch.objects, prefix)
-    return flow, error
+        errors["objects"] = _objects_error(auxiliary["objects"], batch.objects, prefix.tokens)
+    if "wanted" in auxiliary and batch.wanted is not None:
+        middle = hidden[hidden.shape[0] // 2]
+        errors["wanted"] = _wanted_error(auxiliary["wanted"], batch.wanted, middle)
+    return flow, errors
 
 
-def init_auxiliary(width: int, *, target: int = 0, kinds: int = 0) -> dict[str, Any]:
+def init_auxiliary(
+    width: int, *, target: int = 0, kinds: int = 0, wanted: bool = False
+) -> dict[str, Any]:
     """Linear heads on tokens of the prefix, all zero but for the rarity of objects.
 
     Args:
         width: of the VLM expert.
         target: dimensions of `Batch.target`, 0 for no such head.
         kinds: of `Batch.objects`, 0 for no such head.
+        wanted: whether there is a head for `Batch.wanted`.
     """
     heads = {}
-    for name, size, bias in (("target", target, 0.0), ("objects", kinds, -3.5)):
+    sizes = (("target", target, 0.0), ("objects", kinds, -3.5), ("wanted", int(wanted), 0.0))
+    for name, size, bias in sizes:
         if size:
             heads[name] = {
                 "kernel": jnp.zeros((width, size), jnp.float32),
@@ -137,12 +153,20 @@ def init_auxiliary(width: int, *, target: int = 0, kinds: int = 0) -> dict[str, 
     return heads
 
 
-def _objects_error(head: dict[str, Array], objects: Array, prefix: model.Prefix) -> Array:
+def _objects_error(head: dict[str, Array], objects: Array, prefix: Array) -> Array:
     b, views, tokens, kinds = objects.shape
-    logits = _read(head, prefix.tokens[:, : views * tokens])
+    logits = _read(head, prefix[:, : views * tokens])
     labels = objects.reshape(b, views * tokens, kinds).astype(jnp.float32)
     entropy = optax.sigmoid_binary_cross_entropy(logits, labels)
     return jnp.mean(jnp.sum(entropy, axis=-1))
+
+
+def _wanted_error(head: dict[str, Array], wanted: Array, prefix: Array) -> Array:
+    b, views, tokens = wanted.shape
+    logits = _read(head, prefix[:, : views * tokens]).reshape(b, views, tokens)
+    label, shown = jnp.argmax(wanted, axis=-1), jnp.any(wanted, axis=-1).astype(jnp.float32)
+    entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label) / math.log(tokens)
+    return jnp.sum(entropy * shown) / jnp.maximum(jnp.sum(shown), 1.0)
 
 
 def _last_prompt_token(obs: Observation, hidden: Array) -> Array:
@@ -242,29 +266,31 @@ def make_train_step(
     Args:
         optimizer: the one given to `init_state`.
         num_samples: flow samples an observation.
-        auxiliary_weight: weight of the auxiliary loss.
+        auxiliary_weight: weight of each auxiliary loss.
         ema_decay: decay of the moving average a step.
         dtype: compute dtype.
         augment: applied to the observation with its own key.
 
     Returns:
-        step(state, batch, key) -> (state, metrics); metrics are scalars: loss, auxiliary_loss,
-        grad_norm, param_norm.
+        step(state, batch, key) -> (state, metrics); metrics are scalars: loss, one a auxiliary head
+        by its name, grad_norm, param_norm.
     """
 
     def loss(trainable, auxiliary, frozen, batch, key):
         params = unflatten({**frozen, **trainable})
-        flow, aux = flow_matching_loss(
+        flow, errors = flow_matching_loss(
             params, auxiliary, batch, key, num_samples=num_samples, dtype=dtype
         )
-        return flow + auxiliary_weight * aux, (flow, aux)
+        return flow + auxiliary_weight * sum(errors.values()), (flow, errors)
 
     def step(state: TrainState, batch: Batch, key: PRNGKeyArray):
         augment_key, flow_key = jax.random.split(jax.random.fold_in(key, state.step))
         if augment is not None:
             batch = batch._replace(obs=augment(augment_key, batch.obs))
         grad = jax.grad(loss, argnums=(0, 1), has_aux=True)
-        grads, (flow, aux) = grad(state.trainable, state.auxiliary, state.frozen, batch, flow_key)
+        grads, (flow, errors) = grad(
+            state.trainable, state.auxiliary, state.frozen, batch, flow_key
+        )
         updates, opt_state = optimizer.update(
             grads, state.opt_state, (state.trainable, state.auxiliary)
         )
@@ -275,7 +301,7 @@ def make_train_step(
         )
         metrics = {
             "loss": flow,
-            "auxiliary_loss": aux,
+            **errors,
             "grad_norm": tree_norm(grads),
             "param_norm": tree_norm({**state.frozen, **trainable}),
         }

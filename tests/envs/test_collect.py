@@ -18,7 +18,7 @@ def options(variant="demonstrations", **changes):
 
 
 def test_every_variant_fills_the_options_and_unknown_ones_are_named():
-    for variant in ("demonstrations", "static", "heldout", "smoke"):
+    for variant in ("demonstrations", "static", "corrections", "heldout", "smoke"):
         assert options(variant).suite == "libero_object"
     with pytest.raises(ValueError, match="'everything'"):
         config.get_config("everything")
@@ -92,3 +92,49 @@ def test_a_shard_is_written_resumed_and_used_as_a_source(tmp_path):
     gaps = np.linalg.norm(target[:, None] - target[None], axis=-1)
     assert gaps[np.triu_indices(6, 1)].min() > 1e-4
     np.testing.assert_array_equal(block.action, block.features["action_chunk"][:, 0])
+
+
+@pytest.mark.libero
+def test_corrections_hold_what_the_policy_did_and_what_the_expert_would_do(tmp_path, monkeypatch):
+    """A policy that lets the hand sink: the expert's labels do not follow it."""
+    sink = np.zeros((16, 7), np.float32)
+    sink[:, 2], sink[:, 6] = -0.2, -1.0
+    seen = []
+
+    def make_policy(checkpoint, **_):
+        assert checkpoint == "a/step"
+        return lambda observation: seen.append(observation) or sink
+
+    monkeypatch.setattr("experiments.live_policy.make_policy", make_policy)
+    chosen = options(
+        "corrections",
+        tasks=(0,),
+        processes=1,
+        image_size=16,
+        policy="a/step",
+        episodes_per_task=1,
+        max_steps=32,
+        expert_share=0.0,
+    )
+    reports = queue.Queue()
+    collect.run_shard(chosen, str(tmp_path), 0, reports)
+    assert reports.get() == (0, 0, 0, True)
+    episode = open_dataset(tmp_path / "shard-0").read(0)
+    # Of 32 control steps, every fourth is recorded and every eighth decided.
+    assert len(episode) == 8 and len(seen) == 4
+    assert seen[0]["seed"] == seen[3]["seed"] and set(seen[0]["images"]) == set(episode.images)
+    np.testing.assert_array_equal(episode.action, np.broadcast_to(sink[0], (8, 7)))
+    assert episode.features["action_chunk_valid"].all()
+    assert episode.metadata["kind"] == "correction" and not episode.metadata["success"]
+    # The label is the expert's action in that state: towards the object, whatever was done.
+    apart = episode.features["target_position"][:, :2] - episode.state[:, :2]
+    labels = episode.features["action_chunk"][:, 0]
+    far = np.abs(apart) > 0.02
+    assert far.any() and (np.sign(labels[:, :2]) == np.sign(apart))[far].all()
+
+    collect.run_shard(
+        dataclasses.replace(chosen, expert_share=1.0), str(tmp_path / "expert"), 0, reports
+    )
+    assert len(seen) == 4
+    episode = open_dataset(tmp_path / "expert" / "shard-0").read(0)
+    np.testing.assert_array_equal(episode.action, episode.features["action_chunk"][:, 0])

@@ -251,3 +251,11 @@ def test_projected_centres_lie_on_the_objects(env):
             hits.append(body.startswith(name))
     # The arm hides some objects from above, and a centre at the rim of a pixel may miss.
     assert len(hits) > 10 and np.mean(hits) > 0.7
+
+
+def test_the_wanted_object_is_known_by_where_it_stands(env):
+    from experiments.locate_objects import kind, wanted_kind
+
+    env.reset(0)
+    for name in env.shuffled_objects:
+        assert wanted_kind(env, env.simulator_state(), env.object_position(name)) == kind(name)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from iss_jax.pi05 import lora, model, params as P, train
+from iss_jax.pi05 import gemma, lora, model, params as P, train
 from iss_jax.pi05.observation import preprocess
 
 
@@ -69,7 +69,7 @@ def test_loss_equals_the_joint_definition():
     key = jax.random.key(5)
     batch = train.Batch(obs, actions, jnp.ones(actions.shape[:2], bool))
     loss, auxiliary = train.flow_matching_loss(params, {}, batch, key, num_samples=3)
-    assert float(auxiliary) == 0.0
+    assert auxiliary == {}
     x_t, time, target = train.flow_targets(key, actions, 3)
     prefix = model.embed_prefix(params, obs)
     cache = model.prefill(params, prefix)
@@ -98,7 +98,7 @@ def test_auxiliary_head_reads_the_last_valid_prompt_token():
     head = jax.tree.map(jnp.ones_like, train.init_auxiliary(16, target=2))
     value = lambda obs: train.flow_matching_loss(  # noqa: E731
         params, head, batch._replace(obs=obs), jax.random.key(1)
-    )[1]
+    )[1]["target"]
     padding = batch.obs.replace(
         tokenized_prompt=jnp.where(batch.obs.tokenized_prompt_mask, batch.obs.tokenized_prompt, 5)
     )
@@ -115,7 +115,7 @@ def test_training_learns_and_averages(optax_promotes):
     losses = []
     for _ in range(150):
         state, metrics = step(state, batch, key)
-        losses.append((float(metrics["loss"]), float(metrics["auxiliary_loss"])))
+        losses.append((float(metrics["loss"]), float(metrics["target"])))
     start, end = np.mean(losses[:10], axis=0), np.mean(losses[-10:], axis=0)
     # One batch of eight chunks can be learnt by heart.
     assert end[0] < 0.6 * start[0] and end[1] < 0.1 * start[1]
@@ -147,14 +147,40 @@ def test_objects_head_is_cross_entropy_over_image_tokens():
     params, batch = new_model(), small_batch(4)
     objects = jnp.zeros((4, 3, 4, 2), bool).at[:, 0, 1, 0].set(True)
     head = train.init_auxiliary(16, kinds=2)
-    _, error = train.flow_matching_loss(
+    _, errors = train.flow_matching_loss(
         params, head, batch._replace(objects=objects, target=None), jax.random.key(1)
     )
     absent, present = np.log1p(np.exp(-3.5)), np.log1p(np.exp(3.5))
     # One of 24 labels an example is set; the sum is over 2 kinds, the mean over 12 tokens.
-    np.testing.assert_allclose(error, (23 * absent + present) / 12, rtol=1e-5)
+    np.testing.assert_allclose(errors["objects"], (23 * absent + present) / 12, rtol=1e-5)
     shifted = {"objects": head["objects"] | {"kernel": jnp.ones((16, 2), jnp.float32)}}
-    _, other = train.flow_matching_loss(
+    _, others = train.flow_matching_loss(
         params, shifted, batch._replace(objects=objects, target=None), jax.random.key(1)
     )
-    assert abs(float(other) - float(error)) > 1e-2
+    assert abs(float(others["objects"] - errors["objects"])) > 1e-2
+
+
+def test_wanted_head_chooses_a_token_in_the_views_that_show_one():
+    """Zero kernel: a uniform guess, 1. Otherwise a softmax over the middle layer's image tokens."""
+    params, batch = new_model(), small_batch(4)
+    wanted = jnp.zeros((4, 3, 4), bool).at[:, 0, 1].set(True).at[:2, 2, 3].set(True)
+    batch = batch._replace(target=None, wanted=wanted)
+    head = train.init_auxiliary(16, wanted=True)
+    loss = lambda head: train.flow_matching_loss(params, head, batch, jax.random.key(1))[1]  # noqa: E731
+    np.testing.assert_allclose(loss(head)["wanted"], 1.0, rtol=1e-6)
+
+    kernel = jax.random.normal(jax.random.key(2), (16, 1))
+    error = loss({"wanted": head["wanted"] | {"kernel": kernel}})["wanted"]
+    prefix = model.embed_prefix(params, batch.obs)
+    _, hidden = gemma.prefill_with_hidden(params["PaliGemma"]["llm"], prefix.tokens, prefix.mask)
+    np.testing.assert_array_equal(hidden[0], prefix.tokens)
+    x = hidden[len(hidden) // 2][:, :12]
+    x = x / jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
+    scores = (x @ kernel).reshape(4, 3, 4)
+    costs = -jax.nn.log_softmax(scores)[wanted] / np.log(4)
+    assert costs.shape == (6,)
+    np.testing.assert_allclose(error, costs.mean(), rtol=1e-4)
+
+    nowhere = batch._replace(wanted=jnp.zeros_like(wanted))
+    _, errors = train.flow_matching_loss(params, head, nowhere, jax.random.key(1))
+    assert float(errors["wanted"]) == 0.0
