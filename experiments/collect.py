@@ -6,7 +6,6 @@ attempt: what an attempt does follows from its task and number alone.
 """
 
 import dataclasses
-import json
 import multiprocessing
 import os
 import queue
@@ -20,8 +19,7 @@ import numpy as np
 import tqdm
 
 from experiments import app
-from iss_jax.data import lerobot
-from iss_jax.data.atomic import write_bytes
+from iss_jax.data import jsonl, lerobot
 from iss_jax.data.episode import Episode
 
 
@@ -228,10 +226,8 @@ class _Attempts:
         self._path = path
         self._over: dict[tuple[int, int], bool] = {}
         if path.exists():
-            text = path.read_text()
-            # Text after the last newline is a line whose writing was interrupted.
-            for line in text[: text.rfind("\n") + 1].splitlines():
-                entry = json.loads(line)
+            jsonl.last_line(path)  # cuts an interrupted line off
+            for entry in jsonl.read_lines(path):
                 self._over[entry["task"], entry["attempt"]] = entry["success"]
         if (root / "meta" / "info.json").exists():
             dataset = lerobot.open_dataset(root)
@@ -247,10 +243,7 @@ class _Attempts:
 
     def add(self, task: int, attempt: int, success: bool) -> None:
         self._over[task, attempt] = success
-        entry = {"task": task, "attempt": attempt, "success": success}
-        lines = self._path.read_text() if self._path.exists() else ""
-        kept = lines[: lines.rfind("\n") + 1]
-        write_bytes(self._path, (kept + json.dumps(entry) + "\n").encode())
+        jsonl.append_line(self._path, {"task": task, "attempt": attempt, "success": success})
 
     @property
     def total(self) -> int:

@@ -36,7 +36,7 @@ def interpolate(
     """Linear interpolation between computed frames (Algorithm 1, lines 18-25).
 
     Args:
-        values: One value a computed frame.
+        values: One value a computed frame; integers are taken as float32.
         frames: Their indices, rising, the first 0 and the last T - 1.
         num_frames: T.
 
@@ -48,6 +48,9 @@ def interpolate(
         raise ValueError(f"frames must be [{values.shape[0]}] like the values, got {at.shape}")
     if at[0] != 0 or at[-1] != num_frames - 1 or np.any(np.diff(at) <= 0):
         raise ValueError(f"frames must rise from 0 to {num_frames - 1}, got {at.tolist()}")
+    values = jnp.asarray(values)
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        values = values.astype(jnp.float32)
     time = np.arange(num_frames)
     before = np.clip(np.searchsorted(at, time, side="right") - 1, 0, max(len(at) - 2, 0))
     after = np.minimum(before + 1, len(at) - 1)

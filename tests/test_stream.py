@@ -79,3 +79,8 @@ def test_errors_name_what_is_wrong():
         interpolate(jnp.zeros(2), np.array([0, 3]), 6)
     with pytest.raises(ValueError, match=r"frames must be \[2\]"):
         interpolate(jnp.zeros(2), np.array([0, 3, 5]), 6)
+
+
+def test_whole_numbers_are_interpolated_too():
+    between = interpolate(jnp.array([0, 4]), jnp.array([0, 4]), 5)
+    np.testing.assert_array_equal(between, np.arange(5.0, dtype=np.float32))

@@ -44,6 +44,22 @@ def test_plans_keep_to_their_split_and_shares():
         assert min(attempts) >= 10_000 if train else max(seeds) < 10_000
 
 
+def test_a_damaged_list_of_attempts_is_named_and_an_interrupted_line_is_not_damage(tmp_path):
+    path = tmp_path / "shard-0.attempts.jsonl"
+    attempts = collect._Attempts(path, tmp_path / "shard-0")
+    attempts.add(3, 0, True)
+    with path.open("a") as file:
+        file.write('{"task": 3, "att')
+    attempts = collect._Attempts(path, tmp_path / "shard-0")
+    attempts.add(3, 1, False)
+    found = collect._Attempts(path, tmp_path / "shard-0")
+    assert found.done(3, 0) and found.done(3, 1) and not found.done(3, 2)
+    assert found.successes(3) == found.total == 1
+    path.write_text("no attempt\n" + path.read_text())
+    with pytest.raises(ValueError, match=r"shard-0\.attempts\.jsonl, line 1"):
+        collect._Attempts(path, tmp_path / "shard-0")
+
+
 def test_plans_do_not_depend_on_each_other():
     assert collect.plan(options(), 3, 17) == collect.plan(options(), 3, 17)
     assert collect.plan(options(), 3, 17) != collect.plan(options(), 3, 18)
