@@ -42,7 +42,7 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
             "action_dim": 7,
         }
     )
-    c.steps = 5_000
+    c.steps = 13_000
     # End earlier, on the same schedule; 0 does not.
     c.stop_after = 0
     c.batch_size = 32
@@ -60,7 +60,7 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     # Robot units; keeps dimensions that hardly move from being blown up by normalisation.
     c.minimum_action_range = 0.4
     c.log_every = 50
-    c.save_every = 400
+    c.save_every = 500
     c.keep = 2
     if variant == "embedded":
         pass

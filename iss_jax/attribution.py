@@ -13,8 +13,10 @@ from iss_jax import divergence, estimators, masks as mask_designs, sharding
 from iss_jax.interventions import blend, blur
 
 # Rows of one micro-batch when the caller leaves it open: large enough to fill a device with π0.5,
-# small enough for its activations.
+# small enough for its activations. A quarter of it where gradients keep them.
 AUTO_MICRO_BATCH = 32
+
+ESTIMATORS = (*estimators.ESTIMATORS, "gradient")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,9 @@ class ISSConfig:
         keep_prob: p, the probability that a cell is kept (Algorithm 1).
         grid: Mask cells per view, (rows, columns).
         design: `balanced` or `bernoulli`, see `iss_jax.masks`.
-        estimator: `centred`, `fixed`, `ratio` or `ridge`, see `iss_jax.estimators`.
+        estimator: `centred`, `fixed`, `ratio` or `ridge`, see `iss_jax.estimators`; or `gradient`,
+            which differentiates every masked run with respect to its mask. A run then costs about
+            three, and tells of all cells at once.
         blur_sigma: Blur in pixels of a frame 224 high; scales with the frame.
         micro_batch: Rows run at once; chosen when None. Changes memory and speed only.
         noise_draws: Flow-noise draws that effects are averaged over, all masks sharing each draw.
@@ -54,7 +58,7 @@ class ISSConfig:
             object.__setattr__(self, "action_dims", tuple(self.action_dims))
         for name, allowed in (
             ("design", mask_designs.DESIGNS),
-            ("estimator", estimators.ESTIMATORS),
+            ("estimator", ESTIMATORS),
             ("reduction", divergence.REDUCTIONS),
         ):
             value = getattr(self, name)
@@ -118,6 +122,18 @@ class Saliency(NamedTuple):
     effects: Float[Array, "*b n"]
     actions: Float[Array, "*b horizon dims"]
     masks: Bool[Array, "n views gh gw"]
+
+
+class MaskRuns(NamedTuple):
+    """What came of every masked run.
+
+    Attributes:
+        effects: Effect delta of each mask.
+        gradients: Its derivative with respect to the mask's cells; None when not asked for.
+    """
+
+    effects: Float[Array, "*b n"]
+    gradients: Float[Array, "*b n views gh gw"] | None
 
 
 Policy = Callable[..., Float[Array, "n horizon dims"]]
@@ -300,7 +316,7 @@ def masked_saliency(
     def local(
         shared: Any, examples: Any, images: Any, active: Any, valid: Any, masks: Array
     ) -> Any:
-        def one(args: Any) -> tuple[Array, Array]:
+        def one(args: Any) -> tuple[MaskRuns, Array]:
             example, frames, active, valid = args
             keep = masks | ~active[None]
             return run_masks(partial(run, shared, example), frames, keep, valid, config)
@@ -309,18 +325,19 @@ def masked_saliency(
 
     arguments = (shared, examples, images, active, valid)
     if mesh is None:
-        effects, actions = local(*arguments, masks)
+        runs, actions = local(*arguments, masks)
     else:
-        effects, actions = sharding.split_masks(local, mesh)(*arguments, masks)
+        runs, actions = sharding.split_masks(local, mesh)(*arguments, masks)
+    if runs.gradients is None:
+        estimate = partial(estimators.estimate, estimator=config.estimator)
+        data = (runs.effects,)
+    else:
+        estimate, data = estimators.estimate_from_gradients, runs
     scores, stderr = jax.vmap(
-        partial(
-            estimators.estimate,
-            masks,
-            estimator=config.estimator,
-            design=config.design,
-            keep_prob=config.keep_prob,
+        lambda active, *data: estimate(
+            masks, *data, design=config.design, keep_prob=config.keep_prob, active=active
         )
-    )(effects, active=active)
+    )(active, *data)
     maps, took_part = {}, {}
     for index, view in enumerate(views):
         batch, height, width = images[view].shape[:3]
@@ -331,7 +348,7 @@ def masked_saliency(
             inside = inside & present[view][:, None, None]
         saliency = mask_designs.upsample(scores[:, index], (height, width))
         maps[view], took_part[view] = jnp.where(inside, saliency, 0.0), inside
-    return Saliency(maps, took_part, scores, stderr, effects, actions, masks)
+    return Saliency(maps, took_part, scores, stderr, runs.effects, actions, masks)
 
 
 def active_cells(
@@ -359,7 +376,7 @@ def run_masks(
     masks: Bool[Array, "n views gh gw"],
     valid: dict[str, Bool[Array, "h w"]] | None,
     config: ISSConfig,
-) -> tuple[Float[Array, " n"], Float[Array, "horizon dims"]]:
+) -> tuple[MaskRuns, Float[Array, "horizon dims"]]:
     """Runs the policy on the frame and on all its masked copies, a micro-batch at a time.
 
     Copies are blended inside the micro-batch and only their effects leave it, so peak memory does
@@ -374,10 +391,12 @@ def run_masks(
         config: Static options.
 
     Returns:
-        Effect of each mask, and the baseline action chunk (both averaged over noise draws).
+        Effect of each mask, its gradient where the estimator wants one, and the baseline action
+        chunk (all averaged over noise draws).
     """
     n = masks.shape[0]
-    rows = micro_batch_rows(n + 1, config.micro_batch)
+    most = AUTO_MICRO_BATCH // 4 if config.estimator == "gradient" else AUTO_MICRO_BATCH
+    rows = micro_batch_rows(n + 1, config.micro_batch, most)
     steps = -(-(n + 1) // rows)
     frames = {view: image.astype(jnp.float32) for view, image in images.items()}
     blurred = {
@@ -387,13 +406,11 @@ def run_masks(
     bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[1 : n + 1].set(masks)
     bits = bits.reshape(steps, rows, *masks.shape[1:])
 
-    def step(baseline: Array, args: tuple[Array, Array]) -> tuple[Array, Array]:
-        first, bits = args
+    def measure(cells: Array, baseline: Array, first: Array) -> tuple[Array, Array]:
         copies = {}
         for index, (view, frame) in enumerate(frames.items()):
-            cells = bits[:, index].astype(jnp.float32)
             height, width, _ = frame.shape
-            keep = mask_designs.upsample(cells, (height, width))
+            keep = mask_designs.upsample(cells[:, index], (height, width))
             copies[view] = blend(frame, blurred[view], keep)
         actions = run(copies)
         baseline = jnp.where(first, actions[0], baseline)
@@ -404,7 +421,20 @@ def run_masks(
             action_dims=config.action_dims,
             horizon=config.horizon,
         )
-        return baseline, effect.mean(1)
+        return effect.mean(1), baseline
+
+    def step(baseline: Array, args: tuple[Array, Array]) -> tuple[Array, MaskRuns]:
+        first, bits = args
+        cells = bits.astype(jnp.float32)
+        if config.estimator != "gradient":
+            effect, baseline = measure(cells, baseline, first)
+            return baseline, MaskRuns(effect, None)
+        # Rows do not see each other, so that the gradient of their sum is each one's own; all see
+        # the baseline, a row whose own gradient is not wanted.
+        effect, pull, baseline = jax.vjp(
+            lambda cells: measure(cells, baseline, first), cells, has_aux=True
+        )
+        return baseline, MaskRuns(effect, pull(jnp.ones_like(effect))[0])
 
     one_row = {v: jax.ShapeDtypeStruct((1, *f.shape), f.dtype) for v, f in frames.items()}
     shape = jax.eval_shape(run, one_row)
@@ -414,17 +444,18 @@ def run_masks(
             f"{[*shape.shape[:1], *shape.shape[2:]]} for n = 1"
         )
     # Rematerialised, so that a gradient keeps one micro-batch's activations and not all of them.
-    baseline, effects = jax.lax.scan(
+    baseline, runs = jax.lax.scan(
         jax.checkpoint(step, prevent_cse=False),
         jnp.zeros(shape.shape[1:], shape.dtype),
         (jnp.arange(steps) == 0, bits),
     )
-    return effects.reshape(-1)[1 : n + 1], baseline.mean(0)
+    runs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[1 : n + 1], runs)
+    return runs, baseline.mean(0)
 
 
-def micro_batch_rows(total: int, micro_batch: int | None) -> int:
-    """Rows of one micro-batch: as given, or an even split into at most `AUTO_MICRO_BATCH` rows."""
+def micro_batch_rows(total: int, micro_batch: int | None, most: int = AUTO_MICRO_BATCH) -> int:
+    """Rows of one micro-batch: as given, or an even split into at most `most` rows."""
     if micro_batch is not None:
         return min(micro_batch, total)
-    steps = -(-total // AUTO_MICRO_BATCH)
+    steps = -(-total // most)
     return -(-total // steps)

@@ -20,15 +20,16 @@ def mask_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(np.asarray(chosen), (MASK_AXIS,))
 
 
-def split_masks(local: Callable[..., tuple[Array, Array]], mesh: Mesh) -> Callable[..., Any]:
+def split_masks(local: Callable[..., tuple[Any, Array]], mesh: Mesh) -> Callable[..., Any]:
     """Splits the last argument, masks [n, ...], over the mesh's `masks` axis.
 
-    Every device runs `local` on its share; the effects are gathered along their last axis. A count
-    that the axis does not divide is filled up with all-keep masks, whose effects are dropped. Any
-    other mesh axis is left to the compiler, so that parameters may be sharded over it.
+    Every device runs `local` on its share; what came of each mask is gathered along the masks. A
+    count that the axis does not divide is filled up with all-keep masks, whose results are dropped.
+    Any other mesh axis is left to the compiler, so that parameters may be sharded over it.
 
     Args:
-        local: `local(*replicated, masks) -> (effects [b, n], actions [b, H, A])`.
+        local: `local(*replicated, masks) -> (runs, actions [b, H, A])`, `runs` a pytree of [b, n,
+            ...].
         mesh: Mesh with an axis named `masks`.
 
     Raises:
@@ -38,17 +39,17 @@ def split_masks(local: Callable[..., tuple[Array, Array]], mesh: Mesh) -> Callab
         raise ValueError(f"mesh needs an axis {MASK_AXIS!r}, got axes {mesh.axis_names}")
     shards = mesh.shape[MASK_AXIS]
 
-    def split(*args: Any) -> tuple[Array, Array]:
+    def split(*args: Any) -> tuple[Any, Array]:
         *replicated, masks = args
         n = masks.shape[0]
         fill = jnp.ones((-n % shards, *masks.shape[1:]), masks.dtype)
-        effects, actions = _shard_map(
+        runs, actions = _shard_map(
             local,
             mesh,
             in_specs=(*(P() for _ in replicated), P(MASK_AXIS)),
             out_specs=(P(None, MASK_AXIS), P()),
         )(*replicated, jnp.concatenate([masks, fill]))
-        return effects[:, :n], actions
+        return jax.tree.map(lambda leaf: leaf[:, :n], runs), actions
 
     return split
 

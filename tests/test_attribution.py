@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from iss_jax.attribution import ISSConfig, attribute, micro_batch_rows
 from iss_jax.interventions import blur
 from iss_jax.masks import sample_masks, upsample
+from iss_jax.sharding import mask_mesh
 
 SIZES = {"front": (28, 28), "wrist": (21, 35)}
 KEY = jax.random.key(0)
@@ -315,3 +318,60 @@ def test_policies_and_frames_of_the_wrong_shape_are_named():
         attribute(lambda x: policy(x).reshape(-1, 8), IMAGES)
     with pytest.raises(ValueError, match=r"ranks.*front.*3.*wrist.*4"):
         attribute(policy, {"front": IMAGES["front"], "wrist": IMAGES["wrist"][None]})
+
+
+def test_gradient_scores_are_finite_differences_of_soft_masks():
+    """Independent: float64, central differences of every cell of every mask, both ends averaged."""
+    config = ISSConfig(num_masks=12, grid=(2, 3), keep_prob=0.5, estimator="gradient")
+    masks = sample_masks(KEY, 12, 2, grid=(2, 3), keep_prob=0.5, design="balanced")
+    found = attribute(policy, IMAGES, config=config, masks=masks)
+    plain = attribute(policy, IMAGES, config=ISSConfig(num_masks=12, grid=(2, 3)), masks=masks)
+    np.testing.assert_allclose(found.effects, plain.effects, rtol=1e-5)
+
+    frames = {v: np.asarray(x, np.float64) for v, x in IMAGES.items()}
+    weights = {v: np.asarray(w, np.float64) for v, w in WEIGHTS.items()}
+    away = {v: np.asarray(blur(x), np.float64) - frames[v] for v, x in IMAGES.items()}
+    eye = np.eye(6, dtype=np.float32).reshape(6, 2, 3)
+    basis = {v: np.asarray(upsample(jnp.asarray(eye), SIZES[v]), np.float64) for v in SIZES}
+
+    def move(cells):
+        """Sum of features that a soft mask [views, 6] takes away."""
+        total = 0.0
+        for i, view in enumerate(SIZES):
+            drop = np.einsum("c,chw->hw", 1 - cells[i], basis[view])
+            total = total + np.einsum("hw,hwc,hwcd->d", drop, away[view], weights[view])
+        return total
+
+    start = sum(np.einsum("hwc,hwcd->d", frames[v], weights[v]) for v in frames)
+
+    def effect(cells):
+        return np.square(np.tanh(start + move(cells)) - np.tanh(start)).mean()
+
+    bits = np.asarray(masks, np.float64).reshape(12, 2, 6)
+    slopes = np.zeros_like(bits)
+    for k, i, j in np.ndindex(bits.shape):
+        step = np.zeros((2, 6))
+        step[i, j] = 1e-4
+        slopes[k, i, j] = (effect(bits[k] + step) - effect(bits[k] - step)) / 2e-4
+    mean = np.mean([effect(cells) for cells in bits])
+    ends = [np.mean(slopes, axis=0, where=bits == end) for end in (0, 1)]
+    wanted = mean - 0.25 * (ends[0] + ends[1])
+    np.testing.assert_allclose(found.cells.reshape(2, 6), wanted, rtol=2e-3)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3, 8])
+def test_gradient_maps_do_not_depend_on_the_micro_batch(micro_batch):
+    config = ISSConfig(num_masks=10, grid=(3, 3), estimator="gradient")
+    whole = attribute(policy, IMAGES, config=config)
+    split = attribute(policy, IMAGES, config=dataclasses.replace(config, micro_batch=micro_batch))
+    np.testing.assert_allclose(split.cells, whole.cells, rtol=1e-4)
+    np.testing.assert_allclose(split.stderr, whole.stderr, rtol=1e-3)
+
+
+def test_gradient_runs_over_devices_and_absent_views():
+    config = ISSConfig(num_masks=10, grid=(3, 3), estimator="gradient")
+    present = {"wrist": jnp.asarray(False)}
+    one = attribute(policy, IMAGES, config=config, present=present)
+    several = attribute(policy, IMAGES, config=config, present=present, mesh=mask_mesh())
+    np.testing.assert_allclose(several.cells, one.cells, rtol=1e-4)
+    assert not np.any(one.cells[1]) and not np.any(one.stderr[1]) and np.all(one.cells[0] != 0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from iss_jax.estimators import PENALTIES, estimate
+from iss_jax.estimators import PENALTIES, estimate, estimate_from_gradients
 from iss_jax.masks import sample_masks
 
 CELLS = np.array(list(itertools.product([False, True], repeat=4))).reshape(16, 2, 2)
@@ -282,3 +282,96 @@ def test_gradients_with_respect_to_effects_are_finite():
 def test_errors_name_what_is_wrong(options, n, message):
     with pytest.raises(ValueError, match=message):
         estimate(jnp.ones((4, 2), bool), jnp.zeros(n), **options)
+
+
+def soft_effect(cells, curvature=0.0, dims=3, seed=1):
+    """An effect for masks between 0 and 1: squared moves of actions with all interactions.
+
+    Without curvature the actions are affine in each cell (multilinear), with it they are not.
+    """
+    subsets = jnp.asarray(list(itertools.product([0.0, 1.0], repeat=cells)), jnp.float32)
+    weights = jax.random.normal(jax.random.key(seed), (len(subsets), dims)) / len(subsets) ** 0.5
+
+    def actions(mask):
+        dropped = jnp.broadcast_to(1.0 - mask.reshape(1, -1), subsets.shape)
+        terms = jnp.prod(1.0 - subsets * dropped, axis=1)
+        affine = (terms[:, None] * weights).sum(0)
+        return affine + curvature * jnp.tanh(4.0 * affine)
+
+    return lambda mask: jnp.square(actions(mask) - actions(jnp.ones_like(mask))).sum()
+
+
+def runs_of(effect, masks):
+    """Effects of masks and their derivatives."""
+    return jax.jit(jax.vmap(jax.value_and_grad(effect)))(jnp.asarray(masks, jnp.float32))
+
+
+@pytest.mark.parametrize(("side", "copies"), [(2, 1), (2, 3), (3, 1)])
+def test_gradients_give_the_enumerated_target_of_affine_actions(side, copies):
+    """All masks, each as often as its probability at p = 1 / (1 + copies) says."""
+    cells = np.array(list(itertools.product([False, True], repeat=side**2)))
+    cells = cells.reshape(-1, side, side)
+    masks = np.repeat(cells, copies ** (~cells).sum((1, 2)), axis=0)
+    effect = soft_effect(side**2)
+    effects, gradients = runs_of(effect, masks)
+    assert masks.shape[0] == (1 + copies) ** side**2
+    keep_prob = 1 / (1 + copies)
+    wanted = target(keep_prob, np.asarray(runs_of(effect, cells)[0], np.float64), cells)
+    for options in ({"design": "balanced"}, {"keep_prob": keep_prob}):
+        scores, _ = estimate_from_gradients(jnp.asarray(masks), effects, gradients, **options)
+        np.testing.assert_allclose(scores, wanted, rtol=2e-4)
+
+
+def test_both_ends_of_a_cell_count_alike_and_curvature_remains():
+    """Averaging gradients over masks as they are drawn misses even the affine target."""
+    masks = np.repeat(CELLS, 3 ** (~CELLS).sum((1, 2)), axis=0)
+    for curvature, most in ((0.0, 1e-3), (0.2, 0.2)):
+        effect = soft_effect(4, curvature)
+        effects, gradients = runs_of(effect, masks)
+        wanted = target(0.25, np.asarray(runs_of(effect, CELLS)[0], np.float64))
+        scores, _ = estimate_from_gradients(jnp.asarray(masks), effects, gradients, keep_prob=0.25)
+        drawn = effects.mean() - 0.25 * gradients.mean(0)
+        spread = np.std(wanted)
+        error, other = (np.sqrt(np.mean((x - wanted) ** 2)) / spread for x in (scores, drawn))
+        assert error < most and other > 2 * error and other > 0.1
+        assert (error > 1e-2) == bool(curvature)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+def test_gradient_intervals_cover(design):
+    """2,000 repeats of N = 200: bias within four standard errors, coverage of 95 % intervals.
+
+    Five standard errors of a coverage are 2.4 %; balanced errors are upper bounds.
+    """
+    effect, n, p = soft_effect(4), 200, 0.3
+    wanted = target(p, np.asarray(runs_of(effect, CELLS)[0], np.float64))
+
+    @jax.jit
+    @jax.vmap
+    def repeat(key):
+        masks = sample_masks(key, n, 1, grid=(2, 2), keep_prob=p, design=design)[:, 0]
+        effects, gradients = jax.vmap(jax.value_and_grad(effect))(masks.astype(jnp.float32))
+        return estimate_from_gradients(masks, effects, gradients, design=design, keep_prob=p)
+
+    scores, stderr = (np.asarray(x) for x in repeat(jax.random.split(jax.random.key(0), 2000)))
+    error = scores - wanted
+    assert np.all(np.abs(error.mean(0)) < 4 * error.std(0) / np.sqrt(2000))
+    coverage = np.mean(np.abs(error) < 1.96 * stderr, axis=0)
+    assert np.all(coverage > 0.926)
+    if design == "bernoulli":
+        assert np.all(coverage < 0.974)
+
+
+def test_gradient_inputs_are_checked_and_unknown_errors_are_infinite():
+    masks = jnp.asarray(CELLS[:3])
+    gradients, effects = jnp.ones((3, 2, 2)), jnp.arange(3.0)
+    with pytest.raises(ValueError, match=r"gradients must be \(3, 2, 2\)"):
+        estimate_from_gradients(masks, effects, gradients[:2])
+    with pytest.raises(ValueError, match=r"effects must be \[3\]"):
+        estimate_from_gradients(masks, effects[:2], gradients)
+    with pytest.raises(ValueError, match="'sobol'"):
+        estimate_from_gradients(masks, effects, gradients, design="sobol")
+    active = jnp.ones((2, 2), bool).at[0, 0].set(False)
+    scores, stderr = estimate_from_gradients(masks, effects, gradients, active=active)
+    assert np.isfinite(scores).all() and scores[0, 0] == 0 == stderr[0, 0]
+    assert np.isinf(stderr.ravel()[1:]).all()
