@@ -197,8 +197,13 @@ def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
 def run(config: Any, workdir: Path) -> epath.Path:
     """Train to `config.steps`, or to `config.stop_after`; returns the last checkpoint's folder."""
     checkpoints = epath.Path(workdir) / "checkpoints"
+    found = train_state.latest(checkpoints)
     train, validation = load_frames(config.datasets, validation_every=config.validation_every)
-    stats = dataset_statistics(train, config.minimum_action_range)
+    # What a run's numbers and tokens mean stays as it began, also where datasets are added.
+    if found is None:
+        stats = dataset_statistics(train, config.minimum_action_range)
+    else:
+        stats = normalize.load_norm_stats(found)
     target_scale = (train.target.mean(0), train.target.std(0) + 1e-3)
 
     if config.init_from:
@@ -213,7 +218,10 @@ def run(config: Any, workdir: Path) -> epath.Path:
                 action_rank=config.lora_action_rank,
             )
     else:
-        proto = pi05_tokenizer.train_tokenizer(train.prompts)
+        if found is None:
+            proto = pi05_tokenizer.train_tokenizer(train.prompts)
+        else:
+            proto = (found / "assets" / "tokenizer.model").read_bytes()
         processor = pi05_tokenizer.open_tokenizer(proto)
         init_key, number_key = jax.random.split(jax.random.key(config.seed))
         tree = pi05_params.init(init_key, model_sizes(config.model, processor.vocab_size()))
@@ -240,7 +248,6 @@ def run(config: Any, workdir: Path) -> epath.Path:
         if config.auxiliary_weight
         else None,
     )
-    found = train_state.latest(checkpoints)
     if found is not None:
         state = train_state.restore(found / "train_state", state)
         print(f"resumed from {found}")

@@ -1,5 +1,6 @@
 """The training experiment: what it writes, and that a run that was stopped ends up the same."""
 
+import dataclasses
 import importlib
 
 import jax
@@ -78,6 +79,23 @@ def test_a_resumed_run_equals_an_uninterrupted_one(dataset, tmp_path):
     assert (tmp_path / "whole" / "figures" / "training.png").stat().st_size > 1000
     lines = (tmp_path / "part" / "metrics.csv").read_text().splitlines()
     assert len(lines) == 1 + 4 and lines[0].startswith("step,")
+
+
+def test_datasets_may_be_added_to_a_run_and_its_normalisation_stays(dataset, tmp_path):
+    step = train.run(smoke(dataset, stop_after=2), tmp_path / "run")
+    before, tokenizer = load_norm_stats(step), (step / "assets" / "tokenizer.model").read_bytes()
+    episode = open_dataset(dataset).read(0)
+    moved = dataclasses.replace(
+        episode, state=episode.state + 5, prompt="push the plate", metadata={"task": "other"}
+    )
+    write_episode(tmp_path / "more", moved)
+    write_episode(tmp_path / "more", moved)
+    both = smoke(dataset, datasets=(dataset, str(tmp_path / "more")))
+    step = train.run(both, tmp_path / "run")
+    assert step.name == "4"
+    after = load_norm_stats(step)
+    np.testing.assert_array_equal(after["state"].q99, before["state"].q99)
+    assert (step / "assets" / "tokenizer.model").read_bytes() == tokenizer
 
 
 def test_the_checkpoint_is_complete_and_holds_no_auxiliary_head(dataset, tmp_path):
