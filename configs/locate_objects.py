@@ -1,13 +1,15 @@
 """Where every object is in every image of collected datasets.
 
 python -m experiments.locate_objects --config=configs/locate_objects.py
+
+Variants: `embedded` (demonstrations and static frames), `corrections`.
 """
 
 import ml_collections
 
 
-def get_config() -> ml_collections.ConfigDict:
-    """The configuration."""
+def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
+    """The configuration of one variant."""
     config = ml_collections.ConfigDict()
     config.name = "locate_objects"
     config.datasets = (
@@ -16,4 +18,8 @@ def get_config() -> ml_collections.ConfigDict:
         "datasets/static/shard-0",
         "datasets/static/shard-1",
     )
+    if variant == "corrections":
+        config.datasets = ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
+    elif variant != "embedded":
+        raise ValueError(f"variant {variant!r}: one of embedded, corrections wanted")
     return config

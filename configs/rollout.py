@@ -28,7 +28,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.max_token_len = 32
     config.action_horizon = 16
     config.execute = 8
-    config.max_steps = 160
+    config.max_steps = 280  # openpi's limit for libero_object
     config.num_steps = 10
     config.processes = 2
     if variant == "smoke":

@@ -4,6 +4,7 @@
 
 Variants:
   embedded  the small π0.5 of the embedded default, from scratch on `collect`'s datasets
+  corrected the same run, gone on with `collect`'s corrections
   smoke     a few steps of a tiny model
   lora      a released checkpoint with the paper's LoRA (App. C.1)
 """
@@ -64,6 +65,9 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c.keep = 2
     if variant == "embedded":
         pass
+    elif variant == "corrected":
+        c.datasets += ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
+        c.steps = 11_000
     elif variant == "smoke":
         c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
         c.model.vlm.update({"width": 24, "mlp": 32})

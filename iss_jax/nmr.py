@@ -217,8 +217,9 @@ def chance_level(
 
     Arguments and errors are those of `regional_mass_ratio`; NaN without any area.
     """
-    share = partial(_area_share, region=int(region))
-    return _each(share, regions, regions, present, valid, per_view)
+    share = partial(_mass_share, region=int(region))
+    even = jax.tree.map(lambda labels: jnp.ones(jnp.shape(labels), jnp.float32), regions)
+    return _each(share, even, regions, present, valid, per_view)
 
 
 @partial(jax.jit, static_argnames=("region", "levels", "critical"))
@@ -256,20 +257,6 @@ def _mass_share(
     score, usable = _flat(maps, present, valid)
     mass = jnp.where(usable, jnp.maximum(score, 0.0), 0.0)
     return _share(jnp.where(_labels(regions) == region, mass, 0.0).sum(-1), mass.sum(-1))
-
-
-@partial(jax.jit, static_argnames=("region",))
-def _area_share(
-    maps: dict[str, Array],
-    regions: dict[str, Array],
-    present: Present,
-    valid: Valid,
-    *,
-    region: int,
-) -> Array:
-    _, usable = _flat(maps, present, valid)
-    inside = (_labels(regions) == region) & usable
-    return _share(inside.sum(-1).astype(jnp.float32), usable.sum(-1).astype(jnp.float32))
 
 
 class _Ranked(NamedTuple):
