@@ -52,7 +52,7 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     elif variant == "corrections":
         config.kind = "corrections"
         config.layout_shares = (0.2, 0.6, 0.2)
-        config.episodes_per_task = 25
+        config.episodes_per_task = 50
         config.first_layout_seed = 1_000_000
         config.frame_every = 4
         config.max_steps = 160
