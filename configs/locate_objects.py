@@ -2,7 +2,7 @@
 
 python -m experiments.locate_objects --config=configs/locate_objects.py
 
-Variants: `embedded` (demonstrations and static frames), `corrections`.
+Variants: `embedded` (demonstrations and static frames), `corrections`, `corrections-2`.
 """
 
 import ml_collections
@@ -18,8 +18,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         "datasets/static/shard-0",
         "datasets/static/shard-1",
     )
-    if variant == "corrections":
-        config.datasets = ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
+    if variant in ("corrections", "corrections-2"):
+        config.datasets = (f"datasets/{variant}/shard-0", f"datasets/{variant}/shard-1")
     elif variant != "embedded":
-        raise ValueError(f"variant {variant!r}: one of embedded, corrections wanted")
+        raise ValueError(f"variant {variant!r}: one of embedded, corrections, corrections-2 wanted")
     return config

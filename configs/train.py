@@ -5,6 +5,7 @@
 Variants:
   embedded  the small π0.5 of the embedded default, from scratch on `collect`'s datasets
   corrected the same run, gone on with `collect`'s corrections
+  corrected-twice and again, with corrections of that
   smoke     a few steps of a tiny model
   lora      a released checkpoint with the paper's LoRA (App. C.1)
 """
@@ -68,6 +69,10 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     elif variant == "corrected":
         c.datasets += ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
         c.steps = 11_000
+    elif variant == "corrected-twice":
+        c.datasets += ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
+        c.datasets += ("datasets/corrections-2/shard-0", "datasets/corrections-2/shard-1")
+        c.steps = 12_000
     elif variant == "smoke":
         c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
         c.model.vlm.update({"width": 24, "mlp": 32})
