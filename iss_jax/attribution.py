@@ -113,6 +113,8 @@ class Saliency(NamedTuple):
         effects: Effect delta of each mask.
         actions: Unmasked baseline in the policy's normalised space, averaged over noise draws.
         masks: Keep bits that were used.
+        gradients: Derivative of each effect with respect to its mask's cells, where the estimator
+            is `gradient`.
     """
 
     maps: dict[str, Float[Array, "*b h w"]]
@@ -122,6 +124,7 @@ class Saliency(NamedTuple):
     effects: Float[Array, "*b n"]
     actions: Float[Array, "*b horizon dims"]
     masks: Bool[Array, "n views gh gw"]
+    gradients: Float[Array, "*b n views gh gw"] | None = None
 
 
 class MaskRuns(NamedTuple):
@@ -240,6 +243,7 @@ def attribute(
             effects=result.effects[0],
             actions=result.actions[0],
             masks=result.masks,
+            gradients=None if result.gradients is None else result.gradients[0],
         )
     return result
 
@@ -348,7 +352,7 @@ def masked_saliency(
             inside = inside & present[view][:, None, None]
         saliency = mask_designs.upsample(scores[:, index], (height, width))
         maps[view], took_part[view] = jnp.where(inside, saliency, 0.0), inside
-    return Saliency(maps, took_part, scores, stderr, runs.effects, actions, masks)
+    return Saliency(maps, took_part, scores, stderr, runs.effects, actions, masks, runs.gradients)
 
 
 def active_cells(

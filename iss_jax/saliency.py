@@ -162,8 +162,8 @@ def _saliency(
     )
 
     def all_views(cells: Array) -> Array:
-        shape = (cells.shape[0], len(VIEWS), *cells.shape[2:])
-        return jnp.zeros(shape, cells.dtype).at[:, kept].set(cells)
+        shape = (*cells.shape[:-3], len(VIEWS), *cells.shape[-2:])
+        return jnp.zeros(shape, cells.dtype).at[..., kept, :, :].set(cells)
 
     batch = noise.shape[0]
     absent = jnp.zeros((batch, image_size, image_size), jnp.float32)
@@ -174,6 +174,7 @@ def _saliency(
         cells=all_views(result.cells),
         stderr=all_views(result.stderr),
         masks=masks,
+        gradients=None if result.gradients is None else all_views(result.gradients),
     )
 
 

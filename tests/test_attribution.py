@@ -353,6 +353,10 @@ def test_gradient_scores_are_finite_differences_of_soft_masks():
         step = np.zeros((2, 6))
         step[i, j] = 1e-4
         slopes[k, i, j] = (effect(bits[k] + step) - effect(bits[k] - step)) / 2e-4
+    largest = float(np.abs(slopes).max())
+    np.testing.assert_allclose(
+        found.gradients.reshape(12, 2, 6), slopes, rtol=2e-3, atol=1e-3 * largest
+    )
     mean = np.mean([effect(cells) for cells in bits])
     ends = [np.mean(slopes, axis=0, where=bits == end) for end in (0, 1)]
     wanted = mean - 0.25 * (ends[0] + ends[1])
