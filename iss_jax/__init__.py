@@ -13,21 +13,26 @@ from iss_jax.nmr import (
 from iss_jax.saliency import saliency
 from iss_jax.sharding import mask_mesh
 from iss_jax.stream import interpolate, stream, stride_frames
+from iss_jax.tokens import TokenMeans, TokenSignificance, mean_embeddings, token_significance
 
 __all__ = [
     "CriticalSet",
     "ISSConfig",
     "Region",
     "Saliency",
+    "TokenMeans",
+    "TokenSignificance",
     "attribute",
     "chance_level",
     "critical_set",
     "interpolate",
     "mask_mesh",
     "mass_ratio",
+    "mean_embeddings",
     "nuisance_mass_ratio",
     "regional_mass_ratio",
     "saliency",
     "stream",
     "stride_frames",
+    "token_significance",
 ]
