@@ -21,9 +21,11 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.suite = "libero_object"
     config.tasks = tuple(range(10))
     config.seeds = (0, 13, 50, 77, 99)
-    # Conditions: layout, and "blurred" where the images are blurred away.
-    config.conditions = ("native", "shuffled", "native_blurred", "shuffled_blurred")
-    config.trials = 2
+    # Trials of each task and seed by condition: a layout, and "blurred" where images are blurred
+    # away; 0 leaves a condition out.
+    config.trials = ml_collections.ConfigDict(
+        {"native": 5, "shuffled": 5, "native_blurred": 1, "shuffled_blurred": 1}
+    )
     config.image_size = 80
     config.max_token_len = 32
     config.action_horizon = 16
@@ -32,8 +34,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.num_steps = 10
     config.processes = 2
     if variant == "smoke":
-        config.tasks, config.seeds, config.trials = (0,), (0,), 1
-        config.conditions = ("native",)
+        config.tasks, config.seeds = (0,), (0,)
+        config.trials = ml_collections.ConfigDict({"native": 1})
         config.max_steps, config.processes = 16, 1
     elif variant != "embedded":
         raise ValueError(f"variant {variant!r}: one of embedded, smoke wanted")

@@ -32,19 +32,20 @@ def work_items(
     Raises:
         ValueError: a seed or a number of trials whose layouts `collect` may have trained on.
     """
-    if max(config.seeds) >= HELD_OUT_LAYOUT_SEEDS // 100 or config.trials > 100:
+    trials = config.trials.to_dict()
+    if max(config.seeds) >= HELD_OUT_LAYOUT_SEEDS // 100 or max(trials.values()) > 100:
         raise ValueError(
-            f"seeds {tuple(config.seeds)}, {config.trials} trials: seeds below "
+            f"seeds {tuple(config.seeds)}, trials {trials}: seeds below "
             f"{HELD_OUT_LAYOUT_SEEDS // 100} and at most 100 trials wanted"
         )
     path = embedded.checkpoint_path() if config.checkpoint == "embedded" else config.checkpoint
     policy = fingerprint(Path(path))
     items = []
     for task in task_names:
-        for condition in config.conditions:
+        for condition, count in trials.items():
             for index, seed in enumerate(config.seeds):
-                for trial in range(config.trials):
-                    number = index * config.trials + trial
+                for trial in range(count):
+                    number = index * max(trials.values()) + trial
                     items.append(
                         {
                             "policy": policy,
@@ -53,7 +54,8 @@ def work_items(
                             "condition": condition,
                             "seed": seed,
                             "trial": trial,
-                            # The same starts in every condition and task.
+                            # The same starts in every task, and in the conditions as far as their
+                            # trials go.
                             "init_state": number % HELD_OUT_INIT_STATES,
                             "layout_seed": 100 * seed + trial,
                             "image_size": config.image_size,
@@ -74,7 +76,7 @@ def run_trials(
 
     missing = [item for item in items if run.load(item) is None]
     bar = tqdm.tqdm(total=len(items), initial=len(items) - len(missing), unit="trial")
-    for condition in config.conditions:
+    for condition in config.trials:
         layout, _, blurred = condition.partition("_")
         by_trial = {
             RolloutItem(

@@ -21,22 +21,23 @@ def config(tmp_path):
 
 
 def test_trials_are_distinct_and_held_out(config):
-    config.trials = 5
     items = rollout.work_items(config, ["a", "b"])
-    assert len(items) == 2 * 4 * 5 * 5
+    assert len(items) == 2 * 5 * (5 + 5 + 1 + 1)
     native = [i for i in items if i["task"] == "a" and i["condition"] == "native"]
     assert len({i["init_state"] for i in native}) == 25
     assert max(i["init_state"] for i in items) < 25
     assert max(i["layout_seed"] for i in items) < 10_000
     starts = {(i["init_state"], i["layout_seed"]) for i in items}
     assert len(starts) == 25  # the same in every condition and task
+    blurred = [i for i in items if i["task"] == "b" and i["condition"] == "shuffled_blurred"]
+    assert len({i["init_state"] for i in blurred}) == 5
     config.seeds = (100,)
     with pytest.raises(ValueError, match="seeds below 100"):
         rollout.work_items(config, ["a"])
 
 
 def test_sums_and_intervals(config, tmp_path):
-    config.seeds, config.trials, config.conditions = (0, 13), 3, ("native", "native_blurred")
+    config.seeds, config.trials = (0, 13), {"native": 3, "native_blurred": 3}
     items = rollout.work_items(config, ["a", "b"])
     run = open_run(tmp_path / "run", config)
     for item in items:
