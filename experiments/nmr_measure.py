@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from iss_jax import ISSConfig, nmr, saliency
-from iss_jax.masks import upsample
+from iss_jax.baselines import random_map
 from iss_jax.pi05.observation import Observation
 
 
@@ -22,7 +22,7 @@ class Measures(NamedTuple):
         nmr_mass: nmr@k with the critical set by mass.
         mass_ratio: nuisance share of the total saliency.
         chance: nuisance share of the area.
-        random_nmr: nmr@k by count of random maps (see `random_maps`).
+        random_nmr: nmr@k by count of random maps (see `iss_jax.baselines.random_map`).
         view_nmr: nmr@k by count, every view on its own.
         view_chance: nuisance share of each view's area.
         cells: ISS of the grid cells, of the present views.
@@ -87,13 +87,12 @@ def measure(
     )
     rows = np.asarray([list(result.maps).index(view) for view in views])
     maps = {view: result.maps[view] for view in views}
-    cells = result.cells[:, rows]
     regions = {view: regions[view] for view in views}
     ratio = partial(nmr.nuisance_mass_ratio, regions=regions, k=percents, valid=valid)
-    sizes = {view: (labels.shape[1], labels.shape[2]) for view, labels in regions.items()}
 
     def control(key: Key[Array, ""]) -> Float[Array, "b K"]:
-        return ratio(random_maps(key, cells, sizes))
+        dealt = random_map(key, result).maps
+        return ratio({view: dealt[view] for view in views})
 
     random_nmr = jax.lax.map(control, jax.random.split(control_key, control_draws))
     return Measures(
@@ -104,26 +103,6 @@ def measure(
         random_nmr=jnp.moveaxis(random_nmr, 0, 1),
         view_nmr=ratio(maps, per_view=True),
         view_chance=nmr.chance_level(regions, valid=valid, per_view=True),
-        cells=cells,
+        cells=result.cells[:, rows],
         stderr=result.stderr[:, rows],
     )
-
-
-def random_maps(
-    key: Key[Array, ""],
-    cells: Float[Array, "b views gh gw"],
-    sizes: dict[str, tuple[int, int]],
-) -> dict[str, Float[Array, "b h w"]]:
-    """An explanation that knows nothing: the cells' scores dealt to random cells of all views.
-
-    The maps have the values and the smoothness of the true ones; only the places are lost. What
-    correlates with success under these maps is due to the regions, not to the explanation.
-
-    Args:
-        key: of the permutations, one for each frame.
-        cells: the true scores.
-        sizes: view to height and width of its map, in the order of the cells.
-    """
-    flat = cells.reshape(cells.shape[0], -1)
-    dealt = jax.random.permutation(key, flat, axis=1, independent=True).reshape(cells.shape)
-    return {view: upsample(dealt[:, i], size) for i, (view, size) in enumerate(sizes.items())}

@@ -27,7 +27,13 @@ from iss_jax.interventions import blur
 from iss_jax.pi05 import model, siglip
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of, warn_if_constant
-from iss_jax.saliency import _checked_valid, _flow_noise, _may_be_present, _picture, _trim_prompt
+from iss_jax.pi05.prepare import (
+    checked_valid,
+    flow_noise,
+    picture_pixels,
+    policy_observation,
+    possible_views,
+)
 
 
 class Explanation(NamedTuple):
@@ -313,20 +319,10 @@ class _Chosen(NamedTuple):
 def _call(params: Any, obs: Any, valid: Any, dtype: Any) -> _Call:
     params = as_params(params)
     sizes = sizes_of(params)
-    # A missing prompt is named by `preprocess`.
-    prompt_mask = None if obs.tokenized_prompt is None else obs.tokenized_prompt_mask
-    prompt, prompt_mask = _trim_prompt(obs.tokenized_prompt, prompt_mask)
-    obs = Observation(
-        images={view: image for view, image in obs.images.items() if view in VIEWS},
-        image_masks={v: m for v, m in (obs.image_masks or {}).items() if v in VIEWS},
-        state=obs.state,
-        tokenized_prompt=prompt,
-        tokenized_prompt_mask=prompt_mask,
-    )
-    views = tuple(v for v in VIEWS if _may_be_present(obs.image_masks.get(v))) or VIEWS
+    obs = policy_observation(obs)
     dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
-    shape = _Shape(views, sizes.image.image_size, dtype)
-    return _Call(params, obs, _checked_valid(valid, obs.images), shape)
+    shape = _Shape(possible_views(obs), sizes.image.image_size, dtype)
+    return _Call(params, obs, checked_valid(valid, obs.images), shape)
 
 
 def _policy_call(params: Any, obs: Any, valid: Any, dtype: Any) -> _Call:
@@ -355,7 +351,7 @@ def _hashable(action_dims: int | Sequence[int] | None) -> int | tuple[int, ...] 
 
 def _frames(obs: Observation, valid: dict[str, Array], shape: _Shape) -> _Frames:
     given, obs = obs, preprocess(obs, shape.image_size)
-    picture = _picture(given, valid, shape.views, shape.image_size) or {}
+    picture = picture_pixels(given, valid, shape.views, shape.image_size) or {}
     inside = {}
     for view in shape.views:
         there = jnp.broadcast_to(obs.image_masks[view][:, None, None], obs.images[view].shape[:3])
@@ -453,7 +449,7 @@ def _each_example(
 def _noise(noise: Any, key: Array, params: Params, obs: Observation, sampling: _Sampling) -> Array:
     assert obs.tokenized_prompt is not None  # `preprocess` has checked it
     batch, action_dim = obs.tokenized_prompt.shape[0], params["action_in_proj"]["kernel"].shape[0]
-    return _flow_noise(noise, key, batch, sampling.noise_draws, sampling.action_horizon, action_dim)
+    return flow_noise(noise, key, batch, sampling.noise_draws, sampling.action_horizon, action_dim)
 
 
 @partial(jax.jit, static_argnames=("shape", "num_probes", "chosen", "sampling"))
@@ -475,7 +471,7 @@ def _input_gradient(
     noise = _noise(noise, noise_key, params, frames.obs, sampling)
 
     def select(actions: Array) -> Array:
-        return divergence._select(actions, chosen.action_dims, chosen.horizon).ravel()
+        return divergence.select(actions, chosen.action_dims, chosen.horizon).ravel()
 
     entries = jax.eval_shape(select, noise[0]).shape[0]
     # Probes v with mean v vᵀ = identity, over all of them or in expectation.

@@ -43,8 +43,8 @@ def effects(
         raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
     # A policy may act in bfloat16; squared differences and their mean need more than its 8 bits.
     dtype = jnp.float32 if actions.dtype.itemsize < 4 else actions.dtype
-    error = _select(actions, action_dims, horizon).astype(dtype) - _broadcast_left(
-        _select(baseline, action_dims, horizon), actions.ndim
+    error = select(actions, action_dims, horizon).astype(dtype) - _broadcast_left(
+        select(baseline, action_dims, horizon), actions.ndim
     ).astype(dtype)
     squared = jnp.square(error)
     if weights is None:
@@ -81,7 +81,12 @@ def _broadcast_left(x: Array, ndim: int) -> Array:
     return x.reshape((1,) * (ndim - x.ndim) + x.shape)
 
 
-def _select(chunk: Array, action_dims: int | Sequence[int] | None, horizon: int | None) -> Array:
+def select(chunk: Array, action_dims: int | Sequence[int] | None, horizon: int | None) -> Array:
+    """The first `horizon` steps of a chunk [..., H, A] and its first, or listed, dimensions.
+
+    Raises:
+        ValueError: Steps or dimensions that the chunk does not have.
+    """
     steps, dims = chunk.shape[-2:]
     if horizon is not None:
         if not 1 <= horizon <= steps:

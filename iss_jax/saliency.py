@@ -7,20 +7,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import sharding
 from iss_jax.attribution import ISSConfig, Saliency, draw_masks, masked_saliency
 from iss_jax.pi05 import model
-from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
+from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
-
-ACTION_HORIZON = 50
-
-# A prompt is trimmed to a multiple of this: its length varies from frame to frame with the state's
-# digits, and every length is a compilation.
-PROMPT_MULTIPLE = 16
+from iss_jax.pi05.prepare import (
+    checked_valid,
+    flow_noise,
+    picture_pixels,
+    policy_observation,
+    possible_views,
+)
 
 
 def saliency(
@@ -75,25 +75,18 @@ def saliency(
     with jax.ensure_compile_time_eval():
         warn_if_constant(params)
     mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
-    prompt, prompt_mask = _trim_prompt(obs.tokenized_prompt, obs.tokenized_prompt_mask)
-    obs = Observation(
-        images={view: image for view, image in obs.images.items() if view in VIEWS},
-        image_masks={v: m for v, m in (obs.image_masks or {}).items() if v in VIEWS},
-        state=obs.state,
-        tokenized_prompt=prompt,
-        tokenized_prompt_mask=prompt_mask,
-    )
-    batch = prompt.shape[0] if prompt is not None else 0
-    noise = _flow_noise(
+    valid = checked_valid(valid, obs.images)
+    obs = policy_observation(obs)
+    batch = obs.tokenized_prompt.shape[0] if obs.tokenized_prompt is not None else 0
+    noise = flow_noise(
         noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim
     )
     if masks is None:
         masks = draw_masks(mask_key, len(VIEWS), config)
-    valid = _checked_valid(valid, obs.images)
     if mesh is not None:
         arrays = (params, obs, noise, masks, valid)
         params, obs, noise, masks, valid = sharding.replicate(arrays, mesh)
-    views = tuple(v for v in VIEWS if _may_be_present(obs.image_masks.get(v))) or VIEWS
+    views = possible_views(obs)
     dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
     return _saliency(
         params,
@@ -126,7 +119,7 @@ def _saliency(
     dtype: jnp.dtype,
 ) -> Saliency:
     given, obs = obs, preprocess(obs, image_size)
-    picture = _picture(given, valid, views, image_size)
+    picture = picture_pixels(given, valid, views, image_size)
     images = {view: obs.images[view] for view in views}
     present = {view: obs.image_masks[view] for view in views}
     examples = (obs.tokenized_prompt, obs.tokenized_prompt_mask, present, noise)
@@ -176,70 +169,3 @@ def _saliency(
         masks=masks,
         gradients=None if result.gradients is None else all_views(result.gradients),
     )
-
-
-def _trim_prompt(prompt: Any, mask: Any) -> tuple[Any, Any]:
-    if mask is None or isinstance(mask, Tracer) or np.ndim(mask) != 2:
-        return prompt, mask
-    used = np.flatnonzero(np.asarray(mask).any(0))
-    longest = int(used[-1]) + 1 if used.size else 1
-    length = -(-longest // PROMPT_MULTIPLE) * PROMPT_MULTIPLE
-    return prompt[:, :length], mask[:, :length]
-
-
-def _may_be_present(mask: Any) -> bool:
-    return mask is None or isinstance(mask, Tracer) or bool(np.asarray(mask).any())
-
-
-def _checked_valid(valid: Any, images: Mapping[str, Any]) -> dict[str, Bool[Array, "b h w"]]:
-    unknown = sorted(set(valid or {}) - set(images))
-    if unknown:
-        raise ValueError(f"valid names views {unknown}, obs.images hold {sorted(images)}")
-    checked = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
-    for view, inside in checked.items():
-        if inside.shape != images[view].shape[:3]:
-            raise ValueError(
-                f"valid[{view!r}] must be {list(images[view].shape[:3])} like its images, got "
-                f"{list(inside.shape)}"
-            )
-    return checked
-
-
-def _picture(
-    obs: Observation, valid: dict[str, Array], views: tuple[str, ...], image_size: int
-) -> dict[str, Bool[Array, "b h w"]] | None:
-    """Pixels that hold picture after `preprocess`, for the views that have others."""
-    picture = {}
-    for view in views:
-        batch, height, width = obs.images[view].shape[:3]
-        rows, columns = padded_extent(height, width, image_size, image_size)
-        inside = np.zeros((image_size, image_size), bool)
-        inside[rows, columns] = True
-        if view in valid:
-            shape = (batch, rows.stop - rows.start, columns.stop - columns.start)
-            # A pixel is picture when all that the resizing blends into it is.
-            share = jax.image.resize(valid[view].astype(jnp.float32), shape, method="linear")
-            whole = jnp.zeros((batch, *inside.shape), bool)
-            picture[view] = whole.at[:, rows, columns].set(share > 1.0 - 1e-3)
-        elif not inside.all():
-            picture[view] = jnp.broadcast_to(jnp.asarray(inside)[None], (batch, *inside.shape))
-    return picture or None
-
-
-def _flow_noise(
-    noise: Any, key: Array, batch: int, draws: int, action_horizon: int | None, action_dim: int
-) -> Float[Array, "b draws horizon dims"]:
-    if noise is None:
-        horizon = ACTION_HORIZON if action_horizon is None else action_horizon
-        return jax.random.normal(key, (batch, draws, horizon, action_dim), jnp.float32)
-    noise = jnp.asarray(noise, jnp.float32)
-    given = noise.shape
-    if noise.ndim == 3:
-        noise = noise[:, None]
-    horizon = noise.shape[-2] if action_horizon is None else action_horizon
-    if noise.shape != (batch, draws, horizon, action_dim):
-        raise ValueError(
-            f"noise must be [{batch}, {horizon}, {action_dim}] with noise_draws = 1, else "
-            f"[{batch}, {draws}, {horizon}, {action_dim}]; got {list(given)}"
-        )
-    return noise

@@ -23,7 +23,7 @@ from iss_jax.masks import upsample
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of
-from iss_jax.saliency import _flow_noise, _trim_prompt
+from iss_jax.pi05.prepare import flow_noise, trim_prompt
 
 
 class TokenMeans(NamedTuple):
@@ -142,14 +142,12 @@ def token_significance(
     if sigma is not None and not sigma > 0:
         raise ValueError(f"sigma must be positive, got {sigma}")
     obs = preprocess(obs, sizes.image.image_size)
-    prompt, mask = _trim_prompt(obs.tokenized_prompt, obs.tokenized_prompt_mask)
+    prompt, mask = trim_prompt(obs.tokenized_prompt, obs.tokenized_prompt_mask)
     padding = obs.tokenized_prompt.shape[1] - prompt.shape[1]
     obs = dataclasses.replace(obs, tokenized_prompt=prompt, tokenized_prompt_mask=mask)
     # The noise that `saliency` draws from the same key.
     _, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
-    noise = _flow_noise(noise, noise_key, prompt.shape[0], 1, action_horizon, sizes.action_dim)[
-        :, 0
-    ]
+    noise = flow_noise(noise, noise_key, prompt.shape[0], 1, action_horizon, sizes.action_dim)[:, 0]
     scores, actions = _significance(
         params,
         obs,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import iss_jax
-from experiments.nmr_measure import random_maps
 from iss_jax import baselines
 from iss_jax.attribution import ISSConfig
 from iss_jax.interventions import blur
@@ -261,17 +260,6 @@ def test_draws_of_flow_noise_are_averaged(params):
     for view in VIEWS:
         squares = [np.square(s.maps[view]) for s in single]
         np.testing.assert_allclose(np.square(joint.maps[view]), np.mean(squares, 0), rtol=1e-3)
-
-
-def test_random_map_is_the_control_of_the_main_experiment():
-    """With every view there and no padding: the same draws, bit for bit."""
-    saliency = fake_saliency(np.random.default_rng(3).normal(size=(2, 3, 7, 7)))
-    found = baselines.random_map(jax.random.key(5), saliency)
-    sizes = dict.fromkeys(VIEWS, (SIZE, SIZE))
-    wanted = random_maps(jax.random.key(5), saliency.cells, sizes)
-    for view in VIEWS:
-        np.testing.assert_array_equal(found.maps[view], wanted[view])
-        assert not np.allclose(found.maps[view], saliency.maps[view])
 
 
 def test_random_map_deals_no_score_to_cells_without_pixels():

@@ -11,7 +11,7 @@ import pytest
 from configs.nmr_correlation import VARIANTS, get_config
 from experiments import nmr_correlation, nmr_items, nmr_rows
 from experiments.nmr_items import choose_episodes, strided_frames, token_length
-from experiments.nmr_measure import measure, random_maps
+from experiments.nmr_measure import measure
 from experiments.nmr_options import from_config
 from experiments.nmr_report import short_names
 from experiments.policy import fingerprint, load_policy
@@ -335,37 +335,6 @@ def test_fingerprint_changes_with_names_sizes_and_contents(tmp_path):
     (tmp_path / "a").rename(tmp_path / "b")
     prints.add(fingerprint(tmp_path))
     assert len(prints) == 3
-
-
-def test_random_maps_keep_the_values_and_lose_the_places():
-    cells = jnp.arange(2 * 3 * 49, dtype=jnp.float32).reshape(2, 3, 7, 7)
-    sizes = {"a": (7, 7), "b": (7, 7), "c": (14, 14)}
-    maps = random_maps(jax.random.key(0), cells, sizes)
-    assert {view: m.shape for view, m in maps.items()} == {
-        "a": (2, 7, 7),
-        "b": (2, 7, 7),
-        "c": (2, 14, 14),
-    }
-    same = random_maps(jax.random.key(0), cells, dict.fromkeys("abc", (7, 7)))
-    for row in range(2):
-        dealt = np.concatenate([np.ravel(m[row]) for m in same.values()])
-        np.testing.assert_array_equal(np.sort(dealt), np.ravel(cells[row]))
-    assert not np.array_equal(same["a"][0] % 147, same["a"][1] % 147)
-
-
-def test_random_explanations_have_the_chance_level_on_average():
-    # A seventh of each view is nuisance; at 7 x 7 pixels the top 10 % is 15 random cells.
-    regions = {v: jnp.ones((1, 7, 7), jnp.uint8).at[:, :, 3].set(0) for v in "abc"}
-    cells = jax.random.normal(jax.random.key(0), (1, 3, 7, 7))
-    keys = jax.random.split(jax.random.key(1), 400)
-    values = jax.lax.map(
-        lambda key: nmr.nuisance_mass_ratio(
-            random_maps(key, cells, dict.fromkeys("abc", (7, 7))), regions, 10
-        ),
-        keys,
-    )
-    # 400 means of 15 draws: a standard error below sqrt(6 / 49 / 15 / 400) = 0.0045.
-    assert abs(float(values.mean()) - 1 / 7) < 4 * 0.0045
 
 
 def _row(task, seed, rate, value, random):

@@ -1,0 +1,118 @@
+"""What every analysis of a policy does first: prompt, views, picture, flow noise."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float
+
+from iss_jax.pi05.observation import VIEWS, Observation, padded_extent
+
+ACTION_HORIZON = 50
+
+# A prompt is trimmed to a multiple of this: its length varies from frame to frame with the state's
+# digits, and every length is a compilation.
+PROMPT_MULTIPLE = 16
+
+
+def policy_observation(obs: Any) -> Observation:
+    """openpi's observation as a pytree of this package: π0.5's views, and a trimmed prompt."""
+    prompt, prompt_mask = obs.tokenized_prompt, obs.tokenized_prompt_mask
+    if prompt is not None:  # a missing prompt is named by `preprocess`
+        prompt, prompt_mask = trim_prompt(prompt, prompt_mask)
+    return Observation(
+        images={view: image for view, image in obs.images.items() if view in VIEWS},
+        image_masks={v: m for v, m in (obs.image_masks or {}).items() if v in VIEWS},
+        state=obs.state,
+        tokenized_prompt=prompt,
+        tokenized_prompt_mask=prompt_mask,
+    )
+
+
+def trim_prompt(prompt: Any, mask: Any) -> tuple[Any, Any]:
+    """Cuts the padding that all examples share, up to a multiple of `PROMPT_MULTIPLE` tokens.
+
+    Traced masks are unknown, and nothing is cut.
+    """
+    if mask is None or isinstance(mask, Tracer) or np.ndim(mask) != 2:
+        return prompt, mask
+    used = np.flatnonzero(np.asarray(mask).any(0))
+    longest = int(used[-1]) + 1 if used.size else 1
+    length = -(-longest // PROMPT_MULTIPLE) * PROMPT_MULTIPLE
+    return prompt[:, :length], mask[:, :length]
+
+
+def possible_views(obs: Observation) -> tuple[str, ...]:
+    """Views that are not known to be absent from every example; all when all are."""
+    return tuple(v for v in VIEWS if _may_be_present(obs.image_masks.get(v))) or VIEWS
+
+
+def _may_be_present(mask: Any) -> bool:
+    return mask is None or isinstance(mask, Tracer) or bool(np.asarray(mask).any())
+
+
+def checked_valid(valid: Any, images: Mapping[str, Any]) -> dict[str, Bool[Array, "b h w"]]:
+    """The caller's view -> pixels that are picture, as arrays.
+
+    Raises:
+        ValueError: An unknown view, or a shape other than its images'.
+    """
+    unknown = sorted(set(valid or {}) - set(images))
+    if unknown:
+        raise ValueError(f"valid names views {unknown}, obs.images hold {sorted(images)}")
+    checked = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
+    for view, inside in checked.items():
+        if inside.shape != images[view].shape[:3]:
+            raise ValueError(
+                f"valid[{view!r}] must be {list(images[view].shape[:3])} like its images, got "
+                f"{list(inside.shape)}"
+            )
+    return checked
+
+
+def picture_pixels(
+    obs: Observation, valid: dict[str, Array], views: tuple[str, ...], image_size: int
+) -> dict[str, Bool[Array, "b h w"]] | None:
+    """Pixels that hold picture after `preprocess`, for the views that have others."""
+    picture = {}
+    for view in views:
+        batch, height, width = obs.images[view].shape[:3]
+        rows, columns = padded_extent(height, width, image_size, image_size)
+        inside = np.zeros((image_size, image_size), bool)
+        inside[rows, columns] = True
+        if view in valid:
+            shape = (batch, rows.stop - rows.start, columns.stop - columns.start)
+            # A pixel is picture when all that the resizing blends into it is.
+            share = jax.image.resize(valid[view].astype(jnp.float32), shape, method="linear")
+            whole = jnp.zeros((batch, *inside.shape), bool)
+            picture[view] = whole.at[:, rows, columns].set(share > 1.0 - 1e-3)
+        elif not inside.all():
+            picture[view] = jnp.broadcast_to(jnp.asarray(inside)[None], (batch, *inside.shape))
+    return picture or None
+
+
+def flow_noise(
+    noise: Any, key: Array, batch: int, draws: int, action_horizon: int | None, action_dim: int
+) -> Float[Array, "b draws horizon dims"]:
+    """The noise given, or drawn from the key: [b, draws, H, A] float32.
+
+    Raises:
+        ValueError: Noise of another shape.
+    """
+    if noise is None:
+        horizon = ACTION_HORIZON if action_horizon is None else action_horizon
+        return jax.random.normal(key, (batch, draws, horizon, action_dim), jnp.float32)
+    noise = jnp.asarray(noise, jnp.float32)
+    given = noise.shape
+    if noise.ndim == 3:
+        noise = noise[:, None]
+    horizon = noise.shape[-2] if action_horizon is None else action_horizon
+    if noise.shape != (batch, draws, horizon, action_dim):
+        raise ValueError(
+            f"noise must be [{batch}, {horizon}, {action_dim}] with noise_draws = 1, else "
+            f"[{batch}, {draws}, {horizon}, {action_dim}]; got {list(given)}"
+        )
+    return noise
