@@ -66,13 +66,11 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c.keep = 2
     if variant == "embedded":
         pass
-    elif variant == "corrected":
+    elif variant in ("corrected", "corrected-twice"):
         c.datasets += ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
         c.steps = 11_000
-    elif variant == "corrected-twice":
-        c.datasets += ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
-        c.datasets += ("datasets/corrections-2/shard-0", "datasets/corrections-2/shard-1")
-        c.steps = 12_000
+        if variant == "corrected-twice":
+            c.datasets += ("datasets/corrections-2/shard-0", "datasets/corrections-2/shard-1")
     elif variant == "smoke":
         c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
         c.model.vlm.update({"width": 24, "mlp": 32})
