@@ -1,5 +1,6 @@
 """Interventional saliency of vision-language-action policies (ISS, NMR) in JAX."""
 
+from iss_jax import baselines
 from iss_jax.attribution import ISSConfig, Saliency, attribute
 from iss_jax.nmr import (
     CriticalSet,
@@ -23,6 +24,7 @@ __all__ = [
     "TokenMeans",
     "TokenSignificance",
     "attribute",
+    "baselines",
     "chance_level",
     "critical_set",
     "interpolate",
