@@ -77,7 +77,8 @@ def saliency(
     mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
     valid = checked_valid(valid, obs.images)
     obs = policy_observation(obs)
-    batch = obs.tokenized_prompt.shape[0] if obs.tokenized_prompt is not None else 0
+    assert obs.tokenized_prompt is not None
+    batch = obs.tokenized_prompt.shape[0]
     noise = flow_noise(
         noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim
     )

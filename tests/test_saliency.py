@@ -327,6 +327,9 @@ def test_errors_name_the_argument(params, options, message):
 
 def test_a_missing_view_or_leaf_is_named(params):
     images = {view: RNG_IMAGES[view] for view in VIEWS[:2]}
+    for field in ("tokenized_prompt", "tokenized_prompt_mask"):
+        with pytest.raises(ValueError, match="tokenized_prompt and tokenized_prompt_mask"):
+            run(params, observation(**{field: None}))
     with pytest.raises(ValueError, match="right_wrist_0_rgb"):
         run(params, observation(images=images))
     broken = {name: leaf for name, leaf in params.items() if name != "time_mlp_in"}

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from iss_jax.pi05 import gemma, siglip
 from iss_jax.pi05.gemma import Cache
-from iss_jax.pi05.observation import VIEWS, Observation
+from iss_jax.pi05.observation import VIEWS, Observation, require_prompt
 from iss_jax.pi05.params import Params
 
 MIN_PERIOD, MAX_PERIOD = 4e-3, 4.0
@@ -45,8 +45,8 @@ def embed_prompt(params: Params, tokens: Int[Array, "b l"], dtype: Any = None) -
 
 def embed_prefix(params: Params, obs: Observation, dtype: Any = None) -> Prefix:
     """Embed a preprocessed observation: its views in the order of `VIEWS`, then the prompt."""
-    if obs.tokenized_prompt is None or obs.tokenized_prompt_mask is None:
-        raise ValueError("obs: tokenized_prompt and tokenized_prompt_mask are needed by π0.5")
+    require_prompt(obs)
+    assert obs.tokenized_prompt is not None and obs.tokenized_prompt_mask is not None
     tokens, masks = [], []
     for view in (view for view in VIEWS if view in obs.images):
         embedded = embed_images(params, obs.images[view], dtype)

@@ -37,6 +37,12 @@ class Observation:
     tokenized_prompt_mask: Bool[Array, "b l"] | None = None
 
 
+def require_prompt(obs: Any) -> None:
+    """Raises ValueError where an observation has no tokenised prompt, or no mask of it."""
+    if obs.tokenized_prompt is None or obs.tokenized_prompt_mask is None:
+        raise ValueError("obs: tokenized_prompt and tokenized_prompt_mask are needed by π0.5")
+
+
 def preprocess(obs: Any, image_size: int = 224) -> Observation:
     """openpi's evaluation-time preprocessing.
 
@@ -55,8 +61,7 @@ def preprocess(obs: Any, image_size: int = 224) -> Observation:
         raise ValueError(
             f"obs.images: lacks {missing}; has {sorted(obs.images)}, wants {list(VIEWS)}"
         )
-    if obs.tokenized_prompt is None or obs.tokenized_prompt_mask is None:
-        raise ValueError("obs: tokenized_prompt and tokenized_prompt_mask are needed by π0.5")
+    require_prompt(obs)
     b = obs.tokenized_prompt.shape[0]
     if (
         obs.tokenized_prompt.ndim != 2

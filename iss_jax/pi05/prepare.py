@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from iss_jax.pi05.observation import VIEWS, Observation, padded_extent
+from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, require_prompt
 
 ACTION_HORIZON = 50
 
@@ -19,10 +19,13 @@ PROMPT_MULTIPLE = 16
 
 
 def policy_observation(obs: Any) -> Observation:
-    """openpi's observation as a pytree of this package: π0.5's views, and a trimmed prompt."""
-    prompt, prompt_mask = obs.tokenized_prompt, obs.tokenized_prompt_mask
-    if prompt is not None:  # a missing prompt is named by `preprocess`
-        prompt, prompt_mask = trim_prompt(prompt, prompt_mask)
+    """openpi's observation as a pytree of this package: π0.5's views, and a trimmed prompt.
+
+    Raises:
+        ValueError: No tokenised prompt.
+    """
+    require_prompt(obs)
+    prompt, prompt_mask = trim_prompt(obs.tokenized_prompt, obs.tokenized_prompt_mask)
     return Observation(
         images={view: image for view, image in obs.images.items() if view in VIEWS},
         image_masks={v: m for v, m in (obs.image_masks or {}).items() if v in VIEWS},
