@@ -45,6 +45,7 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     config.decoy_share = 0.2  # of frames: another object stands there
     # Corrections: episodes of a policy, labelled by the expert.
     config.policy = ""  # a checkpoint's step
+    config.max_token_len = 32
     config.expert_share = 0.25  # of decisions, where the expert acts in its place
     config.execute = 8
     if variant == "demonstrations":

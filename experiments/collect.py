@@ -51,6 +51,7 @@ class CollectOptions:
     near_share: float
     decoy_share: float
     policy: str
+    max_token_len: int
     expert_share: float
     execute: int
 
@@ -129,8 +130,11 @@ def attempts_of(options: CollectOptions) -> Callable[[Any, int, int], Episode | 
         )
     if options.kind == "corrections":
         from experiments.live_policy import make_policy
+        from iss_jax.envs.demonstrations import ACTION_HORIZON
 
-        policy = make_policy(options.policy, max_token_len=32, action_horizon=16)
+        policy = make_policy(
+            options.policy, max_token_len=options.max_token_len, action_horizon=ACTION_HORIZON
+        )
         return lambda env, task, attempt: _correction(env, options, policy, task, attempt)
     raise ValueError(f"kind {options.kind!r}: one of demonstrations, static, corrections wanted")
 
