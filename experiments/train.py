@@ -338,7 +338,7 @@ def _read_metrics(path: Path, start: int) -> list[dict[str, float]]:
             ]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: not a table of metrics ({error})") from error
-    return [row for row in rows if row["step"] <= start]
+    return [{**row, "step": int(row["step"])} for row in rows if row["step"] <= start]
 
 
 def _write_metrics(path: Path, rows: list[dict[str, float]]) -> None:
