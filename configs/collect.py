@@ -5,6 +5,11 @@ python -m experiments.collect --config=configs/collect.py:static --workdir=datas
 python -m experiments.collect --config=configs/collect.py:corrections --config.policy=<step> \
     --workdir=datasets/corrections
 
+Each takes `-spatial` behind its name for the seen tasks of libero_spatial:
+
+python -m experiments.collect --config=configs/collect.py:demonstrations-spatial \
+    --workdir=datasets/spatial/demos
+
 Variants: `demonstrations` (expert episodes), `static` (single frames of many layouts, with robot
 configurations from `sources`), `corrections` (episodes of `policy`, a checkpoint, labelled with
 what the expert would do), `heldout` (expert episodes on held-out init states and layout
@@ -14,8 +19,14 @@ seeds), `smoke` (two short episodes, a minute).
 import ml_collections
 
 
+SPATIAL_TASKS = (0, 1, 2, 3, 5, 6, 7, 8)  # of libero_spatial: the study's seen ones
+
+
 def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
+    variant, _, spatial = variant.partition("-")
+    if spatial not in ("", "spatial"):
+        raise ValueError(f"suite {spatial!r} of variant {variant!r}: none or 'spatial' wanted")
     config = ml_collections.ConfigDict()
     config.name = f"collect_{variant}"
     config.kind = "demonstrations"
@@ -49,7 +60,9 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     config.expert_share = 0.25  # of decisions, where the expert acts in its place
     config.execute = 8
     if variant == "demonstrations":
-        pass
+        if spatial:
+            config.episodes_per_task, config.max_attempts_per_task = 90, 160
+            config.regions = False
     elif variant == "corrections":
         config.kind = "corrections"
         config.layout_shares = (0.2, 0.6, 0.2)
@@ -81,4 +94,11 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     else:
         variants = "demonstrations, static, corrections, heldout, smoke"
         raise ValueError(f"variant {variant!r}: one of {variants} wanted")
+    if spatial:
+        config.name += "-spatial"
+        config.suite, config.tasks = "libero_spatial", SPATIAL_TASKS
+        # What the instruction says of the wanted bowl holds of no other object.
+        config.other_target_share = 0.0
+        config.sources = ("datasets/spatial/demos/shard-0", "datasets/spatial/demos/shard-1")
+        config.blocks_per_task = 50
     return config

@@ -20,6 +20,11 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     )
     if variant in ("corrections", "corrections-2"):
         config.datasets = (f"datasets/{variant}/shard-0", f"datasets/{variant}/shard-1")
+    elif variant in ("spatial", "spatial-corrections"):
+        kinds = ("demos", "static") if variant == "spatial" else ("corrections",)
+        config.datasets = tuple(
+            f"datasets/spatial/{kind}/shard-{shard}" for kind in kinds for shard in (0, 1)
+        )
     elif variant != "embedded":
         raise ValueError(f"variant {variant!r}: one of embedded, corrections, corrections-2 wanted")
     return config

@@ -6,6 +6,7 @@ attempt: what an attempt does follows from its task and number alone.
 """
 
 import dataclasses
+import functools
 import multiprocessing
 import os
 import queue
@@ -124,9 +125,12 @@ def attempts_of(options: CollectOptions) -> Callable[[Any, int, int], Episode | 
     if options.kind == "static":
         from experiments import static_frames
 
-        sources = static_frames.load_sources(options.sources)
+        @functools.cache
+        def sources(hinges: int) -> static_frames.Sources:
+            return static_frames.load_sources(options.sources, hinges)
+
         return lambda env, task, attempt: static_frames.block(
-            env, options, sources, attempt, generator(options, task, attempt)
+            env, options, sources(env.hinges), attempt, generator(options, task, attempt)
         )
     if options.kind == "corrections":
         from experiments.live_policy import make_policy
@@ -140,11 +144,14 @@ def attempts_of(options: CollectOptions) -> Callable[[Any, int, int], Episode | 
 
 
 def _demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -> Episode | None:
-    from iss_jax.envs import demonstrations
+    from iss_jax.envs import demonstrations, layouts
 
     wanted = plan(options, task, attempt)
     rng = generator(options, task, attempt).spawn(1)[0]
-    metadata = _reset(env, wanted)
+    try:
+        metadata = _reset(env, wanted)
+    except layouts.NoLayoutError:
+        return None
     episode = demonstrations.record(
         env,
         burst=demonstrations.draw_burst(rng) if wanted.noise else None,

@@ -15,8 +15,9 @@ from iss_jax.data.lerobot import open_dataset
 from iss_jax.envs.demonstrations import ACTION_HORIZON
 from iss_jax.envs.experts import scene_of
 from iss_jax.envs.hand_response import expert_chunk
-from iss_jax.envs.layouts import CLEARANCE, SEPARATION
+from iss_jax.envs.layouts import CLEARANCE, SEPARATION, NoLayoutError
 from iss_jax.envs.libero import LiberoEnv
+from iss_jax.envs.relations import put_target, told_apart_by_place
 
 _FPS = 10.0  # nominal: frames of a block do not follow each other
 _ROBOT_JOINTS = 9
@@ -63,8 +64,12 @@ class Sources:
     prompt: np.ndarray
 
 
-def load_sources(roots: Sequence[str]) -> Sources:
+def load_sources(roots: Sequence[str], hinges: int) -> Sources:
     """Reads the configurations of recorded demonstrations.
+
+    Args:
+        roots: the datasets.
+        hinges: joints of fixtures (drawers, knobs) in the recorded scenes.
 
     Raises:
         ValueError: no demonstrations, or of scenes of different sizes.
@@ -77,11 +82,11 @@ def load_sources(roots: Sequence[str]) -> Sources:
             target = episode.features["target_position"]
             still = np.linalg.norm(target - target[0], axis=1) < _STILL
             still &= np.cumsum(~still) == 0
-            # The state is (time, positions, velocities), and free bodies have one more position
-            # than velocities: seven objects.
+            # The state is (time, positions, velocities); a free body has seven positions and six
+            # velocities.
             state = episode.features["simulator_state"][still]
-            bodies = (state.shape[1] - 1 - 2 * _ROBOT_JOINTS) // 13
-            start = 1 + _ROBOT_JOINTS + 7 * bodies
+            bodies = (state.shape[1] - 1 - 2 * (_ROBOT_JOINTS + hinges)) // 13
+            start = 1 + _ROBOT_JOINTS + hinges + 7 * bodies
             parts.append(
                 (
                     state[:, 1 : 1 + _ROBOT_JOINTS],
@@ -110,7 +115,9 @@ def block(
     Returns:
         An episode whose frames are independent, with the features of demonstrations.
     """
-    objects = env.shuffled_objects
+    by_place = told_apart_by_place(env)
+    own = env.target
+    objects = (own,) if by_place and own is not None else env.shuffled_objects
     target = objects[number % len(objects)]
     init_state = int(rng.integers(options.first_init_state, options.last_init_state + 1))
     env.reset(init_state, target=target)
@@ -172,12 +179,15 @@ def _pose(
         env.set_simulator_state(settled)
         layout = str(rng.choice(options.layouts, p=options.layout_shares))
         if layout != "native":
-            env.place(layout, rng)
+            try:
+                env.place(layout, rng)
+            except NoLayoutError:
+                continue
         kind = rng.random()
         # Under the hand: the wanted object, another one as a decoy, or whatever the layout has.
         if kind < options.near_share:
             near = target
-        elif kind < options.near_share + options.decoy_share:
+        elif others and kind < options.near_share + options.decoy_share:
             near = others[rng.integers(len(others))]
         else:
             near = None
@@ -188,7 +198,10 @@ def _pose(
         source = int(rng.choice(chosen))
         if near is not None:
             spot = sources.wanted[source] + rng.normal(0.0, _SCATTER, 2)
-            if not _put(env, near, spot, list(prompts)):
+            if told_apart_by_place(env):
+                if not put_target(env, spot):
+                    continue
+            elif not _put(env, near, spot, list(prompts)):
                 continue
         env.pose_robot(sources.qpos[source], sources.qvel[source])
         if not env.robot_touches():

@@ -1,4 +1,4 @@
-"""A scripted expert that grasps an object and drops it into a receptacle: a memoryless law.
+"""A scripted expert that grasps an object and puts it into or onto another: a memoryless law.
 
 The action is a function of what is where now, with no phase counter. It therefore recovers from
 any disturbance, and the same configuration always carries the same label, which imitation needs.
@@ -28,7 +28,19 @@ _DEPTH = 0.03  # metres below an object's top that the grip site reaches before 
 _FINGER = 0.004  # half of the height, metres, over which the fingers' pads hold
 _CLEAR = 0.04  # metres between a carried object's underside and the receptacle's rim
 _OVER = 0.035  # horizontal distance to the receptacle, metres, at which the object is let go
+_ONTO = 0.02  # likewise, where it is put onto something
+_LOWERED = 0.014  # metres between its underside and what it is put onto when it is let go
 _INSIDE = 0.06  # horizontal distance at which an object counts as being in the receptacle
+_GRIP = 0.07  # metres: an object wider than this is grasped by its rim
+_RIM = 0.007  # metres that the middle of a rim's wall lies inside the object's widest extent
+_REACH = 0.75  # metres from the robot's base that the hand can put something down
+_TURN = np.radians(25.0)  # of the grasp point towards the robot, to stay within that
+_RIM_DEPTH = 0.014  # metres below the rim that the grip site reaches
+_WALL = 0.012  # thickness of a wall between the fingers, metres
+_FINGERS = (0.012, 0.05)  # metres along x and y around a grasp point that the fingers sweep
+_HAND = (0.05, 0.12)  # likewise the hand,
+_HAND_HEIGHT = 0.08  # and what it clears, metres above the grasp point
+_BLOCKED = 0.15  # metres of detour that a rim's free side is worth
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +57,8 @@ class PickAndPlaceScene:
         underside: height of the object's lowest point.
         receptacle_position: `[3]`.
         receptacle_rim: height of its rim.
+        over: horizontal distance to the receptacle at which the object is lowered or let go.
+        lowered: height of the underside above the rim at which the object is let go.
     """
 
     eef_position: np.ndarray
@@ -56,6 +70,8 @@ class PickAndPlaceScene:
     underside: float
     receptacle_position: np.ndarray
     receptacle_rim: float
+    over: float
+    lowered: float
 
     @property
     def grasped(self) -> bool:
@@ -77,22 +93,68 @@ def scene_of(env: LiberoEnv) -> PickAndPlaceScene:
         )
     boxes = env.object_boxes(env.target)
     low, high = boxes[:, 0].min(0), boxes[:, 1].max(0)
+    grasp, width = _whole(boxes) if high[1] - low[1] < _GRIP else _by_the_rim(env, low, high)
+    inside = env.predicate == "in"
+    return PickAndPlaceScene(
+        eef_position=env.eef_position,
+        eef_axes=env.eef_axes,
+        opening=env.finger_opening,
+        target_position=env.object_position(env.target),
+        grasp_point=grasp,
+        width=width,
+        underside=float(low[2]),
+        receptacle_position=env.object_position(env.receptacle),
+        receptacle_rim=float(env.object_boxes(env.receptacle)[:, 1, 2].max()),
+        over=_OVER if inside else _ONTO,
+        lowered=np.inf if inside else _LOWERED,
+    )
+
+
+def _whole(boxes: np.ndarray) -> tuple[np.ndarray, float]:
+    """Where to grasp an object that fits between the fingers, and its width there."""
+    low, high = boxes[:, 0].min(0), boxes[:, 1].max(0)
     grasp = (low + high) / 2
     grasp[2] = max(grasp[2], high[2] - _DEPTH)
     # Bottles taper: what counts is their width at the height of the fingers.
     band = (boxes[:, 0, 2] < grasp[2] + _FINGER) & (boxes[:, 1, 2] > grasp[2] - _FINGER)
-    width = np.ptp(boxes[band if band.any() else slice(None)][:, :, 1])
-    return PickAndPlaceScene(
-        eef_position=env.eef_position,
-        eef_axes=env.eef_axes,
-        opening=float(env.gripper_qpos[0] - env.gripper_qpos[1]),
-        target_position=env.object_position(env.target),
-        grasp_point=grasp,
-        width=float(width),
-        underside=float(low[2]),
-        receptacle_position=env.object_position(env.receptacle),
-        receptacle_rim=float(env.object_boxes(env.receptacle)[:, 1, 2].max()),
-    )
+    return grasp, float(np.ptp(boxes[band if band.any() else slice(None)][:, :, 1]))
+
+
+def _by_the_rim(env: LiberoEnv, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float]:
+    """Where to grasp a bowl: the middle of its wall, on a free side.
+
+    Of two free sides it is the one where the hand, putting the bowl down, is nearer to the robot's
+    base: an arm at full length cannot lower anything.
+    """
+    assert env.receptacle is not None
+    middle = (low + high) / 2
+    to_base = (env.object_position(env.receptacle) - middle - env.base_position)[:2]
+    sides = np.stack([_rim_point(low, high, sign, to_base) for sign in (-1.0, 1.0)])
+    held = np.linalg.norm(sides - env.eef_position, axis=1) < _HELD
+    if held.any() and env.finger_opening < _WALL + _SLACK:
+        return sides[int(np.argmax(held))], _WALL
+    cost = np.linalg.norm(sides[:, :2] + to_base, axis=1)
+    for name in (*env.objects, *env.fixtures):
+        if name in (env.target, env.receptacle):
+            continue
+        boxes = env.object_boxes(name)
+        for k, side in enumerate(sides):
+            for room, below in ((_FINGERS, _FINGER), (_HAND, -_HAND_HEIGHT)):
+                near = (boxes[:, 0, :2] < side[:2] + room) & (boxes[:, 1, :2] > side[:2] - room)
+                if np.any(near.all(axis=1) & (boxes[:, 1, 2] > side[2] - below)):
+                    cost[k] += _BLOCKED
+    return sides[int(np.argmin(cost))], _WALL
+
+
+def _rim_point(low: np.ndarray, high: np.ndarray, sign: float, to_base: np.ndarray) -> np.ndarray:
+    """The point of the rim on one side along y, turned towards the robot where it is far."""
+    middle, radius = (low + high) / 2, (high[1] - low[1]) / 2 - _RIM
+    top = high[2] - _RIM_DEPTH
+    point = np.array([middle[0], middle[1] + sign * radius, top])
+    if np.linalg.norm(point[:2] + to_base) < _REACH:
+        return point
+    back, aside = radius * np.sin(_TURN), radius * np.cos(_TURN)
+    return np.array([middle[0] - back, middle[1] + sign * aside, top])
 
 
 def pick_and_place(scene: PickAndPlaceScene) -> np.ndarray:
@@ -100,7 +162,8 @@ def pick_and_place(scene: PickAndPlaceScene) -> np.ndarray:
 
     Far from the object, fly above it; within a cone around the vertical through it, descend; at
     the grasp point, close; with the object in the fingers, lift it over the rim and carry it to
-    the receptacle; above that, open. The orientation is held throughout.
+    the receptacle; above that, lower it if it is to stand on it, and open. The orientation is held
+    throughout.
 
     Returns:
         float32 `[7]`, each in [-1, 1] (see `LiberoEnv.step`).
@@ -111,7 +174,7 @@ def pick_and_place(scene: PickAndPlaceScene) -> np.ndarray:
     from_receptacle = scene.receptacle_position[:2] - scene.target_position[:2]
     if scene.grasped:
         error, gripper = _carry(scene, from_receptacle)
-    elif float(np.linalg.norm(from_receptacle)) < _INSIDE:
+    elif float(np.linalg.norm(from_receptacle)) < min(_INSIDE, 2 * scene.over):
         error, gripper = np.array([0.0, 0.0, scene.receptacle_rim + 0.1 - eef[2]]), -1.0
     elif across < _ALIGNED and abs(offset[2]) < _LEVEL:
         error, gripper = offset, 1.0
@@ -134,8 +197,11 @@ def _approach(scene: PickAndPlaceScene, offset: np.ndarray, across: float) -> np
 def _carry(scene: PickAndPlaceScene, across: np.ndarray) -> tuple[np.ndarray, float]:
     lift = scene.receptacle_rim + _CLEAR - scene.underside
     distance = float(np.linalg.norm(across))
-    if distance < _OVER:
-        return np.array([across[0], across[1], 0.0]), -1.0
+    if distance < scene.over:
+        height = scene.underside - scene.receptacle_rim
+        if height < scene.lowered:
+            return np.array([across[0], across[1], 0.0]), -1.0
+        return np.array([across[0], across[1], -height]), 1.0
     error = np.array([across[0], across[1], lift])
     # Over the rim first: sideways at full speed only once the underside is clear of it.
     error[:2] *= np.clip(1.0 - (lift - 0.03) / 0.08, 0.1, 1.0) if distance > 0.1 else 1.0

@@ -14,6 +14,10 @@ CLEARANCE = 0.16  # metres between the centres of an object and the receptacle
 _ATTEMPTS = 2000
 
 
+class NoLayoutError(RuntimeError):
+    """No layout of the wanted kind was found."""
+
+
 def draw(
     kind: str,
     slots: np.ndarray,
@@ -36,7 +40,7 @@ def draw(
 
     Raises:
         ValueError: an unknown kind.
-        RuntimeError: no layout keeps the objects apart.
+        NoLayoutError: no layout keeps the objects apart.
     """
     if kind not in KINDS:
         raise ValueError(f"layout {kind!r}: one of {KINDS} wanted")
@@ -55,7 +59,7 @@ def draw(
             points = rng.uniform(low, high, (count, 2))
         if _apart(points, receptacle):
             return points, receptacle
-    raise RuntimeError(
+    raise NoLayoutError(
         f"no {kind} layout of {count} objects in {low} to {high} keeps them {SEPARATION} m apart"
     )
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from iss_jax.envs import layouts, regions, simulator
+from iss_jax.envs import layouts, regions, relations, simulator
 from iss_jax.envs.rendering import Renderer
 
 CONTROL_HZ = 20
@@ -194,6 +194,25 @@ class LiberoEnv:
         return tuple(self._env.objects_dict)
 
     @property
+    def fixtures(self) -> tuple[str, ...]:
+        """Names of what is fixed to the scene (cabinets, stoves), without the work surface."""
+        return tuple(n for n in self._env.fixtures_dict if n in self._env.obj_body_id and n != self._env.workspace_name)
+
+    @property
+    def standing_on(self) -> dict[str, str]:
+        """What each object of the task stands on at the start: an object, a fixture, a surface."""
+        return {
+            state[1]: self._strip(state[2])
+            for state in self._env.parsed_problem["initial_state"]
+            if len(state) == 3 and state[0] in ("on", "in")
+        }
+
+    @property
+    def predicate(self) -> str:
+        """How the goal's first object is to stand: `in`, `on` or another of LIBERO's words."""
+        return self._goal[0][0]
+
+    @property
     def receptacle(self) -> str | None:
         """The object or fixture that the goal puts something into or onto, where it has one."""
         for predicate in self._goal:
@@ -258,6 +277,11 @@ class LiberoEnv:
         return self.data.site_xpos[self._robot.eef_site_id].copy()
 
     @property
+    def base_position(self) -> np.ndarray:
+        """Position of the robot's base, float64 `[3]`, metres, world frame."""
+        return self.data.body("robot0_base").xpos.copy()
+
+    @property
     def eef_axes(self) -> np.ndarray:
         """Axes of the grip site as columns, float64 `[3, 3]`, world frame."""
         return self.data.site_xmat[self._robot.eef_site_id].reshape(3, 3).copy()
@@ -273,6 +297,11 @@ class LiberoEnv:
     def gripper_qpos(self) -> np.ndarray:
         """Finger joints, float64 `[2]`, metres: (0.04, -0.04) open, (0, 0) closed."""
         return self.data.qpos[self._robot._ref_gripper_joint_pos_indexes].copy()
+
+    @property
+    def finger_opening(self) -> float:
+        """Distance between the fingers, metres: 0.08 open, 0 closed."""
+        return float(self.gripper_qpos[0] - self.gripper_qpos[1])
 
     @property
     def state(self) -> np.ndarray:
@@ -337,6 +366,8 @@ class LiberoEnv:
 
     def place(self, layout: str, rng: np.random.Generator) -> None:
         """Puts the objects where a drawn layout has them, at their own heights; no physics."""
+        if relations.told_apart_by_place(self):
+            return self.move_objects(relations.arrange(self, layout, rng))
         names = self.shuffled_objects
         if not names:
             raise ValueError(f"layout {layout!r}: {self.task.name} has no objects on its surface")
@@ -383,6 +414,12 @@ class LiberoEnv:
         """Where an object's pose, `[7]`: position and quaternion, begins in `data.qpos`."""
         joint = self.model.joint(self._env.objects_dict[name].joints[-1]).id
         return int(self.model.jnt_qposadr[joint])
+
+    @property
+    def hinges(self) -> int:
+        """Joints of fixtures: drawers, doors, knobs."""
+        free = len(self._env.objects_dict)
+        return self.model.nv - 6 * free - len(self._robot._ref_joint_pos_indexes) - 2
 
     def camera_id(self, name: str) -> int:
         """The model's id of the camera that takes the images `name`."""
