@@ -6,11 +6,15 @@ Variants:
   embedded  the small π0.5 of the embedded default, from scratch on `collect`'s datasets
   corrected the same run, gone on with `collect`'s corrections
   corrected-twice and again, with corrections of that
+  study     the 18 seen tasks of the study, from the embedded policy
+  study-corrected the same run, gone on with `collect`'s corrections on libero_spatial
   smoke     a few steps of a tiny model
   lora      a released checkpoint with the paper's LoRA (App. C.1)
 """
 
 from ml_collections import config_dict
+
+from iss_jax.envs.benchmarks import STUDY
 
 
 def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
@@ -26,9 +30,12 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c.asset_id = "libero_object"
     c.max_token_len = 32
     c.seed = 0
-    # A checkpoint step to start from; empty trains a new model of `c.model`'s sizes.
+    # A checkpoint step to start from, or "embedded"; empty trains a new model of `c.model`'s sizes.
     c.init_from = ""
     c.tokenizer = ""
+    # Words of the vocabulary beyond those of the datasets; where a run starts from a checkpoint,
+    # they make a new vocabulary that keeps the embeddings of the words it shares.
+    c.instructions = ()
     c.lora = False
     c.lora_vlm_rank = 16
     c.lora_action_rank = 32
@@ -71,6 +78,17 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         c.steps = 11_000
         if variant == "corrected-twice":
             c.datasets += ("datasets/corrections-2/shard-0", "datasets/corrections-2/shard-1")
+    elif variant in ("study", "study-corrected"):
+        c.init_from = "embedded"
+        c.instructions = tuple(task.instruction for task in STUDY)
+        c.asset_id = "libero_study"
+        c.max_token_len = 40
+        for name in ("corrections", "corrections-2", "spatial/demos", "spatial/static"):
+            c.datasets += tuple(f"datasets/{name}/shard-{shard}" for shard in (0, 1))
+        c.steps = 10_000
+        c.peak_lr = 7e-4
+        if variant == "study-corrected":
+            c.datasets += tuple(f"datasets/spatial/corrections/shard-{k}" for k in (0, 1))
     elif variant == "smoke":
         c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
         c.model.vlm.update({"width": 24, "mlp": 32})

@@ -26,6 +26,7 @@ from etils import epath
 from experiments import app, train_state
 from experiments.frames import Frames, load_frames
 from experiments.run_directory import open_run
+from iss_jax import embedded
 from iss_jax.data.atomic import atomic_path
 from iss_jax.pi05 import (
     lora,
@@ -92,6 +93,20 @@ def smooth_number_embeddings(tree: dict, tokenizer: Any, key: jax.Array) -> dict
     x = jnp.asarray(bins / pi05_tokenizer.NUM_BINS, jnp.float32)[:, None]
     smooth = jnp.sin(2 * math.pi * frequency * x + phase) * math.sqrt(2 / width)
     tree["PaliGemma"]["llm"]["embedder"]["input_embedding"] = table.at[ids].set(smooth)
+    return tree
+
+
+def change_vocabulary(tree: dict, old: Any, new: Any, key: jax.Array) -> dict:
+    """Gives a model another vocabulary: shared pieces keep their embeddings, others are drawn."""
+    table = np.asarray(tree["PaliGemma"]["llm"]["embedder"]["input_embedding"])
+    size = new.vocab_size()
+    drawn = np.array(jax.random.normal(key, (size, table.shape[1])) / math.sqrt(table.shape[1]))
+    known = {old.id_to_piece(i): i for i in range(old.vocab_size())}
+    for i in range(size):
+        row = known.get(new.id_to_piece(i))
+        if row is not None:
+            drawn[i] = table[row]
+    tree["PaliGemma"]["llm"]["embedder"]["input_embedding"] = jnp.asarray(drawn)
     return tree
 
 
@@ -207,9 +222,19 @@ def run(config: Any, workdir: Path) -> epath.Path:
     target_scale = (train.target.mean(0), train.target.std(0) + 1e-3)
 
     if config.init_from:
-        processor = pi05_tokenizer.load_tokenizer(config.tokenizer or None)
-        proto = processor.serialized_model_proto()
-        tree = restore_params(config.init_from)
+        source = embedded.checkpoint_path() if config.init_from == "embedded" else config.init_from
+        tree = restore_params(source)
+        if config.instructions:
+            own = pi05_tokenizer.load_tokenizer(epath.Path(source) / "assets")
+            if found is None:
+                proto = pi05_tokenizer.train_tokenizer((*train.prompts, *config.instructions))
+            else:
+                proto = (found / "assets" / "tokenizer.model").read_bytes()
+            processor = pi05_tokenizer.open_tokenizer(proto)
+            tree = change_vocabulary(tree, own, processor, jax.random.key(config.seed))
+        else:
+            processor = pi05_tokenizer.load_tokenizer(config.tokenizer or None)
+            proto = processor.serialized_model_proto()
         if config.lora:
             tree = lora.add_lora(
                 tree,
@@ -219,7 +244,7 @@ def run(config: Any, workdir: Path) -> epath.Path:
             )
     else:
         if found is None:
-            proto = pi05_tokenizer.train_tokenizer(train.prompts)
+            proto = pi05_tokenizer.train_tokenizer((*train.prompts, *config.instructions))
         else:
             proto = (found / "assets" / "tokenizer.model").read_bytes()
         processor = pi05_tokenizer.open_tokenizer(proto)
