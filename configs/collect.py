@@ -18,7 +18,6 @@ seeds), `smoke` (two short episodes, a minute).
 
 import ml_collections
 
-
 SPATIAL_TASKS = (0, 1, 2, 3, 5, 6, 7, 8)  # of libero_spatial: the study's seen ones
 
 

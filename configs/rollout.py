@@ -6,7 +6,8 @@ The paper's protocol (App. C.2): 20 Hz, chunks of 16, 8 executed. Init states 0-
 below 10,000 never occur in `collect`'s training data.
 
 Variants: `embedded` (the embedded policy, ten libero_object tasks, native and shuffled layouts,
-with its images and with them blurred away), `smoke` (one short trial).
+with its images and with them blurred away), `study` (the study's 41 tasks, with the limits of their
+suites), `smoke` (one short trial).
 """
 
 import ml_collections
@@ -33,10 +34,23 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.max_steps = 280  # openpi's limit for libero_object
     config.num_steps = 10
     config.processes = 2
-    if variant == "smoke":
+    # Of each task and seed, on native layouts.
+    config.recorded = 0
+    if variant == "study":
+        config.suite = "study"
+        config.max_token_len = 40
+        config.recorded = 1
+        config.trials = ml_collections.ConfigDict(
+            {
+                "seen": {"native": 5, "shuffled": 5, "native_blurred": 1, "shuffled_blurred": 1},
+                "near": {"native": 5},
+                "far": {"native": 5},
+            }
+        )
+    elif variant == "smoke":
         config.tasks, config.seeds = (0,), (0,)
         config.trials = ml_collections.ConfigDict({"native": 1})
         config.max_steps, config.processes = 16, 1
     elif variant != "embedded":
-        raise ValueError(f"variant {variant!r}: one of embedded, smoke wanted")
+        raise ValueError(f"variant {variant!r}: one of embedded, study, smoke wanted")
     return config

@@ -1,16 +1,17 @@
 """Closed-loop success over tasks, seeds and trials: `configs/rollout.py` says how to run it.
 
 Writes `success.csv` (a row a task, condition and seed, with `trials` and `successes`),
-`results.csv` (conditions with Wilson intervals) and one file a trial; run again, it goes on.
+`results.csv` (conditions with Wilson intervals), one file a trial, and in `episodes/` what the
+first `recorded` trials of each task and seed saw on native layouts. Run again, it goes on.
 """
 
 import collections
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_collections
-import numpy as np
 import tqdm
 from scipy import stats
 
@@ -18,92 +19,167 @@ from experiments import app
 from experiments.policy import fingerprint
 from experiments.run_directory import RunDirectory, open_run
 from iss_jax import embedded
+from iss_jax.data import lerobot
 from iss_jax.data.success import Success, write_success
+from iss_jax.envs.benchmarks import STUDY
 
 HELD_OUT_INIT_STATES = 25
 HELD_OUT_LAYOUT_SEEDS = 10_000
+TRIALS_APART = 5  # init states between the first trials of two seeds
+NAME = ("suite", "task", "split", "seed", "trial")  # what names a recorded episode
 
 
-def work_items(
-    config: ml_collections.ConfigDict, task_names: Sequence[str]
-) -> list[dict[str, Any]]:
+class Planned(NamedTuple):
+    """A task that is to be rolled out.
+
+    Attributes:
+        suite: LIBERO's name of the suite.
+        task: LIBERO's name of the task.
+        split: the study's split, empty outside it.
+        max_steps: time-out in control steps.
+        trials: condition to trials of each seed.
+    """
+
+    suite: str
+    task: str
+    split: str
+    max_steps: int
+    trials: Mapping[str, int]
+
+
+def planned(config: ml_collections.ConfigDict) -> list[Planned]:
+    """The tasks of a configuration: the study's, or some of one suite."""
+    trials = config.trials.to_dict()
+    if config.suite == "study":
+        return [
+            Planned(task.suite, task.name, task.split, task.max_steps, trials[task.split])
+            for task in STUDY
+        ]
+    from iss_jax.envs.libero import list_tasks
+
+    names = [task.name for task in list_tasks(config.suite)]
+    return [
+        Planned(config.suite, names[index], "", config.max_steps, trials) for index in config.tasks
+    ]
+
+
+def split_name(task: Planned, condition: str) -> str:
+    """What the success table calls a condition: in the study, native layouts have no name."""
+    if not task.split:
+        return condition
+    return task.split if condition == "native" else f"{task.split}_{condition}"
+
+
+def work_items(config: ml_collections.ConfigDict, tasks: Sequence[Planned]) -> list[dict[str, Any]]:
     """One item a trial; what it starts from follows from its seed and number.
 
     Raises:
         ValueError: a seed or a number of trials whose layouts `collect` may have trained on.
     """
-    trials = config.trials.to_dict()
-    if max(config.seeds) >= HELD_OUT_LAYOUT_SEEDS // 100 or max(trials.values()) > 100:
+    most = max((count for task in tasks for count in task.trials.values()), default=0)
+    if max(config.seeds) >= HELD_OUT_LAYOUT_SEEDS // 100 or most > 100:
         raise ValueError(
-            f"seeds {tuple(config.seeds)}, trials {trials}: seeds below "
+            f"seeds {tuple(config.seeds)}, {most} trials: seeds below "
             f"{HELD_OUT_LAYOUT_SEEDS // 100} and at most 100 trials wanted"
         )
     path = embedded.checkpoint_path() if config.checkpoint == "embedded" else config.checkpoint
     policy = fingerprint(Path(path))
-    items = []
-    for task in task_names:
-        for condition, count in trials.items():
-            for index, seed in enumerate(config.seeds):
-                for trial in range(count):
-                    number = index * max(trials.values()) + trial
-                    items.append(
-                        {
-                            "policy": policy,
-                            "suite": config.suite,
-                            "task": task,
-                            "condition": condition,
-                            "seed": seed,
-                            "trial": trial,
-                            # The same starts in every task, and in the conditions as far as their
-                            # trials go.
-                            "init_state": number % HELD_OUT_INIT_STATES,
-                            "layout_seed": 100 * seed + trial,
-                            "image_size": config.image_size,
-                            "action_horizon": config.action_horizon,
-                            "execute": config.execute,
-                            "max_steps": config.max_steps,
-                            "num_steps": config.num_steps,
-                        }
-                    )
-    return items
+    return [
+        {
+            "policy": policy,
+            "suite": task.suite,
+            "task": task.task,
+            "condition": condition,
+            "split": split_name(task, condition),
+            "seed": seed,
+            "trial": trial,
+            # The same starts in every task and condition. They do not depend on how many trials
+            # there are, so that a run can be widened.
+            "init_state": (TRIALS_APART * index + trial) % HELD_OUT_INIT_STATES,
+            "layout_seed": 100 * seed + trial,
+            "record": condition == "native" and trial < config.recorded,
+            "image_size": config.image_size,
+            "action_horizon": config.action_horizon,
+            "execute": config.execute,
+            "max_steps": task.max_steps,
+            "num_steps": config.num_steps,
+        }
+        for task in tasks
+        for condition, count in task.trials.items()
+        for index, seed in enumerate(config.seeds)
+        for trial in range(count)
+    ]
 
 
 def run_trials(
     run: RunDirectory, config: ml_collections.ConfigDict, items: list[dict[str, Any]]
 ) -> None:
-    """Run every trial that has no result yet, a condition at a time, and store each as it ends."""
+    """Run every trial that has no result yet, and store each as it ends."""
+    missing = [item for item in items if run.load(item) is None]
+    with tqdm.tqdm(total=len(items), initial=len(items) - len(missing), unit="trial") as bar:
+        for blurred in (False, True):
+            part = [item for item in missing if item["condition"].endswith("blurred") == blurred]
+            _run_part(run, config, part, blurred, bar)
+
+
+def _run_part(
+    run: RunDirectory,
+    config: ml_collections.ConfigDict,
+    items: list[dict[str, Any]],
+    blurred: bool,
+    bar: Any,
+) -> None:
     from iss_jax.envs.rollout import RolloutItem, rollouts
 
-    missing = [item for item in items if run.load(item) is None]
-    bar = tqdm.tqdm(total=len(items), initial=len(items) - len(missing), unit="trial")
-    for condition in config.trials:
-        layout, _, blurred = condition.partition("_")
-        by_trial = {
-            RolloutItem(
-                item["suite"], item["task"], item["init_state"], layout, item["layout_seed"]
-            ): item
-            for item in missing
-            if item["condition"] == condition
-        }
-        results = rollouts(
-            list(by_trial),
-            "experiments.live_policy:make_policy",
-            {
-                "checkpoint": str(config.checkpoint),
-                "max_token_len": config.max_token_len,
-                "action_horizon": config.action_horizon,
-                "num_steps": config.num_steps,
-            },
-            processes=config.processes,
-            image_size=config.image_size,
-            execute=config.execute,
-            max_steps=config.max_steps,
-            transform="experiments.live_policy:blur_away" if blurred else None,
-        )
-        for trial, result in results if by_trial else ():
-            run.save(by_trial[trial], {"success": bool(result.success), "steps": result.steps})
-            bar.update()
-    bar.close()
+    by_trial = {
+        RolloutItem(
+            item["suite"],
+            item["task"],
+            item["init_state"],
+            item["condition"].removesuffix("_blurred"),
+            item["layout_seed"],
+            max_steps=item["max_steps"],
+            record_every=item["execute"] if item["record"] else 0,
+        ): item
+        for item in items
+    }
+    if not by_trial:
+        return
+    results = rollouts(
+        list(by_trial),
+        "experiments.live_policy:make_policy",
+        {
+            "checkpoint": str(config.checkpoint),
+            "max_token_len": config.max_token_len,
+            "action_horizon": config.action_horizon,
+            "num_steps": config.num_steps,
+        },
+        processes=config.processes,
+        image_size=config.image_size,
+        execute=config.execute,
+        transform="experiments.live_policy:blur_away" if blurred else None,
+    )
+    recorded = _recorded(run)
+    for trial, result in results:
+        item = by_trial[trial]
+        if result.episode is not None and _name(item) not in recorded:
+            metadata = {**result.episode.metadata, **{name: item[name] for name in NAME}}
+            episode = dataclasses.replace(result.episode, metadata=metadata)
+            lerobot.write_episode(run.path / "episodes", episode, robot_type="panda")
+        run.save(item, {"success": bool(result.success), "steps": result.steps})
+        bar.update()
+
+
+def _recorded(run: RunDirectory) -> set[tuple]:
+    """Trials whose episodes are written: an interruption must not write one twice."""
+    if not (run.path / "episodes" / "meta" / "info.json").exists():
+        return set()
+    dataset = lerobot.open_dataset(run.path / "episodes")
+    return {_name(dataset.metadata(i)) for i in range(len(dataset))}
+
+
+def _name(item: Mapping[str, Any]) -> tuple:
+    return tuple(item[name] for name in NAME)
 
 
 def success_rows(run: RunDirectory, items: list[dict[str, Any]], policy_seed: int) -> list[Success]:
@@ -113,7 +189,7 @@ def success_rows(run: RunDirectory, items: list[dict[str, Any]], policy_seed: in
         result = run.load(item)
         if result is None:
             raise ValueError(f"{run.path}: has no result of {item}")
-        total = totals[item["task"], item["suite"], item["condition"], policy_seed, item["seed"]]
+        total = totals[item["task"], item["suite"], item["split"], policy_seed, item["seed"]]
         total[0] += 1
         total[1] += result["success"]
     return [Success(*key, *total) for key, total in totals.items()]
@@ -124,14 +200,15 @@ def summary(rows: list[Success]) -> list[dict[str, Any]]:
     out = []
     for condition in dict.fromkeys(row.split for row in rows):
         chosen = [row for row in rows if row.split == condition]
-        for task in (*dict.fromkeys(row.task for row in chosen), "all"):
-            part = [row for row in chosen if task in (row.task, "all")]
+        for name in (*dict.fromkeys((row.suite, row.task) for row in chosen), ("", "all")):
+            part = [row for row in chosen if name in ((row.suite, row.task), ("", "all"))]
             trials, successes = (sum(getattr(r, n) for r in part) for n in ("trials", "successes"))
             low, high = stats.binomtest(successes, trials).proportion_ci(method="wilson")
             out.append(
                 {
                     "condition": condition,
-                    "task": task,
+                    "suite": name[0],
+                    "task": name[1],
                     "trials": trials,
                     "successes": successes,
                     "rate": round(successes / trials, 4),
@@ -144,10 +221,7 @@ def summary(rows: list[Success]) -> list[dict[str, Any]]:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
-    from iss_jax.envs.libero import list_tasks
-
-    names = np.asarray([task.name for task in list_tasks(config.suite)])[list(config.tasks)]
-    items = work_items(config, [str(name) for name in names])
+    items = work_items(config, planned(config))
     run = open_run(workdir, config)
     run_trials(run, config, items)
     rows = success_rows(run, items, config.policy_seed)

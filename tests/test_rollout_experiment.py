@@ -1,5 +1,6 @@
 """Closed-loop success: the plan of the trials and the sums over them (no simulator)."""
 
+import collections
 import importlib
 
 import numpy as np
@@ -20,8 +21,13 @@ def config(tmp_path):
     return config
 
 
+def tasks(config, *names):
+    trials = config.trials.to_dict()
+    return [rollout.Planned("libero_object", name, "", config.max_steps, trials) for name in names]
+
+
 def test_trials_are_distinct_and_held_out(config):
-    items = rollout.work_items(config, ["a", "b"])
+    items = rollout.work_items(config, tasks(config, "a", "b"))
     assert len(items) == 2 * 5 * (5 + 5 + 1 + 1)
     native = [i for i in items if i["task"] == "a" and i["condition"] == "native"]
     assert len({i["init_state"] for i in native}) == 25
@@ -33,12 +39,38 @@ def test_trials_are_distinct_and_held_out(config):
     assert len({i["init_state"] for i in blurred}) == 5
     config.seeds = (100,)
     with pytest.raises(ValueError, match="seeds below 100"):
-        rollout.work_items(config, ["a"])
+        rollout.work_items(config, tasks(config, "a"))
+
+
+def test_a_run_can_be_widened(config):
+    """More trials add items; those that were there stay what they were."""
+    few = rollout.work_items(config, tasks(config, "a"))
+    config.trials = {"native": 25, "shuffled": 25, "native_blurred": 2, "shuffled_blurred": 1}
+    many = rollout.work_items(config, tasks(config, "a"))
+    assert all(item in many for item in few)
+    starts = {(i["seed"], i["init_state"]) for i in many if i["condition"] == "native"}
+    assert len(starts) == 5 * 25
+
+
+def test_the_study_is_rolled_out_by_split():
+    config = importlib.import_module("configs.rollout").get_config("study")
+    config.trials.seen.native, config.trials.near.native, config.recorded = 2, 3, 1
+    items = rollout.work_items(config, rollout.planned(config))
+    count = collections.Counter(item["split"] for item in items)
+    assert (
+        count["seen"] == 18 * 5 * 2 and count["near"] == 13 * 5 * 3 and count["far"] == 10 * 5 * 5
+    )
+    assert count["seen_shuffled"] == 18 * 5 * 5 and count["seen_native_blurred"] == 18 * 5
+    assert sum(item["record"] for item in items) == 41 * 5
+    limits = {(item["suite"], item["max_steps"]) for item in items}
+    assert {("libero_spatial", 220), ("libero_10", 520), ("libero_object_swap", 280)} <= limits
+    names = {(i["suite"], i["task"], i["split"], i["seed"], i["trial"]) for i in items}
+    assert len(names) == len(items)
 
 
 def test_sums_and_intervals(config, tmp_path):
     config.seeds, config.trials = (0, 13), {"native": 3, "native_blurred": 3}
-    items = rollout.work_items(config, ["a", "b"])
+    items = rollout.work_items(config, tasks(config, "a", "b"))
     run = open_run(tmp_path / "run", config)
     for item in items:
         won = item["condition"] == "native" and (item["task"] == "a" or item["trial"] == 0)

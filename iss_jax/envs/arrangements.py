@@ -1,11 +1,10 @@
 """Layouts of scenes whose instruction tells objects apart by where they stand.
 
-"The black bowl next to the ramekin" stays next to the ramekin: what the instruction relates moves as
-one group, and so does what stands on something. Groups are moved apart from each other.
+"The black bowl next to the ramekin" stays next to the ramekin: what the instruction relates moves
+as one group, and so does what stands on something. Groups are moved apart from each other.
 """
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from iss_jax.envs.layouts import NoLayoutError
 SHIFT = 0.06  # metres, each axis: how far a shuffled group moves
 JITTER = 0.01  # metres, each axis: how much the members of a group move within it
 GAP = 0.015  # metres between the outlines of objects of different groups
-_ATTEMPTS = 3000
+_ATTEMPTS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)

@@ -196,7 +196,11 @@ class LiberoEnv:
     @property
     def fixtures(self) -> tuple[str, ...]:
         """Names of what is fixed to the scene (cabinets, stoves), without the work surface."""
-        return tuple(n for n in self._env.fixtures_dict if n in self._env.obj_body_id and n != self._env.workspace_name)
+        return tuple(
+            n
+            for n in self._env.fixtures_dict
+            if n in self._env.obj_body_id and n != self._env.workspace_name
+        )
 
     @property
     def standing_on(self) -> dict[str, str]:

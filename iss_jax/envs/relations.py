@@ -84,7 +84,7 @@ def arrange(env: "LiberoEnv", layout: str, rng: np.random.Generator) -> dict[str
 
 
 def put_target(env: "LiberoEnv", spot: np.ndarray) -> bool:
-    """Moves the target, with its group, to x and y; False, and nothing moved, where it cannot be."""
+    """Moves the target, with its group, to x and y; False, and nothing moved, where none fits."""
     positions, rules = _rules(env)
     index = env.objects.index(env.target or "")
     group = next(g for g in rules.groups if index in g.members)

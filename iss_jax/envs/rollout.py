@@ -28,7 +28,10 @@ DEFAULT_MAX_STEPS = 400
 
 @dataclasses.dataclass(frozen=True)
 class RolloutItem:
-    """One trial: which task, from where, and in which layout (see `LiberoEnv.reset`)."""
+    """One trial: which task, from where, and in which layout (see `LiberoEnv.reset`).
+
+    `max_steps` and `record_every` go before those of the whole call where they are not None.
+    """
 
     suite: str
     task: str
@@ -36,6 +39,8 @@ class RolloutItem:
     layout: str = "native"
     seed: int = 0
     target: str | None = None
+    max_steps: int | None = None
+    record_every: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,8 +250,10 @@ def _work(
             env = make(group[0].suite, group[0].task, image_size=image_size)
             for item in group:
                 env.reset(item.init_state, item.layout, item.seed, item.target)
+                own = {"max_steps": item.max_steps, "record_every": item.record_every}
+                chosen = options | {name: v for name, v in own.items() if v is not None}
                 results.put(
-                    (item, rollout(env, policy, transform=change, seed=item.seed, **options))
+                    (item, rollout(env, policy, transform=change, seed=item.seed, **chosen))
                 )
     except Exception:
         results.put((item, traceback.format_exc()))
