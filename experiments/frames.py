@@ -59,9 +59,11 @@ def load_frames(
     """
     parts: tuple[list, list] = ([], [])
     places: tuple[list, list] = ([], [])
+    located_in = {root: _object_pixels(open_dataset(root)) for root in roots}
+    kinds = sorted({name for found in located_in.values() if found for name in found[0]})
     for root in roots:
         dataset = open_dataset(root)
-        located = _object_pixels(dataset)
+        located = _among(kinds, located_in[root])
         first = 0
         for name in ("action_chunk", "action_chunk_valid", "target_position"):
             if name not in dataset.info["features"]:
@@ -83,18 +85,31 @@ def load_frames(
     return train, _stack(parts[1], places[1], prompts) if parts[1] else None
 
 
-def _object_pixels(dataset: LeRobotDataset) -> tuple[np.ndarray, np.ndarray] | None:
+def _among(
+    kinds: list[str], found: tuple[list[str], np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Pixels and wanted kinds of one dataset, numbered as in all datasets together."""
+    if found is None:
+        return None
+    names, pixels, wanted = found
+    places = np.array([kinds.index(name) for name in names])
+    out = np.full((*pixels.shape[:2], len(kinds), 2), np.nan, pixels.dtype)
+    out[:, :, places] = pixels
+    return out, places[wanted].astype(np.int32)
+
+
+def _object_pixels(dataset: LeRobotDataset) -> tuple[list[str], np.ndarray, np.ndarray] | None:
     path = dataset.root / FILE
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:
-        pixels, wanted = file["pixels"], file["wanted"]
+        names, pixels, wanted = file["names"].tolist(), file["pixels"], file["wanted"]
     if len(pixels) != dataset.info["total_frames"]:
         raise ValueError(
             f"{path}: {len(pixels)} frames, the dataset has {dataset.info['total_frames']}; run "
             "locate_objects again"
         )
-    return pixels, wanted
+    return names, pixels, wanted
 
 
 def _stack(episodes: list, places: list, prompts: tuple[str, ...]) -> Frames:

@@ -20,14 +20,17 @@ import tqdm
 from experiments import app
 from iss_jax.data.atomic import atomic_path
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.envs.relations import kind
 
 CAMERAS = ("front", "wrist", "overhead")  # the order of the policy's views
 FILE = os.path.join("meta", "object_pixels.npz")
 
 
-def kind(name: str) -> str:
-    """`tomato_sauce_1` is a `tomato_sauce`."""
-    return name.rpartition("_")[0]
+def label(env: Any, name: str) -> str:
+    """An object's kind; of two of a kind, the one that is not wanted is the `_other`."""
+    if name != env.target and env.target is not None and kind(name) == kind(env.target):
+        return f"{kind(name)}_other"
+    return kind(name)
 
 
 def scene_pixels(env: Any, states: np.ndarray) -> dict[str, np.ndarray]:
@@ -57,7 +60,7 @@ def scene_pixels(env: Any, states: np.ndarray) -> dict[str, np.ndarray]:
             pixel = np.stack([0.5 + focal[j] * x / depth, 0.5 - focal[j] * y / depth], axis=-1)
             inside = np.all((pixel >= 0) & (pixel < 1), axis=-1)
             out[i, j] = np.where(inside[:, None], pixel, np.nan)
-    return {kind(name): out[:, :, k] for k, name in enumerate(names)}
+    return {label(env, name): out[:, :, k] for k, name in enumerate(names)}
 
 
 def wanted_kind(env: Any, state: np.ndarray, target_position: np.ndarray) -> str:
@@ -68,7 +71,7 @@ def wanted_kind(env: Any, state: np.ndarray, target_position: np.ndarray) -> str
         name: float(np.linalg.norm(qpos[start : start + 3] - target_position))
         for name, start in starts.items()
     }
-    return kind(min(gaps, key=gaps.__getitem__))
+    return label(env, min(gaps, key=gaps.__getitem__))
 
 
 def locate(
