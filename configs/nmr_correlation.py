@@ -10,6 +10,8 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
   CPU cores.
 - `smoke`: the same on two tasks and a few masks; seconds.
 - `full`: the same on every frame that ships, with more masks.
+- `study`: the policy, its recorded rollouts and its success on the study's 41 tasks, all given by
+  `--config.checkpoint`, `--config.dataset` and `--config.success`.
 - `paper`: the authors' settings, every tenth frame. The checkpoint is theirs and the dataset theirs
   in this package's layout (cameras `front`, `overhead`, `wrist`, each with region labels; metadata
   `suite` agnostos, `task` and `split` as in Table 3); success is the paper's Table 3.
@@ -18,7 +20,7 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
 import ml_collections
 from ml_collections import config_dict
 
-VARIANTS = ("embedded", "smoke", "full", "paper")
+VARIANTS = ("embedded", "smoke", "full", "study", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
@@ -52,6 +54,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # The episodes' metadata that says to which split of the success table they belong. When empty,
     # splits do not matter: a task's trials are added up over them.
     config.split_key = "layout"
+    # The episodes' metadata that says of which seed of the success table they are. When empty,
+    # every seed measures the same episodes.
+    config.seed_key = ""
     # Zero means all of them.
     config.num_tasks = 0
     # Of each task and split.
@@ -104,6 +109,13 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.batch = 8
         config.iss.num_masks = 500
         config.control_draws = 100
+    if variant == "study":
+        config.checkpoint, config.dataset, config.success = "", "", ""
+        config.split_key, config.seed_key = "split", "seed"
+        config.splits = ("seen", "near", "far")
+        config.frames_per_episode = 4
+        config.max_token_len = 40
+        config.batch = 4
     if variant == "paper":
         config.checkpoint = ""
         config.dataset = ""

@@ -57,7 +57,8 @@ def work_items(
     data = {
         episode: hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16]
         for episodes in chosen.values()
-        for episode in episodes
+        for seed in seeds
+        for episode in _of_seed(options, dataset, episodes, seed)
     }
     return [
         {
@@ -74,12 +75,21 @@ def work_items(
         }
         for (suite, task, split), episodes in chosen.items()
         for seed in seeds
-        for episode in episodes
+        for episode in _of_seed(options, dataset, episodes, seed)
     ]
 
 
+def _of_seed(
+    options: Options, dataset: LeRobotDataset, episodes: list[int], seed: int
+) -> list[int]:
+    """As many episodes as the options say; where episodes have seeds, those of that seed."""
+    if options.seed_key:
+        episodes = [e for e in episodes if dataset.metadata(e)[options.seed_key] == seed]
+    return episodes[: options.episodes_per_task or None]
+
+
 def choose_episodes(options: Options, dataset: LeRobotDataset) -> dict[Task, list[int]]:
-    """The first episodes of the first tasks, as many as the options say.
+    """The episodes of the first tasks, as many tasks as the options say.
 
     Raises:
         ValueError: an episode lacks the metadata that name its task.
@@ -87,17 +97,14 @@ def choose_episodes(options: Options, dataset: LeRobotDataset) -> dict[Task, lis
     chosen: dict[Task, list[int]] = {}
     for episode in range(len(dataset)):
         line = dataset.metadata(episode)
-        wanted = ["suite", "task", *filter(None, [options.split_key])]
+        wanted = ["suite", "task", *filter(None, [options.split_key, options.seed_key])]
         missing = [name for name in wanted if name not in line]
         if missing:
             raise ValueError(f"{dataset.root}: episode {episode} lacks the metadata {missing}")
         split = line[options.split_key] if options.split_key else ALL_SPLITS
         if not options.splits or split in options.splits:
             chosen.setdefault((line["suite"], line["task"], split), []).append(episode)
-    return {
-        task: episodes[: options.episodes_per_task or None]
-        for task, episodes in list(chosen.items())[: options.num_tasks or None]
-    }
+    return dict(list(chosen.items())[: options.num_tasks or None])
 
 
 def strided_frames(length: int, stride: int, most: int) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
 from iss_jax import ISSConfig, nmr, saliency
-from iss_jax.baselines import random_map
+from iss_jax.baselines import Explanation, attention, random_map, token_norm
 from iss_jax.pi05.observation import Observation
 
 
@@ -23,6 +23,8 @@ class Measures(NamedTuple):
         mass_ratio: nuisance share of the total saliency.
         chance: nuisance share of the area.
         random_nmr: nmr@k by count of random maps (see `iss_jax.baselines.random_map`).
+        attention_nmr: nmr@k by count of the attention map (see `iss_jax.baselines.attention`).
+        norm_nmr: nmr@k by count of the token-norm map (see `iss_jax.baselines.token_norm`).
         view_nmr: nmr@k by count, every view on its own.
         view_chance: nuisance share of each view's area.
         cells: ISS of the grid cells, of the present views.
@@ -34,6 +36,8 @@ class Measures(NamedTuple):
     mass_ratio: Float[Array, " b"]
     chance: Float[Array, " b"]
     random_nmr: Float[Array, "b D K"]
+    attention_nmr: Float[Array, "b K"]
+    norm_nmr: Float[Array, "b K"]
     view_nmr: dict[str, Float[Array, "b K"]]
     view_chance: dict[str, Float[Array, " b"]]
     cells: Float[Array, "b views gh gw"]
@@ -77,9 +81,10 @@ def measure(
     # Masks known at trace time let absent views be left out altogether.
     masks = {view: np.full(batch, view in views) for view in obs.images}
     iss_key, control_key = jax.random.split(key)
+    present = dataclasses.replace(obs, image_masks=masks)
     result = saliency(
         params,
-        dataclasses.replace(obs, image_masks=masks),
+        present,
         key=iss_key,
         config=config,
         action_horizon=action_horizon,
@@ -101,8 +106,14 @@ def measure(
         mass_ratio=nmr.mass_ratio(maps, regions, valid=valid),
         chance=nmr.chance_level(regions, valid=valid),
         random_nmr=jnp.moveaxis(random_nmr, 0, 1),
+        attention_nmr=ratio(_chosen(attention(params, present), views)),
+        norm_nmr=ratio(_chosen(token_norm(params, present), views)),
         view_nmr=ratio(maps, per_view=True),
         view_chance=nmr.chance_level(regions, valid=valid, per_view=True),
         cells=result.cells[:, rows],
         stderr=result.stderr[:, rows],
     )
+
+
+def _chosen(explanation: Explanation, views: tuple[str, ...]) -> dict[str, Array]:
+    return {view: explanation.maps[view] for view in views}

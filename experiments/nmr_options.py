@@ -26,6 +26,7 @@ class Options:
     policy_seed: int
     seeds: tuple[int, ...]
     split_key: str
+    seed_key: str
     splits: tuple[str, ...]
     num_tasks: int
     episodes_per_task: int

@@ -18,6 +18,8 @@ from iss_jax.viz.overlays import overlay, overlay_figure
 
 # The cutoff that the paper adopts.
 DEFAULT_PERCENT = 10
+# Figures tell more tasks than this apart by their split alone.
+MOST_NAMED = 20
 
 
 def write_figures(
@@ -33,6 +35,8 @@ def write_figures(
     """The scatter of Figure 3, the grid of Figure 10, and some of the maps themselves."""
     rates = np.array([row.success.rate for row in rows])
     groups = short_names(task_names(rows))
+    if len(set(groups)) > MOST_NAMED:
+        groups = [row.success.split for row in rows]
     main = _main_percent(percents)
     panels = {
         name: (np.array([row.measures[name] for row in rows]), _correlation(found, name))
@@ -63,19 +67,24 @@ def print_report(
     print(
         f"\n{content['rows']} rows: {content['tasks']} tasks, seeds {content['seeds']}, "
         f"{content['frames']} frames.\nPearson correlation with the success rate; intervals and p "
-        "by task; random explanations beside.\n"
+        "by task; beside them random explanations and the partial correlation given the nuisance\n"
+        "area and the split.\n"
     )
     level = f"{100 * content['correlations'][0]['confidence']:g} % interval"
-    print(f"{'measure':<14}{'r':>7}  {level:<17}{'p':>8}  {'random r':>8}")
-    shown = [*map(nmr_name, percents), f"nmr_mass@{_main_percent(percents):g}"]
-    shown += ["mass_ratio", f"excess@{_main_percent(percents):g}", "chance"]
+    print(f"{'measure':<24}{'r':>6}  {level:<17}{'p':>8}  {'random r':>8}  {'partial r':>9}")
+    main = f"{_main_percent(percents):g}"
+    shown = [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
+    shown += [e["measure"] for e in content["correlations"] if f"@{main} in " in e["measure"]]
+    shown += [f"attention_nmr@{main}", f"norm_nmr@{main}", f"excess@{main}", "chance"]
     for entry in content["correlations"]:
         if entry["kind"] == "pearson" and entry["measure"] in shown:
             low, high = entry["bootstrap"]
             random = entry.get("random", {}).get("mean")
+            partial = entry.get("partial", {}).get("r")
             print(
-                f"{entry['measure']:<14}{entry['r']:>7.2f}  [{low:>6.2f}, {high:>6.2f}] "
-                f"{entry['p_value']:>8.3g}  {'' if random is None else f'{random:.2f}':>8}"
+                f"{entry['measure']:<24}{entry['r']:>6.2f}  [{low:>6.2f}, {high:>6.2f}] "
+                f"{entry['p_value']:>8.3g}  {'' if random is None else f'{random:.2f}':>8}  "
+                f"{'' if partial is None else f'{partial:.2f}':>9}"
             )
     print(f"\nrows:          {run.path / 'results.csv'}")
     print(f"correlations:  {run.path / 'results.json'}")

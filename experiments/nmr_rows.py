@@ -75,11 +75,24 @@ def make_rows(
     for key, group in groups.items():
         frames = {
             name: np.concatenate([np.asarray(r[name], np.float64) for r in group])
-            for name in ("nmr", "nmr_mass", "mass_ratio", "chance", "random_nmr")
+            for name in (
+                *("nmr", "nmr_mass", "mass_ratio", "chance", "random_nmr"),
+                *("attention_nmr", "norm_nmr"),
+            )
+        }
+        views = {
+            view: np.concatenate([np.asarray(r["view_nmr"][view], np.float64) for r in group])
+            for view in group[0]["view_nmr"]
         }
         mean = {name: _mean(value) for name, value in frames.items()}
         measures = {nmr_name(k): mean["nmr"][i] for i, k in enumerate(percents)}
         measures |= {f"nmr_mass@{k:g}": mean["nmr_mass"][i] for i, k in enumerate(percents)}
+        for method in ("attention", "norm"):
+            found = mean[f"{method}_nmr"]
+            measures |= {f"{method}_nmr@{k:g}": found[i] for i, k in enumerate(percents)}
+        for view, values in views.items():
+            found = _mean(values)
+            measures |= {f"nmr@{k:g} in {view}": found[i] for i, k in enumerate(percents)}
         measures |= {"mass_ratio": mean["mass_ratio"], "chance": mean["chance"]}
         measures |= {
             f"excess@{k:g}": mean["nmr"][i] - mean["chance"] for i, k in enumerate(percents)
@@ -121,6 +134,8 @@ def correlations(
 ) -> list[dict[str, Any]]:
     """Pearson and Spearman correlation of every measure with success, clustered by task.
 
+    Beside each, its partial correlation given the nuisance area and the split.
+
     For nmr@k by count the same coefficient under each random explanation stands beside it: its mean
     and central 95 % over the draws, and the share of the draws that are at most the observed one.
 
@@ -155,10 +170,32 @@ def correlations(
                 permutations=permutations,
             )
             found.append({"measure": name, **entry._asdict()})
+            if name != "chance" and not name.startswith("excess"):
+                given, columns = _covariates(rows)
+                partial = stats.partial_correlate(
+                    x[usable],
+                    rates[usable],
+                    columns[usable],
+                    clusters=np.asarray(tasks)[usable],
+                    kind=kind,
+                    confidence=confidence,
+                    resamples=resamples,
+                    permutations=permutations,
+                )
+                found[-1]["partial"] = {"given": given, **partial._asdict()}
             for i, k in enumerate(percents):
                 if name == nmr_name(k):
                     found[-1]["random"] = _random(rows, rates, i, kind, entry.r)
     return found
+
+
+def _covariates(rows: Sequence[Row]) -> tuple[list[str], np.ndarray]:
+    """The nuisance area and, where there are several splits, which one a row is of."""
+    names, columns = ["chance"], [[row.measures["chance"] for row in rows]]
+    for split in sorted({row.success.split for row in rows})[1:]:
+        names.append(f"split is {split}")
+        columns.append([float(row.success.split == split) for row in rows])
+    return names, np.array(columns).T
 
 
 def task_names(rows: Sequence[Row]) -> list[str]:

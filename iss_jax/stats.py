@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -103,6 +104,82 @@ def correlate(
     )
 
 
+def partial_correlate(
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
+    covariates: Float[np.ndarray, "n q"],
+    *,
+    clusters: Shaped[np.ndarray, " n"] | None = None,
+    kind: Kind = "pearson",
+    confidence: float = 0.95,
+    resamples: int = 4999,
+    permutations: int = 9999,
+    seed: int = 0,
+) -> Correlation:
+    """Correlation of what is left of x and y after least squares on covariates and a constant.
+
+    The interval resamples whole clusters and fits anew in each resample, at the level of
+    `bootstrap_interval`; the p-value deals the residuals of y to other clusters (Freedman and Lane
+    1983). With `spearman` all columns are replaced by their ranks first.
+
+    Args:
+        x: one value a row.
+        y: one value a row.
+        covariates: one column a covariate, dummies for groups included; columns that depend on
+            others do no harm.
+        clusters: as in `correlate`.
+        kind: `pearson` or `spearman`.
+        confidence: level of the intervals.
+        resamples: bootstrap resamples.
+        permutations: random permutations; all are enumerated when there are no more than that.
+        seed: of the resampling and the permutations.
+
+    Returns:
+        The correlation; Fisher's interval counts a degree of freedom less for each independent
+        covariate.
+
+    Raises:
+        ValueError: as `correlate`, or covariates that are not `[n, q]` and finite.
+    """
+    x, y, labels = _checked(x, y, clusters, kind)
+    z = np.asarray(covariates, np.float64)
+    if z.ndim != 2 or len(z) != x.size or not np.isfinite(z).all():
+        raise ValueError(f"covariates: shape {z.shape} given, finite ({x.size}, q) wanted")
+    if kind == "spearman":
+        x, y, z = (scipy.stats.rankdata(v, axis=0) for v in (x, y, z))
+    z = np.column_stack([np.ones(x.size), z])
+    ones = np.ones((1, x.size))
+    r = float(_weighted_partial(x, y, z, ones)[0])
+    free = x.size - np.linalg.matrix_rank(z) + 1
+    count = int(labels.max()) + 1
+    interval, p_value = (math.nan, math.nan), 1.0
+    if not math.isnan(r) and count >= 3:
+        weights = _resampled(count, resamples, seed)[:, labels]
+        batches = np.split(weights, range(_BATCH, resamples, _BATCH))
+        draws = np.concatenate([_weighted_partial(x, y, z, w) for w in batches])
+        interval = _expanded_quantiles(draws, count, confidence)
+    if not math.isnan(r):
+        hat = z @ np.linalg.pinv(z)
+        left_x, left_y = x - hat @ x, y - hat @ y
+        total, orders = _orders(labels, permutations, seed)
+        dealt = left_y[np.array(list(orders))]
+        dealt = dealt - dealt @ hat.T
+        draws = np.abs(dealt @ left_x) / np.maximum(np.linalg.norm(dealt, axis=1), 1e-300)
+        observed = abs(float(left_x @ left_y)) / float(np.linalg.norm(left_y))
+        extreme = np.sum(draws >= observed * (1 - 1e-9))
+        p_value = extreme / total if total else (extreme + 1) / (permutations + 1)
+    return Correlation(
+        kind=kind,
+        r=r,
+        n=x.size,
+        clusters=count,
+        confidence=confidence,
+        fisher=fisher_interval(r, free, kind=kind, confidence=confidence),
+        bootstrap=interval,
+        p_value=float(p_value),
+    )
+
+
 def coefficient(
     x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], *, kind: Kind = "pearson"
 ) -> float:
@@ -169,9 +246,18 @@ def bootstrap_interval(
     count = int(labels.max()) + 1
     if math.isnan(coefficient(x, y, kind=kind)) or count < 3:
         return (math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = _resampled(count, resamples, seed)
     draws = weighted_coefficients(x, y, weights[:, labels], kind=kind)
+    return _expanded_quantiles(draws, count, confidence)
+
+
+def _resampled(count: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each resample holds each cluster, `[resamples, count]`."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+
+
+def _expanded_quantiles(draws: np.ndarray, count: int, confidence: float) -> tuple[float, float]:
     tail = scipy.stats.t.ppf((1 - confidence) / 2, count - 1) * math.sqrt(count / (count - 1))
     level = scipy.stats.norm.cdf(tail)
     low, high = np.quantile(draws[np.isfinite(draws)], [level, 1 - level])
@@ -238,18 +324,36 @@ def permutation_p_value(
         return 1.0
     if kind == "spearman":
         x, y = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
-    order = np.argsort(labels, kind="stable")
-    x, y, sizes = x[order] - x.mean(), y[order] - y.mean(), np.bincount(labels)
-    total = math.prod(math.factorial(int(n)) for n in np.bincount(sizes))
-    exact = total <= permutations
-    generator = _all_permutations(sizes) if exact else _permutations(sizes, permutations, seed)
-    rows = np.split(np.arange(y.size), np.cumsum(sizes)[:-1])
-    draws = np.array([x @ y[np.concatenate([rows[c] for c in order])] for order in generator])
+    x, y = x - x.mean(), y - y.mean()
+    total, orders = _orders(labels, permutations, seed)
+    draws = np.array([x @ y[order] for order in orders])
     # Both sums of squares are the same in every permutation, so the products alone decide; the
     # margin lets rounding not break ties with the observed order.
     observed = abs(float(x @ y))
     extreme = np.sum(np.abs(draws) >= observed * (1 - 1e-9))
-    return float(extreme / total) if exact else float((extreme + 1) / (permutations + 1))
+    return float(extreme / total) if total else float((extreme + 1) / (permutations + 1))
+
+
+def _orders(labels: np.ndarray, permutations: int, seed: int) -> tuple[int, Iterator[np.ndarray]]:
+    """Permutations of rows that deal whole clusters to clusters of the same size.
+
+    Returns:
+        How many there are when all are enumerated, else 0; and the permutations.
+    """
+    sizes = np.bincount(labels)
+    total = math.prod(math.factorial(int(n)) for n in np.bincount(sizes))
+    exact = total <= permutations
+    dealt = _all_permutations(sizes) if exact else _permutations(sizes, permutations, seed)
+    by_cluster = np.argsort(labels, kind="stable")
+    rows = np.split(by_cluster, np.cumsum(sizes)[:-1])
+
+    def orders() -> Iterator[np.ndarray]:
+        for order in dealt:
+            out = np.empty(labels.size, np.int64)
+            out[by_cluster] = np.concatenate([rows[cluster] for cluster in order])
+            yield out
+
+    return (total if exact else 0), orders()
 
 
 def _all_permutations(sizes: np.ndarray):
@@ -288,6 +392,26 @@ def _weighted_pearson(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.n
     varies = (xx > scale * np.square(x).max()) & (yy > scale * np.square(y).max())
     product = np.sqrt(np.where(varies, xx * yy, 1.0))
     return np.where(varies, (weights * x * y).sum(-1) / product, np.nan)
+
+
+def _weighted_partial(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Pearson's r of the residuals of weighted least squares on z, a value a row of weights."""
+    gram = np.einsum("bn,ni,nj->bij", weights, z, z, optimize=True)
+    inverse = np.linalg.pinv(gram, hermitian=True)
+
+    def left(v: np.ndarray) -> np.ndarray:
+        fit = np.einsum("bij,bn,nj,n->bi", inverse, weights, z, v, optimize=True)
+        return v - fit @ z.T
+
+    a, b = left(x), left(y)
+    aa, bb = (weights * a * a).sum(-1), (weights * b * b).sum(-1)
+    total = weights.sum(-1)
+    # What covariates explain fully leaves rounding, not zero.
+    varies = (aa > 1e-16 * total * np.var(x)) & (bb > 1e-16 * total * np.var(y))
+    product = np.sqrt(np.where(varies, aa * bb, 1.0))
+    return np.where(varies, (weights * a * b).sum(-1) / product, np.nan)
 
 
 def _checked(x, y, clusters, kind) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

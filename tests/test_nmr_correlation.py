@@ -1,6 +1,7 @@
 """The main job end to end on a tiny policy, and its parts on cases with known answers."""
 
 import csv
+import dataclasses
 import json
 
 import jax
@@ -15,11 +16,12 @@ from experiments.nmr_measure import measure
 from experiments.nmr_options import from_config
 from experiments.nmr_report import short_names
 from experiments.policy import fingerprint, load_policy
+from experiments.run_directory import jsonable
 from iss_jax import nmr, saliency
 from iss_jax.data import Episode
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.data.regions import fit_regions
-from iss_jax.data.success import Success, write_success
+from iss_jax.data.success import Success, read_success, write_success
 from iss_jax.masks import upsample
 from iss_jax.pi05 import params as pi05_params
 from iss_jax.pi05.checkpoint import save_checkpoint
@@ -123,6 +125,10 @@ def finished(inputs, tmp_path_factory):
     before = measure._cache_size()
     content = nmr_correlation.main(_config(inputs), workdir)
     return workdir, content, measure._cache_size() - before
+
+
+def _text(content):
+    return json.dumps(jsonable(content))
 
 
 def _csv(path):
@@ -243,7 +249,7 @@ def test_a_second_run_computes_nothing_and_a_lost_item_only_itself(inputs, finis
 
     monkeypatch.setattr(nmr_correlation, "compute", counted)
     before = (workdir / "results.json").read_bytes()
-    assert nmr_correlation.main(_config(inputs), workdir) == content
+    assert _text(nmr_correlation.main(_config(inputs), workdir)) == _text(content)
     assert computed == []
     next((workdir / "items").iterdir()).unlink()
     nmr_correlation.main(_config(inputs), workdir)
@@ -309,7 +315,7 @@ def test_success_is_joined_by_split_or_added_up_over_splits(inputs):
     config.split_key = "task"
     config.num_tasks, config.episodes_per_task = 2, 1
     assert choose_episodes(from_config(config), dataset) == {
-        ("tiny", task, task): [2 * i] for i, task in enumerate(["milk", "soup"])
+        ("tiny", task, task): [2 * i, 2 * i + 1] for i, task in enumerate(["milk", "soup"])
     }
 
 
@@ -392,6 +398,9 @@ def test_frames_weigh_equally_and_frames_without_mass_are_left_out():
             "mass_ratio": mass,
             "chance": np.full(len(values), 0.25),
             "random_nmr": np.full((len(values), 2, 1), 0.5),
+            "attention_nmr": values / 2,
+            "norm_nmr": values / 4,
+            "view_nmr": {"base_0_rgb": values + 1.0},
         }
 
     item = {"suite": "s", "task": "t", "split": "seen", "seed": 0}
@@ -402,6 +411,9 @@ def test_frames_weigh_equally_and_frames_without_mass_are_left_out():
     assert row.measures["nmr@10"] == pytest.approx(0.4)
     assert row.measures["nmr_mass@10"] == pytest.approx(0.6)
     assert row.measures["excess@10"] == pytest.approx(0.15)
+    assert row.measures["attention_nmr@10"] == pytest.approx(0.2)
+    assert row.measures["norm_nmr@10"] == pytest.approx(0.1)
+    assert row.measures["nmr@10 in base_0_rgb"] == pytest.approx(1.4)
     (line,) = nmr_rows.table([row], (10,))
     assert line["success_rate"] == 0.25
     assert line["random_nmr@10"] == 0.5
@@ -418,6 +430,33 @@ def test_frames_weigh_equally_and_frames_without_mass_are_left_out():
 )
 def test_names_in_figures_are_what_distinguishes_the_tasks(names, short):
     assert short_names(names) == short
+
+
+def test_episodes_with_seeds_are_measured_under_their_own_seed(inputs, tmp_path):
+    for seed in SEEDS:
+        for index, task in enumerate(PROMPTS):
+            episode = _episode(100 * seed + index, task, 3)
+            metadata = {**episode.metadata, "seed": seed}
+            write_episode(tmp_path, dataclasses.replace(episode, metadata=metadata))
+    config = _config(inputs)
+    config.dataset, config.seed_key = str(tmp_path), "seed"
+    options = from_config(config)
+    policy = load_policy(inputs / "checkpoint")
+    rows = {(r.suite, r.task, r.split, r.seed): r for r in read_success(inputs / "success.csv")}
+    items = nmr_items.work_items(
+        options, options.iss_config(7), open_dataset(tmp_path), policy, rows
+    )
+    found = {(item["task"], item["seed"]): item["episode"] for item in items}
+    assert len(items) == len(found) == 6
+    assert found["milk", 0] == 0 and found["milk", 13] == 3 and found["door", 13] == 5
+
+
+def test_partial_correlations_are_given_area_and_split(finished):
+    _, content, _ = finished
+    by_name = {(e["measure"], e["kind"]): e for e in content["correlations"]}
+    assert by_name["nmr@10", "pearson"]["partial"]["given"] == ["chance"]
+    assert "partial" not in by_name["chance", "pearson"]
+    assert ("attention_nmr@10", "spearman") in by_name
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

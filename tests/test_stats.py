@@ -193,3 +193,64 @@ def test_unusable_rows_are_named(x, y, clusters, message):
 def test_unknown_kind():
     with pytest.raises(ValueError, match="'kendall' given"):
         stats.correlate(np.arange(4.0), np.arange(4.0), kind="kendall")
+
+
+def partial_case(seed=3, clusters=12, size=5):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(clusters), size)
+    z = np.column_stack([rng.normal(size=labels.size), labels % 3 == 0, labels % 3 == 1])
+    x = z @ [1.0, 2.0, -1.0] + rng.normal(size=labels.size)
+    y = z @ [-2.0, 1.0, 0.5] + 0.6 * x + rng.normal(size=labels.size)
+    return x, y, z.astype(float), labels
+
+
+def test_partial_correlation_is_that_of_regression_residuals():
+    x, y, z, labels = partial_case()
+    design = np.column_stack([np.ones(len(x)), z])
+    left = [v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (x, y)]
+    found = stats.partial_correlate(x, y, z, clusters=labels, resamples=499, permutations=499)
+    assert found.r == pytest.approx(np.corrcoef(*left)[0, 1], abs=1e-12)
+    assert found.bootstrap[0] < found.r < found.bootstrap[1] and found.p_value <= 0.01
+    # A column that repeats others changes nothing.
+    twice = np.column_stack([z, z.sum(1)])
+    same = stats.partial_correlate(x, y, twice, clusters=labels, resamples=499, permutations=499)
+    assert same.r == pytest.approx(found.r, abs=1e-9)
+    assert same.fisher == pytest.approx(found.fisher, abs=1e-9)
+
+
+def test_partial_correlation_equals_the_inverse_covariance_formula():
+    x, y, z, _ = partial_case(seed=8)
+    precision = np.linalg.inv(np.cov(np.column_stack([x, y, z[:, :1]]).T))
+    wanted = -precision[0, 1] / np.sqrt(precision[0, 0] * precision[1, 1])
+    found = stats.partial_correlate(x, y, z[:, :1], resamples=99, permutations=99)
+    assert found.r == pytest.approx(wanted, abs=1e-12)
+
+
+def test_partial_correlation_sees_through_a_common_cause():
+    """x and y that only share z: correlated, but not given z."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=400)
+    x, y = z + 0.3 * rng.normal(size=400), z + 0.3 * rng.normal(size=400)
+    assert stats.coefficient(x, y) > 0.8
+    found = stats.partial_correlate(x, y, z[:, None], resamples=199, permutations=199)
+    assert abs(found.r) < 0.15 and found.p_value > 0.01
+
+
+def test_partial_permutation_p_is_uniform_under_the_null():
+    rng = np.random.default_rng(1)
+    low = 0
+    for trial in range(200):
+        z = rng.normal(size=(20, 2))
+        x, y = z @ [1.0, 1.0] + rng.normal(size=20), z @ [2.0, -1.0] + rng.normal(size=20)
+        found = stats.partial_correlate(x, y, z, resamples=2, permutations=99, seed=trial)
+        low += found.p_value <= 0.1
+    # Binomial(200, 0.1): 99.9 % within 20 +- 14.
+    assert 6 <= low <= 34
+
+
+def test_partial_correlation_of_what_covariates_explain_is_nan():
+    z = np.arange(10.0)[:, None]
+    found = stats.partial_correlate(2 * z[:, 0] + 1, np.sin(z[:, 0]), z, permutations=9)
+    assert np.isnan(found.r) and found.p_value == 1.0
+    with pytest.raises(ValueError, match="covariates"):
+        stats.partial_correlate(np.arange(5.0), np.arange(5.0) ** 2, np.zeros((4, 1)))
