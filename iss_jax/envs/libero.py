@@ -194,6 +194,11 @@ class LiberoEnv:
         return tuple(self._env.objects_dict)
 
     @property
+    def surface(self) -> str:
+        """LIBERO's name of the work surface."""
+        return self._env.workspace_name
+
+    @property
     def fixtures(self) -> tuple[str, ...]:
         """Names of what is fixed to the scene (cabinets, stoves), without the work surface."""
         return tuple(

@@ -18,6 +18,8 @@ SCENE = experts.PickAndPlaceScene(
     underside=0.0,
     receptacle_position=np.array([0.0, 0.26, 0.0]),
     receptacle_rim=0.14,
+    over=0.035,
+    lowered=np.inf,
 )
 
 
@@ -62,6 +64,21 @@ def test_over_the_receptacle_it_opens_and_does_not_grasp_again():
     held = {"target_position": high, "grasp_point": high, "underside": 0.21}
     assert act(eef_position=high, opening=0.05, **held)[6] == -1.0
     assert act(eef_position=high, opening=0.08, **held)[6] == -1.0
+
+
+def test_onto_a_plate_it_lowers_before_it_opens():
+    def over_plate(height, **changes):
+        hand = np.array([0.0, 0.26, 0.1 + height])
+        held = {"target_position": hand, "grasp_point": hand, "underside": 0.02 + height}
+        plate = {"receptacle_rim": 0.02, "over": 0.02, "lowered": 0.014}
+        return act(eef_position=hand, opening=0.05, **(held | plate | changes))
+
+    high, low = over_plate(0.06), over_plate(0.01)
+    assert high[2] == -1.0 and high[6] == 1.0
+    assert low[6] == -1.0
+    # Beside the plate it neither lowers nor opens.
+    beside = over_plate(0.06, receptacle_position=np.array([0.0, 0.32, 0.0]))
+    assert beside[2] > -0.5 and beside[6] == 1.0
 
 
 def test_orientation_is_turned_back_about_the_axis_it_is_off():
