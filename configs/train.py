@@ -89,7 +89,7 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         c.peak_lr = 7e-4
         if variant == "study-corrected":
             c.datasets += tuple(f"datasets/spatial/corrections/shard-{k}" for k in (0, 1))
-            c.steps = 7_500
+            c.steps = 6_500
     elif variant == "smoke":
         c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
         c.model.vlm.update({"width": 24, "mlp": 32})
