@@ -60,7 +60,7 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     config.execute = 8
     if variant == "demonstrations":
         if spatial:
-            config.episodes_per_task, config.max_attempts_per_task = 90, 160
+            config.episodes_per_task, config.max_attempts_per_task = 60, 160
             config.regions = False
     elif variant == "corrections":
         config.kind = "corrections"
@@ -99,5 +99,8 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
         # What the instruction says of the wanted bowl holds of no other object.
         config.other_target_share = 0.0
         config.sources = ("datasets/spatial/demos/shard-0", "datasets/spatial/demos/shard-1")
-        config.blocks_per_task = 50
+        config.blocks_per_task = 28
+        config.max_token_len = 40
+        if variant == "corrections":
+            config.episodes_per_task = 40
     return config

@@ -69,7 +69,7 @@ class CollectOptions:
 
     @property
     def attempts_per_task(self) -> int:
-        """Attempts at them; only the expert's can fail."""
+        """Attempts at them; those of the expert may fail often, the others hardly ever."""
         return self.max_attempts_per_task if self.kind == "demonstrations" else self.wanted_per_task
 
 
@@ -144,13 +144,12 @@ def attempts_of(options: CollectOptions) -> Callable[[Any, int, int], Episode | 
 
 
 def _demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -> Episode | None:
-    from iss_jax.envs import demonstrations, layouts
+    from iss_jax.envs import demonstrations
 
     wanted = plan(options, task, attempt)
     rng = generator(options, task, attempt).spawn(1)[0]
-    try:
-        metadata = _reset(env, wanted)
-    except layouts.NoLayoutError:
+    metadata = _reset(env, wanted)
+    if metadata is None:
         return None
     episode = demonstrations.record(
         env,
@@ -166,10 +165,14 @@ def _demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -
     return dataclasses.replace(episode, metadata=metadata)
 
 
-def _correction(env: Any, options: CollectOptions, policy: Any, task: int, attempt: int) -> Episode:
+def _correction(
+    env: Any, options: CollectOptions, policy: Any, task: int, attempt: int
+) -> Episode | None:
     from experiments import corrections
 
     metadata = _reset(env, plan(options, task, attempt))
+    if metadata is None:
+        return None
     episode = corrections.record(
         env,
         policy,
@@ -184,14 +187,23 @@ def _correction(env: Any, options: CollectOptions, policy: Any, task: int, attem
     return dataclasses.replace(episode, metadata=metadata)
 
 
-def _reset(env: Any, wanted: Plan) -> dict[str, Any]:
-    """Sets the environment up for a plan; returns what the episode's metadata say of it."""
+def _reset(env: Any, wanted: Plan) -> dict[str, Any] | None:
+    """Sets the environment up for a plan.
+
+    Returns:
+        What the episode's metadata say of it; None where no layout of the kind was found.
+    """
+    from iss_jax.envs.layouts import NoLayoutError
+
     target = None
     if wanted.other_target is not None:
         env.set_target(None)
         others = [name for name in env.shuffled_objects if name != env.target]
         target = others[int(wanted.other_target * len(others))]
-    env.reset(wanted.init_state, wanted.layout, wanted.layout_seed, target)
+    try:
+        env.reset(wanted.init_state, wanted.layout, wanted.layout_seed, target)
+    except NoLayoutError:
+        return None
     return {
         "suite": env.task.suite,
         # The suite names its tasks by their instructions, in any scene.
