@@ -6,7 +6,7 @@ Variants:
   embedded  the small π0.5 of the embedded default, from scratch on `collect`'s datasets
   corrected the same run, gone on with `collect`'s corrections
   corrected-twice and again, with corrections of that
-  study     the 18 seen tasks of the study, from the embedded policy
+  study     the 18 seen tasks of the study, from what `corrected-twice` ends with
   study-corrected the same run, gone on with `collect`'s corrections on libero_spatial
   smoke     a few steps of a tiny model
   lora      a released checkpoint with the paper's LoRA (App. C.1)
@@ -79,7 +79,7 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         if variant == "corrected-twice":
             c.datasets += ("datasets/corrections-2/shard-0", "datasets/corrections-2/shard-1")
     elif variant in ("study", "study-corrected"):
-        c.init_from = "embedded"
+        c.init_from = "runs/train/checkpoints/11000"  # of `corrected-twice`
         c.instructions = tuple(task.instruction for task in STUDY)
         c.asset_id = "libero_study"
         c.max_token_len = 40

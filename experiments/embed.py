@@ -13,28 +13,30 @@ import ml_collections
 import numpy as np
 
 from experiments import app
+from experiments.nmr_items import strided_frames
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.data.success import read_success, write_success
 from iss_jax.pi05.checkpoint import restore_params
 
-FEATURES = ("target_position",)
+GROUP = ("suite", "task", "split", "seed")  # a row of the success table
 
 
-def thin(episode: Episode, stride: int) -> Episode:
-    """Every `stride`-th frame, with the features that a reader of the package data may want."""
+def thin(episode: Episode, frames: int) -> Episode:
+    """So many frames, evenly spread; all, where there are no more."""
+    rows = np.array(strided_frames(len(episode), 1, frames))
 
     def take(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: value[::stride] for name, value in arrays.items()}
+        return {name: value[rows] for name, value in arrays.items()}
 
     return dataclasses.replace(
         episode,
         images=take(dict(episode.images)),
         regions=take(dict(episode.regions)),
-        state=episode.state[::stride],
-        action=episode.action[::stride],
-        fps=episode.fps / stride,
-        features=take({name: episode.features[name] for name in FEATURES}),
+        state=episode.state[rows],
+        action=episode.action[rows],
+        fps=episode.fps * len(rows) / len(episode),
+        features={},
     )
 
 
@@ -57,16 +59,15 @@ def embed(config: ml_collections.ConfigDict, workdir: Path) -> float:
         dataset = open_dataset(root)
         for i in range(len(dataset)):
             metadata = dataset.metadata(i)
-            group = (metadata["task"], metadata["layout"])
-            if written[group] < config.episodes_per_task:
+            group = tuple(metadata[name] for name in GROUP)
+            if written[group] < config.episodes_per_row:
                 write_episode(
                     workdir / "episodes",
-                    thin(dataset.read(i), config.frame_stride),
+                    thin(dataset.read(i), config.frames_per_episode),
                     robot_type="panda",
                 )
                 written[group] += 1
-    for group, count in sorted(written.items()):
-        print(f"{group[0]} ({group[1]}): {count}")
+    print(f"{sum(written.values())} episodes of {len(written)} tasks and seeds")
     size = sum(path.stat().st_size for path in workdir.rglob("*") if path.is_file()) / 1e6
     if size > config.limit:
         raise ValueError(f"{workdir}: {size:.1f} MB, at most {config.limit} wanted")

@@ -163,7 +163,8 @@ def _run_part(
     for trial, result in results:
         item = by_trial[trial]
         if result.episode is not None and _name(item) not in recorded:
-            metadata = {**result.episode.metadata, **{name: item[name] for name in NAME}}
+            own = {name: item[name] for name in (*NAME, "init_state", "layout_seed")}
+            metadata = {**result.episode.metadata, **own}
             episode = dataclasses.replace(result.episode, metadata=metadata)
             lerobot.write_episode(run.path / "episodes", episode, robot_type="panda")
         run.save(item, {"success": bool(result.success), "steps": result.steps})
