@@ -7,6 +7,6 @@ def get_config() -> ml_collections.ConfigDict:
     """The configuration."""
     config = ml_collections.ConfigDict()
     config.name = "success_table"
-    # A path, or one that ships: "embedded", "study", "paper_table3".
+    # A path, or one that ships: "embedded", "paper_table3".
     config.success = "embedded"
     return config
