@@ -55,7 +55,7 @@ def planned(config: ml_collections.ConfigDict) -> list[Planned]:
             Planned(task.suite, task.name, task.split, task.max_steps, trials[task.split])
             for task in STUDY
         ]
-    from iss_jax.envs.libero import list_tasks
+    from iss_jax.envs.suites import list_tasks
 
     names = [task.name for task in list_tasks(config.suite)]
     return [

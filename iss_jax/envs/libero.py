@@ -14,12 +14,12 @@ import functools
 import io
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from iss_jax.envs import layouts, regions, relations, simulator
 from iss_jax.envs.rendering import Renderer
+from iss_jax.envs.suites import LiberoTask, list_tasks, load_suite
 
 CONTROL_HZ = 20
 SETTLE_STEPS = 10  # openpi's LIBERO protocol: objects fall into place before the episode begins
@@ -41,16 +41,6 @@ _FLOOR_MARGIN = 0.08  # metres around LIBERO's placement regions: where the floo
 
 
 @dataclasses.dataclass(frozen=True)
-class LiberoTask:
-    """One task: its suite, LIBERO's name for it, its index in the suite and its instruction."""
-
-    suite: str
-    name: str
-    index: int
-    language: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Observation:
     """What a policy sees.
 
@@ -65,34 +55,6 @@ class Observation:
     regions: dict[str, np.ndarray]
     state: np.ndarray
     prompt: str
-
-
-@functools.cache
-def _suite(name: str) -> Any:
-    registry = simulator.load().benchmark.get_benchmark_dict()
-    if name.lower() not in registry:
-        raise ValueError(f"suite {name!r}: one of {sorted(registry)} wanted")
-    with contextlib.redirect_stdout(io.StringIO()):
-        return registry[name.lower()]()
-
-
-def list_suites() -> list[str]:
-    """Names of all suites, those of LIBERO and the variants of LIBERO-PRO."""
-    return sorted(simulator.load().benchmark.get_benchmark_dict())
-
-
-def list_tasks(suite: str) -> list[LiberoTask]:
-    """The tasks of a suite, in LIBERO's order.
-
-    Raises:
-        ImportError: the `libero` extra is missing.
-        ValueError: an unknown suite.
-    """
-    benchmark = _suite(suite)
-    return [
-        LiberoTask(suite, benchmark.get_task(i).name, i, benchmark.get_task(i).language)
-        for i in range(benchmark.get_num_tasks())
-    ]
 
 
 def make(
@@ -139,7 +101,7 @@ class LiberoEnv:
     ):
         modules = simulator.load()
         self._mujoco = modules.mujoco
-        definition = _suite(task.suite).get_task(task.index)
+        definition = load_suite(task.suite).get_task(task.index)
         bddl = os.path.join(
             modules.get_libero_path("bddl_files"), definition.problem_folder, definition.bddl_file
         )

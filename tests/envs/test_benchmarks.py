@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from iss_jax.envs import libero, regions
+from iss_jax.envs import libero, regions, suites
 from iss_jax.envs.benchmarks import SPLITS, STUDY
 
 
@@ -24,7 +24,7 @@ def test_the_paper_counts_of_tasks():
 @pytest.mark.libero
 def test_the_table_says_what_the_simulator_says():
     for suite in dict.fromkeys(task.suite for task in STUDY):
-        languages = {task.name: task.language for task in libero.list_tasks(suite)}
+        languages = {task.name: task.language for task in suites.list_tasks(suite)}
         for task in STUDY:
             if task.suite == suite:
                 assert languages[task.name] == task.instruction

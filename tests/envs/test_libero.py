@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iss_jax.envs import demonstrations, libero, rollout
+from iss_jax.envs import demonstrations, libero, rollout, suites
 
 pytestmark = pytest.mark.libero
 CAMERAS = ("front", "overhead", "wrist")
@@ -44,13 +44,13 @@ def black(images):
 
 def test_suites_and_tasks():
     assert {"libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90"} <= set(
-        libero.list_suites()
+        suites.list_suites()
     )
-    tasks = libero.list_tasks("libero_object")
+    tasks = suites.list_tasks("libero_object")
     assert len(tasks) == 10
     assert tasks[4].language == "pick up the ketchup and place it in the basket"
     with pytest.raises(ValueError, match="libero_objects"):
-        libero.list_tasks("libero_objects")
+        suites.list_tasks("libero_objects")
     with pytest.raises(ValueError, match="'juggle'"):
         libero.make("libero_object", "juggle")
 
@@ -193,7 +193,7 @@ def test_rollout_steps_records_and_shows_transformed_images(env):
 
 def test_spawned_rollouts_return_every_item():
     items = [
-        rollout.RolloutItem("libero_object", libero.list_tasks("libero_object")[task].name, state)
+        rollout.RolloutItem("libero_object", suites.list_tasks("libero_object")[task].name, state)
         for task in (0, 1)
         for state in (0, 1)
     ]
@@ -204,7 +204,7 @@ def test_spawned_rollouts_return_every_item():
 
 
 def test_a_failing_process_is_reported():
-    items = [rollout.RolloutItem("libero_object", libero.list_tasks("libero_object")[0].name)]
+    items = [rollout.RolloutItem("libero_object", suites.list_tasks("libero_object")[0].name)]
     with pytest.raises(RuntimeError, match="no_such_function"):
         list(rollout.rollouts(items, "iss_jax.envs.rollout:no_such_function"))
 
@@ -228,7 +228,7 @@ def test_scenes_of_other_suites_are_labelled(suite, task, surface):
         assert sum(share) == pytest.approx(1.0), camera
         # The robot is in every view, and the surface that carries the objects is support.
         assert share[2] > 0.02 and share[1] > 0.2, camera
-    assert frame.prompt == libero.list_tasks(suite)[task].language
+    assert frame.prompt == suites.list_tasks(suite)[task].language
 
 
 def test_projected_centres_lie_on_the_objects(env):
