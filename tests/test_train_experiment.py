@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from experiments import embed, train
+from experiments import embed, frames, train
 from experiments.frames import load_frames
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import open_dataset, write_episode
@@ -16,7 +16,7 @@ from iss_jax.data.success import Success, write_success
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.normalize import load_norm_stats
-from iss_jax.pi05.tokenizer import load_tokenizer
+from iss_jax.pi05.tokenizer import load_tokenizer, open_tokenizer, train_tokenizer
 
 FRAMES = 6
 
@@ -52,7 +52,7 @@ def dataset(tmp_path) -> str:
                 "action_chunk_valid": np.ones((FRAMES, 16), bool),
                 "target_position": rng.normal(size=(FRAMES, 3)).astype(np.float32),
             },
-            metadata={"task": f"task_{i % 2}", "layout": "native"},
+            metadata={"suite": "s", "task": f"task_{i % 2}", "split": "seen", "seed": 0},
         )
         write_episode(tmp_path / "data", episode)
     return str(tmp_path / "data")
@@ -144,17 +144,17 @@ def test_a_dataset_without_chunks_is_refused(tmp_path):
 
 def test_embedding(dataset, tmp_path):
     step = train.run(smoke(dataset), tmp_path / "run")
-    write_success(tmp_path / "s.csv", [Success("task_0", "s", "native", 0, 0, 2, 1)])
+    write_success(tmp_path / "s.csv", [Success("task_0", "s", "seen", 0, 0, 2, 1)])
     config = importlib.import_module("configs.embed").get_config()
     config.update(checkpoint=str(step), success=str(tmp_path / "s.csv"), episodes=(dataset,))
-    config.episodes_per_task = 1
+    config.frames_per_episode = 2
     size = embed.embed(config, tmp_path / "out")
     assert 0 < size < 1
     found = open_dataset(tmp_path / "out" / "episodes")
-    assert len(found) == 2 and found.info["fps"] == 2.5
+    assert len(found) == 2 and found.info["total_frames"] == 4
     original = open_dataset(dataset).read(1)
-    np.testing.assert_array_equal(found.read(1).images["wrist"], original.images["wrist"][::4])
-    assert set(found.read(0).features) == {"target_position"}
+    np.testing.assert_array_equal(found.read(1).images["wrist"], original.images["wrist"][[1, 4]])
+    assert not found.read(0).features
     assert not (tmp_path / "out" / "checkpoint" / "train_state").exists()
     restore_params(tmp_path / "out" / "checkpoint")
     with pytest.raises(ValueError, match=r"out: not empty"):
@@ -183,3 +183,29 @@ def test_object_pixels_must_cover_the_dataset(dataset):
     np.savez(path, names=names, pixels=pixels, wanted=np.zeros(4 * FRAMES, int))
     frames, _ = load_frames([dataset], progress=False)
     assert frames.objects.shape == (4 * FRAMES, 3, 1, 2)
+
+
+def test_a_new_vocabulary_keeps_the_embeddings_of_shared_pieces():
+    old = open_tokenizer(train_tokenizer(["pick up the milk"]))
+    new = open_tokenizer(train_tokenizer(["pick up the milk", "open the top drawer"]))
+    table = jax.random.normal(jax.random.key(0), (old.vocab_size(), 4))
+    tree = {"PaliGemma": {"llm": {"embedder": {"input_embedding": table}}}}
+    tree = train.change_vocabulary(tree, old, new, jax.random.key(1))
+    changed = tree["PaliGemma"]["llm"]["embedder"]["input_embedding"]
+    assert changed.shape == (new.vocab_size(), 4)
+    for piece in ("▁milk", "▁255", "▁Task:", "<0x41>"):
+        np.testing.assert_array_equal(changed[new[piece]], table[old[piece]])
+    drawn = np.asarray([changed[new[piece]] for piece in ("▁open", "▁drawer")])
+    assert np.isfinite(drawn).all() and np.abs(np.diff(drawn, axis=0)).min() > 0
+
+
+def test_datasets_of_different_scenes_share_their_kinds():
+    kinds = ["bowl", "milk", "soup"]
+    pixels = np.arange(2 * 3 * 2 * 2, dtype=np.float32).reshape(2, 3, 2, 2)
+    found = frames._among(kinds, (["milk", "bowl"], pixels, np.array([0, 1])))
+    assert found is not None
+    np.testing.assert_array_equal(found[0][:, :, 1], pixels[:, :, 0])
+    np.testing.assert_array_equal(found[0][:, :, 0], pixels[:, :, 1])
+    assert np.isnan(found[0][:, :, 2]).all()
+    assert found[1].tolist() == [1, 0]
+    assert frames._among(kinds, None) is None
