@@ -93,8 +93,10 @@ def scene_of(env: LiberoEnv) -> PickAndPlaceScene:
         )
     boxes = env.object_boxes(env.target)
     low, high = boxes[:, 0].min(0), boxes[:, 1].max(0)
-    grasp, width = _whole(boxes) if high[1] - low[1] < _GRIP else _by_the_rim(env, low, high)
     inside = env.predicate == "in"
+    # What goes into a basket fits between the fingers, also when it has toppled over.
+    whole = inside or high[1] - low[1] < _GRIP
+    grasp, width = _whole(boxes) if whole else _by_the_rim(env, low, high)
     return PickAndPlaceScene(
         eef_position=env.eef_position,
         eef_axes=env.eef_axes,
