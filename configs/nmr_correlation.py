@@ -6,8 +6,8 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
     python -m experiments.nmr_correlation --config=configs/nmr_correlation.py:paper \
         --config.checkpoint=<folder> --config.dataset=<folder>
 
-- `embedded` (default): the small policy and the episodes that ship with the package; minutes on two
-  CPU cores.
+- `embedded` (default): the small policy and frames of its rollouts on the study's 41 tasks, which
+  ship with the package; minutes on two CPU cores.
 - `smoke`: the same on two tasks and a few masks; seconds.
 - `full`: the same on every frame that ships, with more masks.
 - `study`: the policy, its recorded rollouts and its success on the study's 41 tasks, all given by
@@ -53,16 +53,15 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.splits = ()
     # The episodes' metadata that says to which split of the success table they belong. When empty,
     # splits do not matter: a task's trials are added up over them.
-    config.split_key = "layout"
+    config.split_key = "split"
     # The episodes' metadata that says of which seed of the success table they are. When empty,
     # every seed measures the same episodes.
-    config.seed_key = ""
+    config.seed_key = "seed"
     # Zero means all of them.
     config.num_tasks = 0
     # Of each task and split.
     config.episodes_per_task = 1
     config.frames_per_episode = 2
-    # The embedded episodes hold every eighth control step, 0.4 s apart.
     config.stride = 1
     # Frames of one compiled batch.
     config.batch = 2

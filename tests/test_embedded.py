@@ -12,12 +12,13 @@ from experiments import live_policy, nmr_correlation
 from iss_jax import embedded
 from iss_jax.data.lerobot import open_dataset
 from iss_jax.data.success import read_success
+from iss_jax.envs.benchmarks import STUDY
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.normalize import load_norm_stats
 from iss_jax.pi05.tokenizer import NUM_BINS, load_tokenizer
 
-LAYOUTS = {"native", "shuffled"}
+SPLITS = {"seen", "near", "far"}
 
 
 def test_a_part_that_is_not_installed_is_named():
@@ -51,14 +52,14 @@ def test_every_state_bin_is_one_token():
 
 def test_episodes_are_labelled_and_held_out():
     dataset = open_dataset(embedded.episodes_path())
-    groups = set()
+    rows = set()
     for i in range(len(dataset)):
         line = dataset.metadata(i)
-        groups.add((line["task"], line["layout"]))
+        rows.add((line["suite"], line["task"], line["split"], line["seed"]))
         # Below these numbers the training data has nothing.
-        assert line["split"] == "heldout" and line["init_state"] < 25 and line["seed"] < 10_000
-    assert len({task for task, _ in groups}) == 10
-    assert {layout for _, layout in groups} == LAYOUTS and len(groups) == 20
+        assert line["init_state"] < 25 and line["layout_seed"] < 10_000
+    wanted = {(t.suite, t.name, t.split, seed) for t in STUDY for seed in (0, 13, 50, 77, 99)}
+    assert rows == wanted and len(dataset) == len(wanted) == 205
     episode = dataset.read(0)
     assert set(episode.images) == set(episode.regions) == {"front", "overhead", "wrist"}
     for camera, labels in episode.regions.items():
@@ -69,12 +70,12 @@ def test_episodes_are_labelled_and_held_out():
 
 def test_every_episode_has_its_success():
     rows = read_success(embedded.success_path())
-    known = {(row.suite, row.task, row.split) for row in rows}
+    known = {(row.suite, row.task, row.split, row.seed) for row in rows}
     dataset = open_dataset(embedded.episodes_path())
     for i in range(len(dataset)):
         line = dataset.metadata(i)
-        assert (line["suite"], line["task"], line["layout"]) in known
-    assert {row.seed for row in rows} == {0, 13, 50, 77, 99}
+        assert (line["suite"], line["task"], line["split"], line["seed"]) in known
+    assert {row.split for row in rows} >= SPLITS
 
 
 def test_the_policy_does_worse_without_its_images():
@@ -84,14 +85,14 @@ def test_the_policy_does_worse_without_its_images():
         split: np.sum([(r.successes, r.trials) for r in rows if r.split == split], axis=0)
         for split in {row.split for row in rows}
     }
-    for layout in LAYOUTS:
-        seeing, blind = total[layout], total[f"{layout}_blurred"]
-        table = [[won, trials - won] for won, trials in (seeing, blind)]
+    blind = {"seen": "seen_native_blurred", "seen_shuffled": "seen_shuffled_blurred"}
+    for split, without in blind.items():
+        table = [[won, trials - won] for won, trials in (total[split], total[without])]
         assert scipy.stats.fisher_exact(table, alternative="greater").pvalue < 1e-3
 
 
 def test_the_policy_acts_on_a_frame_and_its_own_seed():
-    policy = live_policy.make_policy("embedded", max_token_len=32, action_horizon=16)
+    policy = live_policy.make_policy("embedded", max_token_len=40, action_horizon=16)
     episode = open_dataset(embedded.episodes_path()).read(0, [2])
     observation = {
         "images": {camera: image[0] for camera, image in episode.images.items()},
