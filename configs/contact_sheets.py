@@ -1,6 +1,6 @@
 """Pictures of the study's scenes: python -m experiments.contact_sheets
 
-Variants: `study` (all tasks; three minutes), `smoke` (one task of each suite, small).
+Variants: `study` (all tasks), `smoke` (one task of each suite, small).
 """
 
 import ml_collections

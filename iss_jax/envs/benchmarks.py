@@ -1,6 +1,6 @@
 """The study's tasks: 18 seen, 13 near and 10 far ones of LIBERO and LIBERO-PRO.
 
-Chosen by rule, before any policy was run on them: all of libero_object; libero_spatial without the
+Chosen by rule, not by success: all of libero_object; libero_spatial without the
 two whose bowl stands on or in the cabinet; the first tasks of those suites' `_swap` (other places)
 and `_object` (other looks) variants; the tasks of libero_goal and libero_10 that only pick and
 place.
