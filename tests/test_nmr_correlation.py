@@ -104,7 +104,7 @@ def _config(inputs):
     config.checkpoint = str(inputs / "checkpoint")
     config.dataset = str(inputs / "episodes")
     config.success = str(inputs / "success.csv")
-    config.split_key = "split"
+    config.split_key, config.seed_key = "split", ""
     config.cameras.right_wrist_0_rgb = ""
     config.quiet = True
     config.num_tasks = 0
