@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 # Programs here run for milliseconds and compile for seconds: LLVM's expensive passes do not pay.
 os.environ["XLA_FLAGS"] = " ".join(
@@ -26,6 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
     for line in IGNORED_WARNINGS:
         config.addinivalue_line("filterwarnings", f"ignore:{line}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_are_let_go() -> Iterator[None]:
+    """XLA's compiler crashes in a process that holds the programs of several hundred tests."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
