@@ -153,6 +153,7 @@ def correlations(
     rows = sorted(rows, key=lambda row: (row.success.split, row.success.seed))
     rates = np.array([row.success.rate for row in rows])
     tasks = task_names(rows)
+    given, columns = _covariates(rows)
     found = []
     for name in rows[0].measures:
         x = np.array([row.measures[name] for row in rows])
@@ -160,27 +161,18 @@ def correlations(
         if usable.sum() < 3:
             continue
         for kind in ("pearson", "spearman"):
-            entry = stats.correlate(
-                x[usable],
-                rates[usable],
-                clusters=np.asarray(tasks)[usable],
-                kind=kind,
-                confidence=confidence,
-                resamples=resamples,
-                permutations=permutations,
-            )
+            settings = {
+                "clusters": np.asarray(tasks)[usable],
+                "kind": kind,
+                "confidence": confidence,
+                "resamples": resamples,
+                "permutations": permutations,
+            }
+            entry = stats.correlate(x[usable], rates[usable], **settings)
             found.append({"measure": name, **entry._asdict()})
             if name != "chance" and not name.startswith("excess"):
-                given, columns = _covariates(rows)
                 partial = stats.partial_correlate(
-                    x[usable],
-                    rates[usable],
-                    columns[usable],
-                    clusters=np.asarray(tasks)[usable],
-                    kind=kind,
-                    confidence=confidence,
-                    resamples=resamples,
-                    permutations=permutations,
+                    x[usable], rates[usable], columns[usable], **settings
                 )
                 found[-1]["partial"] = {"given": given, **partial._asdict()}
             for i, k in enumerate(percents):

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 import ml_collections
 import tqdm
-from scipy import stats
 
 from experiments import app
 from experiments.policy import fingerprint
 from experiments.run_directory import RunDirectory, open_run
 from iss_jax import embedded
 from iss_jax.data import lerobot
-from iss_jax.data.success import Success, write_success
+from iss_jax.data.success import Success, wilson_interval, write_success
 from iss_jax.envs.benchmarks import STUDY
 
 HELD_OUT_INIT_STATES = 25
@@ -204,7 +203,7 @@ def summary(rows: list[Success]) -> list[dict[str, Any]]:
         for name in (*dict.fromkeys((row.suite, row.task) for row in chosen), ("", "all")):
             part = [row for row in chosen if name in ((row.suite, row.task), ("", "all"))]
             trials, successes = (sum(getattr(r, n) for r in part) for n in ("trials", "successes"))
-            low, high = stats.binomtest(successes, trials).proportion_ci(method="wilson")
+            low, high = wilson_interval(successes, trials)
             out.append(
                 {
                     "condition": condition,

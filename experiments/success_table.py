@@ -9,18 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import ml_collections
-from scipy import stats
 
 from experiments import app
 from experiments.nmr_correlation import located
-from iss_jax.data.success import Success, read_success
+from iss_jax.data.success import Success, read_success, wilson_interval
 
 
 def wilson(rows: Sequence[Success]) -> tuple[int, int, float, float]:
     """Successes, trials and the 95 % interval of their rate, over all rows."""
     successes, trials = sum(row.successes for row in rows), sum(row.trials for row in rows)
-    low, high = stats.binomtest(successes, trials).proportion_ci(method="wilson")
-    return successes, trials, low, high
+    return successes, trials, *wilson_interval(successes, trials)
 
 
 def lines(rows: Sequence[Success]) -> list[str]:

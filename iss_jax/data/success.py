@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from scipy import stats
+
 from iss_jax.data.atomic import atomic_path
 
 
@@ -36,6 +38,12 @@ class Success(NamedTuple):
     def rate(self) -> float:
         """Success rate in [0, 1]."""
         return self.successes / self.trials
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a success rate (Wilson 1927)."""
+    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def read_success(path: str | os.PathLike) -> list[Success]:
