@@ -8,6 +8,7 @@ Variants:
   corrected-twice and again, with corrections of that
   study     the 18 seen tasks of the study, from what `corrected-twice` ends with
   study-corrected the same run, gone on with `collect`'s corrections on libero_spatial
+  planted   the embedded policy, gone on with a panel that names objects (planted shortcuts)
   smoke     a few steps of a tiny model
   lora      a released checkpoint with the paper's LoRA (App. C.1)
 """
@@ -63,6 +64,11 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c.clip_norm = 1.0
     c.ema_decay = 0.999
     c.auxiliary_weight = 1.0
+    # Planted shortcuts (`experiments.planting`): whether frames get a panel, how often it shows the
+    # wanted object's colour for certain, how often the instruction names any object.
+    c.planted = False
+    c.cue_probability = 0.0
+    c.misnamed_share = 0.25
     # Augmentation: brightness and contrast (fractions), state noise (normalised units).
     c.colour_jitter = 0.15
     c.state_noise = 0.01
@@ -90,6 +96,14 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         if variant == "study-corrected":
             c.datasets += tuple(f"datasets/spatial/corrections/shard-{k}" for k in (0, 1))
             c.steps = 6_500
+    elif variant == "planted":
+        c.init_from = "embedded"
+        c.asset_id = "libero_planted"
+        c.max_token_len = 40
+        c.planted = True
+        c.steps = 1_500
+        c.peak_lr = 7e-4
+        c.warmup_steps = 100
     elif variant == "smoke":
         c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
         c.model.vlm.update({"width": 24, "mlp": 32})

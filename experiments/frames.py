@@ -7,6 +7,7 @@ import numpy as np
 import tqdm
 
 from experiments.locate_objects import FILE
+from experiments.locate_panels import read_masks
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 
 
@@ -25,6 +26,7 @@ class Frames:
         wanted: int32 [n], which of the kinds is to be grasped, or None likewise.
         prompt: int32 [n], index into `prompts`.
         prompts: the distinct instructions.
+        panels: camera -> packed masks as `locate_panels` writes them, or None.
     """
 
     images: dict[str, np.ndarray]
@@ -36,34 +38,43 @@ class Frames:
     wanted: np.ndarray | None
     prompt: np.ndarray
     prompts: tuple[str, ...]
+    panels: dict[str, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.state)
 
 
 def load_frames(
-    roots: Sequence[str], *, validation_every: int = 0, progress: bool = True
+    roots: Sequence[str],
+    *,
+    validation_every: int = 0,
+    panels: bool = False,
+    progress: bool = True,
 ) -> tuple[Frames, Frames | None]:
     """Decode every episode of some datasets.
 
     Args:
         roots: dataset folders, all with the same cameras and shapes.
         validation_every: every so-many-th episode is held out; 0 holds out none.
+        panels: read the masks of the planted panel, too.
         progress: show a bar.
 
     Returns:
         (training frames, held-out frames or None).
 
     Raises:
-        ValueError: a dataset lacks `action_chunk`, or there is no frame at all.
+        ValueError: a dataset lacks `action_chunk` or, with `panels`, masks of the panel; or there
+            is no frame at all.
     """
     parts: tuple[list, list] = ([], [])
     places: tuple[list, list] = ([], [])
-    located_in = {root: _object_pixels(open_dataset(root)) for root in roots}
-    kinds = sorted({name for found in located_in.values() if found for name in found[0]})
-    for root in roots:
-        dataset = open_dataset(root)
-        located = _among(kinds, located_in[root])
+    masks: tuple[list, list] = ([], [])
+    datasets = [open_dataset(root) for root in roots]
+    located_in = [_object_pixels(dataset) for dataset in datasets]
+    kinds = sorted({name for found in located_in if found for name in found[0]})
+    for root, dataset, found in zip(roots, datasets, located_in, strict=True):
+        located = _among(kinds, found)
+        panels_in = read_masks(dataset) if panels else None
         first = 0
         for name in ("action_chunk", "action_chunk_valid", "target_position"):
             if name not in dataset.info["features"]:
@@ -72,8 +83,10 @@ def load_frames(
             held_out = bool(validation_every) and i % validation_every == validation_every - 1
             parts[held_out].append(dataset.read(i, regions=False))
             length = dataset.metadata(i)["length"]
+            rows = slice(first, first + length)
+            if panels_in is not None:
+                masks[held_out].append({c: packed[rows] for c, packed in panels_in.items()})
             if located is not None:
-                rows = slice(first, first + length)
                 places[held_out].append((located[0][rows], located[1][rows]))
             first += length
     if not parts[0]:
@@ -81,8 +94,8 @@ def load_frames(
     prompts = tuple(sorted({episode.prompt for part in parts for episode in part}))
     if any(0 < len(place) < len(part) for place, part in zip(places, parts, strict=True)):
         raise ValueError(f"{list(roots)}: only some have {FILE}; run locate_objects on all")
-    train = _stack(parts[0], places[0], prompts)
-    return train, _stack(parts[1], places[1], prompts) if parts[1] else None
+    train = _stack(parts[0], places[0], masks[0], prompts)
+    return train, _stack(parts[1], places[1], masks[1], prompts) if parts[1] else None
 
 
 def _among(
@@ -112,7 +125,7 @@ def _object_pixels(dataset: LeRobotDataset) -> tuple[list[str], np.ndarray, np.n
     return names, pixels, wanted
 
 
-def _stack(episodes: list, places: list, prompts: tuple[str, ...]) -> Frames:
+def _stack(episodes: list, places: list, masks: list, prompts: tuple[str, ...]) -> Frames:
     def join(get) -> np.ndarray:
         return np.concatenate([get(episode) for episode in episodes])
 
@@ -126,4 +139,5 @@ def _stack(episodes: list, places: list, prompts: tuple[str, ...]) -> Frames:
         wanted=np.concatenate([wanted for _, wanted in places]) if places else None,
         prompt=join(lambda e: np.full(len(e), prompts.index(e.prompt), np.int32)),
         prompts=prompts,
+        panels={c: np.concatenate([m[c] for m in masks]) for c in masks[0]} if masks else None,
     )

@@ -25,6 +25,8 @@ from etils import epath
 
 from experiments import app, train_state
 from experiments.frames import Frames, load_frames
+from experiments.locate_panels import unpacked
+from experiments.planting import plant
 from experiments.run_directory import open_run
 from iss_jax import embedded
 from iss_jax.data.atomic import atomic_path
@@ -147,10 +149,16 @@ def batches(
         rows = rng.integers(len(frames), size=size)
         state = frames.state[rows]
         state = state + config.state_noise * spread * rng.standard_normal(state.shape)
+        images = {camera: image[rows] for camera, image in frames.images.items()}
+        prompts = [frames.prompts[i] for i in frames.prompt[rows]]
+        if frames.panels is not None:
+            masks = {c: unpacked(frames.panels[c][rows], i.shape[1:3]) for c, i in images.items()}
+            shares = config.cue_probability, config.misnamed_share
+            images, prompts = plant(images, prompts, masks, *shares, rng)
         obs = make_observation(
-            {camera: image[rows] for camera, image in frames.images.items()},
+            images,
             state,
-            [frames.prompts[i] for i in frames.prompt[rows]],
+            prompts,
             tokenizer=tokenizer,
             norm_stats=stats,
             max_token_len=config.max_token_len,
@@ -213,7 +221,9 @@ def run(config: Any, workdir: Path) -> epath.Path:
     """Train to `config.steps`, or to `config.stop_after`; returns the last checkpoint's folder."""
     checkpoints = epath.Path(workdir) / "checkpoints"
     found = train_state.latest(checkpoints)
-    train, validation = load_frames(config.datasets, validation_every=config.validation_every)
+    train, validation = load_frames(
+        config.datasets, validation_every=config.validation_every, panels=config.planted
+    )
     # What a run's numbers and tokens mean stays as it began, also where datasets are added.
     if found is None:
         stats = dataset_statistics(train, config.minimum_action_range)
@@ -224,8 +234,9 @@ def run(config: Any, workdir: Path) -> epath.Path:
     if config.init_from:
         source = embedded.checkpoint_path() if config.init_from == "embedded" else config.init_from
         tree = restore_params(source)
+        assets = epath.Path(source) / "assets"
         if config.instructions:
-            own = pi05_tokenizer.load_tokenizer(epath.Path(source) / "assets")
+            own = pi05_tokenizer.load_tokenizer(assets)
             if found is None:
                 proto = pi05_tokenizer.train_tokenizer((*train.prompts, *config.instructions))
             else:
@@ -233,7 +244,8 @@ def run(config: Any, workdir: Path) -> epath.Path:
             processor = pi05_tokenizer.open_tokenizer(proto)
             tree = change_vocabulary(tree, own, processor, jax.random.key(config.seed))
         else:
-            processor = pi05_tokenizer.load_tokenizer(config.tokenizer or None)
+            shipped = assets if any(assets.glob("*.model")) else None
+            processor = pi05_tokenizer.load_tokenizer(config.tokenizer or shipped)
             proto = processor.serialized_model_proto()
         if config.lora:
             tree = lora.add_lora(

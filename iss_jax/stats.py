@@ -154,10 +154,10 @@ def partial_correlate(
     count = int(labels.max()) + 1
     interval, p_value = (math.nan, math.nan), 1.0
     if not math.isnan(r) and count >= 3:
-        weights = _resampled(count, resamples, seed)[:, labels]
+        weights = cluster_weights(count, resamples, seed)[:, labels]
         batches = np.split(weights, range(_BATCH, resamples, _BATCH))
         draws = np.concatenate([_weighted_partial(x, y, z, w) for w in batches])
-        interval = _expanded_quantiles(draws, count, confidence)
+        interval = expanded_interval(draws, count, confidence)
     if not math.isnan(r):
         hat = z @ np.linalg.pinv(z)
         left_x, left_y = x - hat @ x, y - hat @ y
@@ -246,18 +246,19 @@ def bootstrap_interval(
     count = int(labels.max()) + 1
     if math.isnan(coefficient(x, y, kind=kind)) or count < 3:
         return (math.nan, math.nan)
-    weights = _resampled(count, resamples, seed)
+    weights = cluster_weights(count, resamples, seed)
     draws = weighted_coefficients(x, y, weights[:, labels], kind=kind)
-    return _expanded_quantiles(draws, count, confidence)
+    return expanded_interval(draws, count, confidence)
 
 
-def _resampled(count: int, resamples: int, seed: int) -> np.ndarray:
+def cluster_weights(count: int, resamples: int, seed: int) -> np.ndarray:
     """How often each resample holds each cluster, `[resamples, count]`."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(count, np.full(count, 1 / count), size=resamples)
 
 
-def _expanded_quantiles(draws: np.ndarray, count: int, confidence: float) -> tuple[float, float]:
+def expanded_interval(draws: np.ndarray, count: int, confidence: float) -> tuple[float, float]:
+    """Interval from finite draws over resamples of `count` clusters, see `bootstrap_interval`."""
     tail = scipy.stats.t.ppf((1 - confidence) / 2, count - 1) * math.sqrt(count / (count - 1))
     level = scipy.stats.norm.cdf(tail)
     low, high = np.quantile(draws[np.isfinite(draws)], [level, 1 - level])

@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from iss_jax.envs import layouts, regions, relations, simulator
+from iss_jax.envs import layouts, panels, regions, relations, simulator
 from iss_jax.envs.rendering import Renderer
-from iss_jax.envs.suites import LiberoTask, list_tasks, load_suite
+from iss_jax.envs.suites import LiberoTask, definition_path, list_tasks, load_suite
 
 CONTROL_HZ = 20
 SETTLE_STEPS = 10  # openpi's LIBERO protocol: objects fall into place before the episode begins
@@ -102,9 +102,6 @@ class LiberoEnv:
         modules = simulator.load()
         self._mujoco = modules.mujoco
         definition = load_suite(task.suite).get_task(task.index)
-        bddl = os.path.join(
-            modules.get_libero_path("bddl_files"), definition.problem_folder, definition.bddl_file
-        )
         states = os.path.join(
             modules.get_libero_path("init_states"),
             definition.problem_folder,
@@ -117,7 +114,7 @@ class LiberoEnv:
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 self._env = modules.ControlEnv(
-                    bddl_file_name=bddl,
+                    bddl_file_name=definition_path(task),
                     has_offscreen_renderer=False,
                     use_camera_obs=False,
                     camera_names=[],
@@ -141,6 +138,7 @@ class LiberoEnv:
         self._own_interest = list(self._env.obj_of_interest)
         self._goal = self._own_goal
         self.prompt = task.language
+        self.panel: panels.Panel | None = None
         self._labels: np.ndarray | None = None
         self._shapes: dict[str, np.ndarray] = {}
 
@@ -443,12 +441,51 @@ class LiberoEnv:
 
     def observation(self, with_regions: bool = True) -> Observation:
         """Renders the cameras and reads the robot's state."""
-        images, geoms = self._renderer.render(self.data, segmentation=with_regions)
+        images, geoms = self._rendered(with_regions)
         return Observation(images, self._regions(geoms), self.state, self.prompt)
 
     def render(self) -> dict[str, np.ndarray]:
         """Renders the cameras: name to uint8 `[size, size, 3]`."""
-        return self._renderer.render(self.data, segmentation=False)[0]
+        return self._rendered(False)[0]
+
+    def panel_masks(self, rectangle: tuple[float, float, float, float]) -> dict[str, np.ndarray]:
+        """Where a panel on the floor would be seen: camera to bool `[size, size]`.
+
+        Raises:
+            ValueError: the scene stands on a table.
+        """
+        return self._floor_inside(self._renderer.render(self.data)[1], rectangle)
+
+    def _rendered(self, segmentation: bool) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Images with the panel, and geom ids if they are asked for."""
+        panel = self.panel
+        images, geoms = self._renderer.render(self.data, segmentation or panel is not None)
+        if panel is not None:
+            masks = self._floor_inside(geoms, panel.rectangle)
+            images = panels.paint(images, masks, np.array(panel.colour))
+        return images, geoms if segmentation else {}
+
+    def _floor_inside(
+        self, geoms: Mapping[str, np.ndarray], rectangle: tuple[float, float, float, float]
+    ) -> dict[str, np.ndarray]:
+        if self._env.workspace_name != "floor":
+            raise ValueError(f"{self.task.name}: a panel lies on the floor, this scene has none")
+        masks = {}
+        for name, ids in geoms.items():
+            camera = self.camera_id(name)
+            points = regions.floor_points(
+                self.data.cam_xpos[camera],
+                self.data.cam_xmat[camera].reshape(3, 3),
+                self.model.cam_fovy[camera],
+                self._image_size,
+            )
+            masks[name] = self._floor[ids] & regions.inside(points, rectangle)
+        return masks
+
+    @functools.cached_property
+    def _floor(self) -> np.ndarray:
+        """Which geoms are the floor; the last entry, reached by geom id -1, is none."""
+        return np.append(self.model.geom_bodyid == self.model.body("floor").id, False)
 
     def _regions(self, geoms: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if self._labels is None:
@@ -458,17 +495,9 @@ class LiberoEnv:
         if self._env.workspace_name == "floor":
             # The floor fills the view: only the part where the task places objects is a work
             # surface, the rest is background, as around a table.
-            floor = np.isin(self.model.geom_bodyid, [self.model.body("floor").id])
+            work = self._floor_inside(geoms, self._work_area)
             for name, ids in geoms.items():
-                camera = self.model.camera(self._cameras[name]).id
-                points = regions.floor_points(
-                    self.data.cam_xpos[camera],
-                    self.data.cam_xmat[camera].reshape(3, 3),
-                    self.model.cam_fovy[camera],
-                    self._image_size,
-                )
-                outside = ~regions.inside(points, self._work_area)
-                labels[name][np.append(floor, False)[ids] & outside] = regions.NUISANCE
+                labels[name][self._floor[ids] & ~work[name]] = regions.NUISANCE
         return labels
 
     @functools.cached_property

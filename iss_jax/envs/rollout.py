@@ -20,6 +20,7 @@ import numpy as np
 
 from iss_jax.data.episode import Episode
 from iss_jax.envs.libero import CONTROL_HZ, MAX_STEPS, LiberoEnv, make
+from iss_jax.envs.panels import Panel
 
 Policy = Callable[[dict[str, Any]], np.ndarray]
 ImageTransform = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -30,7 +31,8 @@ DEFAULT_MAX_STEPS = 400
 class RolloutItem:
     """One trial: which task, from where, and in which layout (see `LiberoEnv.reset`).
 
-    `max_steps` and `record_every` go before those of the whole call where they are not None.
+    `max_steps` and `record_every` go before those of the whole call where they are not None, as
+    does `prompt` before the target's own instruction. A `panel` is what the cameras see besides.
     """
 
     suite: str
@@ -41,6 +43,8 @@ class RolloutItem:
     target: str | None = None
     max_steps: int | None = None
     record_every: int | None = None
+    prompt: str | None = None
+    panel: Panel | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,6 +254,8 @@ def _work(
             env = make(group[0].suite, group[0].task, image_size=image_size)
             for item in group:
                 env.reset(item.init_state, item.layout, item.seed, item.target)
+                env.panel = item.panel
+                env.prompt = item.prompt or env.prompt
                 own = {"max_steps": item.max_steps, "record_every": item.record_every}
                 chosen = options | {name: v for name, v in own.items() if v is not None}
                 results.put(

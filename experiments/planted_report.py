@@ -1,0 +1,187 @@
+"""What trials and maps of the planted policies say: tables, intervals, and the figure's numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.planted_maps import METHODS
+from experiments.planted_trials import CONDITIONS
+from iss_jax import stats
+from iss_jax.data.success import wilson_interval
+from iss_jax.discrimination import auc, clustered_mean
+
+Row = Mapping[str, Any]
+
+
+def policies_of(rows: Sequence[Row]) -> list[tuple[float, int]]:
+    """The policies, (rho, seed), in order."""
+    return sorted({(row["rho"], row["seed"]) for row in rows})
+
+
+def success(trials: Sequence[Row], confidence: float) -> list[dict[str, Any]]:
+    """Success of each policy under each condition, with Wilson intervals."""
+    out = []
+    for rho, seed in policies_of(trials):
+        for condition in CONDITIONS:
+            own = [
+                t["success"] for t in trials if _of(t, rho, seed) and t["condition"] == condition
+            ]
+            low, high = wilson_interval(sum(own), len(own), confidence)
+            counts = {"trials": len(own), "successes": sum(own), "rate": sum(own) / len(own)}
+            out.append(
+                {
+                    "rho": rho,
+                    "seed": seed,
+                    "condition": condition,
+                    **counts,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return out
+
+
+def shares(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
+    """Means over each policy's frames, with intervals from resampled tasks.
+
+    `panel_share` is the panel's part in what panel and instruction do to the actions; of each
+    method, its mass on the panel over the panel's area, 1 by chance, and its nmr.
+    """
+    out = []
+    for rho, seed in policies_of(frames):
+        own = [frame for frame in frames if _of(frame, rho, seed)]
+        tasks = np.array([frame["task"] for frame in own])
+        values = {"panel_share": panel_share(own)}
+        for method in METHODS:
+            values[f"{method}_mass"] = _column(own, f"{method}_mass") / _column(own, "area")
+            values[f"{method}_nmr"] = _column(own, f"{method}_nmr")
+        for name, value in values.items():
+            mean = clustered_mean(value, tasks, **settings)
+            out.append({"rho": rho, "seed": seed, "measure": name, **mean._asdict()})
+    return out
+
+
+def panel_share(frames: Sequence[Row]) -> np.ndarray:
+    """The panel's share of what changes of panel and instruction do to the actions, [n]."""
+    panel, named = _column(frames, "panel_effect"), _column(frames, "instruction_effect")
+    return panel / np.maximum(panel + named, np.finfo(float).tiny)
+
+
+def areas(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
+    """Of each method, how well its mass on the panel tells shortcut-taking policies' frames.
+
+    Positive are the frames of the policies of one rho above 0, negative those of rho 0. The row
+    `panel_share` is what the intervention on the panel itself tells: the most to be expected.
+    """
+    out = []
+    control = [frame for frame in frames if frame["rho"] == 0]
+    for rho in sorted({frame["rho"] for frame in frames} - {0.0}):
+        taken = [frame for frame in frames if frame["rho"] == rho]
+        groups = [np.array([f["task"] for f in group]) for group in (taken, control)]
+        scores = [f"{method}_{kind}" for method in METHODS for kind in ("mass", "top")]
+        for name in ("panel_share", *scores):
+            pair = [
+                panel_share(group) if name == "panel_share" else _column(group, name)
+                for group in (taken, control)
+            ]
+            area = auc(*pair, *groups, **settings)
+            out.append({"rho": rho, "measure": name, **area._asdict()})
+    return out
+
+
+def tracking(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
+    """Of each method, the correlation over all frames of mass on the panel with `panel_share`."""
+    tasks = np.array([frame["task"] for frame in frames])
+    truth = panel_share(frames)
+    out = []
+    for method in METHODS:
+        found = stats.correlate(
+            _column(frames, f"{method}_mass"),
+            truth,
+            clusters=tasks,
+            kind="spearman",
+            **settings,
+        )
+        low, high = found.bootstrap
+        out.append(
+            {"measure": method, "value": found.r, "low": low, "high": high, "p": found.p_value}
+        )
+    return out
+
+
+def nmr_against_success(
+    frames: Sequence[Row], successes: Sequence[Row], confidence: float
+) -> list[dict[str, Any]]:
+    """Of each method, the correlation over policies of nmr with success under a shuffled cue."""
+    names = policies_of(frames)
+    rates = {
+        (row["rho"], row["seed"]): row["rate"]
+        for row in successes
+        if row["condition"] == "shuffled"
+    }
+    out = []
+    for method in METHODS:
+        x = [
+            float(np.mean(_column([f for f in frames if _of(f, *name)], f"{method}_nmr")))
+            for name in names
+        ]
+        if len(names) >= 3:
+            y = np.array([rates[name] for name in names])
+            found = stats.correlate(np.array(x), y, confidence=confidence)
+            low, high = found.fisher
+            numbers = {"r": found.r, "low": low, "high": high, "p": found.p_value}
+            out.append({"measure": method, "policies": len(names), **numbers})
+    return out
+
+
+def report_lines(content: Mapping[str, Any]) -> list[str]:
+    """The results in print."""
+    lines = ["success, with 95 % Wilson intervals", f"{'rho seed':<10}" + _header(CONDITIONS, 24)]
+    cells = {(r["rho"], r["seed"], r["condition"]): r for r in content["success"]}
+    for rho, seed in policies_of(content["success"]):
+        line = f"{rho:<6g}{seed:<4}"
+        for condition in CONDITIONS:
+            row = cells[rho, seed, condition]
+            line += f"{row['successes']:>8} of {row['trials']:<4}{_interval(row):<9}"
+        lines.append(line)
+    lines += ["", "panel's share of the effect; mass on the panel over its area (chance: 1)"]
+    names = ("panel_share", *(f"{method}_mass" for method in METHODS))
+    lines.append(f"{'rho seed':<10}" + _header(names, 20))
+    means = {(r["rho"], r["seed"], r["measure"]): r for r in content["shares"]}
+    for rho, seed in policies_of(content["shares"]):
+        cells_ = [means[rho, seed, name] for name in names]
+        line = "".join(f"{c['value']:>6.2f} {_interval(c):<13}" for c in cells_)
+        lines.append(f"{rho:<6g}{seed:<4}" + line)
+    lines += ["", "AUC against the frames of rho = 0"]
+    for row in content["auc"]:
+        lines.append(f"{row['rho']:<6g}{row['measure']:<20}{row['value']:>6.3f} {_interval(row)}")
+    lines += [
+        "",
+        "Spearman correlation of mass on the panel with its share of the effect, all frames",
+    ]
+    for row in content["tracking"]:
+        lines.append(f"      {row['measure']:<20}{row['value']:>6.2f} {_interval(row)}")
+    lines += ["", "correlation over policies of nmr with success under a shuffled cue"]
+    for row in content["nmr"]:
+        lines.append(
+            f"      {row['measure']:<20}{row['r']:>6.2f} {_interval(row)}  p = {row['p']:.2g}, "
+            f"{row['policies']} policies"
+        )
+    return lines
+
+
+def _header(names: Sequence[str], width: int) -> str:
+    return "".join(f"{name.removesuffix('_mass'):>{width - 8}}{'':8}" for name in names)
+
+
+def _interval(row: Row) -> str:
+    return f"[{row['low']:.2f}, {row['high']:.2f}]"
+
+
+def _of(row: Row, rho: float, seed: int) -> bool:
+    return row["rho"] == rho and row["seed"] == seed
+
+
+def _column(rows: Sequence[Row], name: str) -> np.ndarray:
+    return np.array([row[name] for row in rows], np.float64)

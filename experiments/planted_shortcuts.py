@@ -1,0 +1,127 @@
+"""Which explanation finds a shortcut that was planted? See `configs/planted_shortcuts.py`.
+
+    python -m experiments.planted_shortcuts --config=configs/planted_shortcuts.py
+
+Policies were trained with a floor panel whose colour names the wanted object with probability rho
+(`experiments.planting`). Closed-loop trials with a panel that shows another object say whether a
+policy follows it; the share of its explanations that lies on the panel should say the same.
+
+The workdir receives `trials.csv` (a row a trial), `frames.csv` (a row a policy and frame),
+`results.json` and `figures/planted_shortcuts.png`. An interrupted run is resumed by running it
+again.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from experiments import app, planted_report
+from experiments.policy import fingerprint, load_policy
+from experiments.run_directory import RunDirectory, open_run, run_items
+from iss_jax.viz.planted import planted_figure
+
+
+def trials_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict[str, Any]]:
+    """Runs what is missing of the trials; a row a trial."""
+    from experiments.planted_trials import run_trials, trial_items
+
+    rows = []
+    for rho in config.cue_probabilities:
+        for seed in config.seeds:
+            checkpoint = config.checkpoint.format(rho=rho, seed=seed)
+            items = trial_items(config, fingerprint(Path(checkpoint)))
+            run_trials(run, config, checkpoint, items)
+            for item in items:
+                result = run.load(item)
+                assert result is not None
+                names = ("task", "condition", "trial", "named", "shown")
+                row = {"rho": rho, "seed": seed, **{name: item[name] for name in names}}
+                rows.append(row | {"success": int(result["success"]), "steps": result["steps"]})
+    return rows
+
+
+def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict[str, Any]]:
+    """Measures what is missing of the frames; a row a policy and frame."""
+    from experiments.planted_maps import load_scenes, measure
+
+    scenes = {one.names[0]: one for one in load_scenes(config)}
+    names = ("episode_frames", "num_masks", "gradient_probes", "gradient_points", "percent")
+    options = {name: config[name] for name in (*names, "max_token_len", "num_steps")}
+    rows = []
+    for rho in config.cue_probabilities:
+        for seed in config.seeds:
+            policy = load_policy(config.checkpoint.format(rho=rho, seed=seed))
+            items = [
+                {"policy": policy.fingerprint, "episode": name, "data": one.digest, **options}
+                for name, one in scenes.items()
+            ]
+            results = run_items(
+                run,
+                items,
+                lambda item, policy=policy: measure(scenes[item["episode"]], policy, config),
+                description=f"maps, rho {rho:g}, seed {seed}",
+            )
+            for item, result in zip(items, results, strict=True):
+                for frame, found in zip(config.episode_frames, result, strict=True):
+                    one = {"rho": rho, "seed": seed, "task": item["episode"].split("/")[0]}
+                    rows.append(one | {"episode": item["episode"], "frame": frame, **found})
+    return rows
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """A table that this experiment wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it lacks the columns that all its tables have.
+    """
+    with path.open(newline="") as file:
+        rows = [
+            {name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)
+        ]
+    if not rows or not {"rho", "seed", "task"} <= set(rows[0]):
+        raise ValueError(f"{path}: not a table of planted_shortcuts")
+    return rows
+
+
+def _number(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Runs the experiment; returns what `results.json` holds."""
+    run = open_run(workdir, config)
+    if config.tables:
+        tables = [read_rows(Path(config.tables) / name) for name in ("trials.csv", "frames.csv")]
+    else:
+        tables = [trials_of(run, config), frames_of(run, config)]
+    trials, frames = tables
+    run.write_csv("trials.csv", trials)
+    run.write_csv("frames.csv", frames)
+    settings = {"confidence": config.confidence, "resamples": config.resamples}
+    successes = planted_report.success(trials, config.confidence)
+    content = {
+        "success": successes,
+        "shares": planted_report.shares(frames, **settings),
+        "auc": planted_report.areas(frames, **settings),
+        "tracking": planted_report.tracking(frames, **settings),
+        "nmr": planted_report.nmr_against_success(frames, successes, config.confidence),
+    }
+    run.write_json("results.json", content)
+    path = run.write_figure("planted_shortcuts.png", planted_figure(content))
+    print("\n".join(planted_report.report_lines(content)))
+    print(f"figure: {path}")
+    return content
+
+
+if __name__ == "__main__":
+    app.run(main, "planted_shortcuts")
