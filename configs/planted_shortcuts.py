@@ -24,7 +24,7 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     config.cue_probabilities = (0.0, 0.5, 0.9, 1.0)
     config.seeds = (0,)
     # Of training; filled with a policy's `rho` and `seed`.
-    config.checkpoint = "runs/planted/{rho:g}-{seed}/checkpoints/1500"
+    config.checkpoint = "runs/planted/{rho:g}-{seed}/checkpoints/2500"
     config.image_size = 80
     config.max_token_len = 40
     config.action_horizon = 16
@@ -38,6 +38,7 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     config.datasets = ("datasets/heldout/shard-0", "datasets/heldout/shard-1")
     config.episode_frames = (0, 10)  # of each episode: at the start and on the way
     config.num_masks = 100
+    config.wide_sigma = 56.0  # pixels of a frame 224 high: of the variant iss_wide
     config.gradient_probes = 8
     config.gradient_points = 16
     config.percent = 10.0

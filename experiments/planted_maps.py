@@ -37,7 +37,16 @@ from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation, preprocess
 from iss_jax.pi05.params import sizes_of
 
-METHODS = ("iss", "iss_gradient", "attention", "norm", "gradient", "integrated", "random")
+METHODS = (
+    "iss",
+    "iss_wide",
+    "iss_gradient",
+    "attention",
+    "norm",
+    "gradient",
+    "integrated",
+    "random",
+)
 PANEL = 1  # its label where its masks are taken as regions
 
 
@@ -131,9 +140,10 @@ def measure(
     """Of each frame: where every explanation lies, and what panel and instruction do.
 
     Returns:
-        A dict a frame: `<method>_mass`, share of the positive scores on the panel; `<method>_top`,
-        share of the highest `config.percent` % that is panel; `<method>_nmr`, their share on
-        nuisance, the panel included; `area`, the panel's share of the pixels; `panel_effect` and
+        A dict a frame: `<method>_mass`, share of the positive scores on the panel; `<method>_rank`,
+        probability that a pixel of the panel scores higher than another one; `<method>_top`, share
+        of the highest `config.percent` % that is panel; `<method>_nmr`, their share on nuisance,
+        the panel included; `area`, the panel's share of the pixels; `panel_effect` and
         `instruction_effect`, the mean squared difference of the actions (normalised) when the panel
         takes each other colour, or the instruction names each other object.
     """
@@ -154,6 +164,7 @@ def measure(
         valid,
         key,
         iss=ISSConfig(num_masks=config.num_masks, action_dims=robot),
+        wide_sigma=config.wide_sigma,
         probes=config.gradient_probes,
         points=config.gradient_points,
         horizon=config.action_horizon,
@@ -185,7 +196,10 @@ def _act(
     return model.sample_actions(params, preprocess(obs, size), noise, num_steps)
 
 
-@partial(jax.jit, static_argnames=("iss", "probes", "points", "horizon", "num_steps", "percent"))
+@partial(
+    jax.jit,
+    static_argnames=("iss", "wide_sigma", "probes", "points", "horizon", "num_steps", "percent"),
+)
 def _explain(
     params: Any,
     obs: Observation,
@@ -195,6 +209,7 @@ def _explain(
     key: Key[Array, ""],
     *,
     iss: ISSConfig,
+    wide_sigma: float,
     probes: int,
     points: int,
     horizon: int,
@@ -205,11 +220,13 @@ def _explain(
     call = {"key": key, "num_steps": num_steps, "action_horizon": horizon, "valid": valid}
     dims = iss.action_dims
     result = saliency(params, obs, config=iss, **call)
+    wide = dataclasses.replace(iss, blur_sigma=wide_sigma)
     fewer = dataclasses.replace(iss, estimator="gradient", num_masks=max(2, iss.num_masks // 10))
     gradient = input_gradient(params, obs, num_probes=probes, action_dims=dims, **call)
     integrated = integrated_gradients(params, obs, num_points=points, action_dims=dims, **call)
     maps = {
         "iss": result.maps,
+        "iss_wide": saliency(params, obs, config=wide, **call).maps,
         "iss_gradient": saliency(params, obs, config=fewer, **call).maps,
         "attention": attention(params, obs, valid=valid).maps,
         "norm": token_norm(params, obs, valid=valid).maps,
@@ -220,6 +237,7 @@ def _explain(
     shares = {"area": nmr.chance_level(panels, region=PANEL, valid=valid)}
     for name, one in maps.items():
         shares[f"{name}_mass"] = nmr.mass_ratio(one, panels, region=PANEL, valid=valid)
+        shares[f"{name}_rank"] = nmr.region_auc(one, panels, region=PANEL, valid=valid)
         shares[f"{name}_top"] = nmr.regional_mass_ratio(
             one, panels, region=PANEL, k=percent, valid=valid
         )

@@ -46,7 +46,8 @@ def shares(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
     """Means over each policy's frames, with intervals from resampled tasks.
 
     `panel_share` is the panel's part in what panel and instruction do to the actions; of each
-    method, its mass on the panel over the panel's area, 1 by chance, and its nmr.
+    method its mass on the panel over the panel's area (1 by chance), the probability that a pixel
+    of the panel outranks another (0.5 by chance), and its nmr.
     """
     out = []
     for rho, seed in policies_of(frames):
@@ -55,7 +56,8 @@ def shares(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
         values = {"panel_share": panel_share(own)}
         for method in METHODS:
             values[f"{method}_mass"] = _column(own, f"{method}_mass") / _column(own, "area")
-            values[f"{method}_nmr"] = _column(own, f"{method}_nmr")
+            for kind in ("rank", "nmr"):
+                values[f"{method}_{kind}"] = _column(own, f"{method}_{kind}")
         for name, value in values.items():
             mean = clustered_mean(value, tasks, **settings)
             out.append({"rho": rho, "seed": seed, "measure": name, **mean._asdict()})
@@ -69,7 +71,7 @@ def panel_share(frames: Sequence[Row]) -> np.ndarray:
 
 
 def areas(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
-    """Of each method, how well its mass on the panel tells shortcut-taking policies' frames.
+    """Of each method, how well its scores on the panel tell shortcut-taking policies' frames.
 
     Positive are the frames of the policies of one rho above 0, negative those of rho 0. The row
     `panel_share` is what the intervention on the panel itself tells: the most to be expected.
@@ -79,7 +81,7 @@ def areas(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
     for rho in sorted({frame["rho"] for frame in frames} - {0.0}):
         taken = [frame for frame in frames if frame["rho"] == rho]
         groups = [np.array([f["task"] for f in group]) for group in (taken, control)]
-        scores = [f"{method}_{kind}" for method in METHODS for kind in ("mass", "top")]
+        scores = [f"{method}_{kind}" for method in METHODS for kind in ("rank", "mass", "top")]
         for name in ("panel_share", *scores):
             pair = [
                 panel_share(group) if name == "panel_share" else _column(group, name)
@@ -91,13 +93,13 @@ def areas(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
 
 
 def tracking(frames: Sequence[Row], **settings: Any) -> list[dict[str, Any]]:
-    """Of each method, the correlation over all frames of mass on the panel with `panel_share`."""
+    """Of each method, the correlation over all frames of its `rank` with `panel_share`."""
     tasks = np.array([frame["task"] for frame in frames])
     truth = panel_share(frames)
     out = []
     for method in METHODS:
         found = stats.correlate(
-            _column(frames, f"{method}_mass"),
+            _column(frames, f"{method}_rank"),
             truth,
             clusters=tasks,
             kind="spearman",
@@ -137,42 +139,42 @@ def nmr_against_success(
 
 def report_lines(content: Mapping[str, Any]) -> list[str]:
     """The results in print."""
-    lines = ["success, with 95 % Wilson intervals", f"{'rho seed':<10}" + _header(CONDITIONS, 24)]
-    cells = {(r["rho"], r["seed"], r["condition"]): r for r in content["success"]}
-    for rho, seed in policies_of(content["success"]):
-        line = f"{rho:<6g}{seed:<4}"
-        for condition in CONDITIONS:
-            row = cells[rho, seed, condition]
-            line += f"{row['successes']:>8} of {row['trials']:<4}{_interval(row):<9}"
-        lines.append(line)
-    lines += ["", "panel's share of the effect; mass on the panel over its area (chance: 1)"]
-    names = ("panel_share", *(f"{method}_mass" for method in METHODS))
-    lines.append(f"{'rho seed':<10}" + _header(names, 20))
-    means = {(r["rho"], r["seed"], r["measure"]): r for r in content["shares"]}
-    for rho, seed in policies_of(content["shares"]):
-        cells_ = [means[rho, seed, name] for name in names]
-        line = "".join(f"{c['value']:>6.2f} {_interval(c):<13}" for c in cells_)
-        lines.append(f"{rho:<6g}{seed:<4}" + line)
-    lines += ["", "AUC against the frames of rho = 0"]
-    for row in content["auc"]:
-        lines.append(f"{row['rho']:<6g}{row['measure']:<20}{row['value']:>6.3f} {_interval(row)}")
+    lines = ["success, with Wilson intervals"]
     lines += [
-        "",
-        "Spearman correlation of mass on the panel with its share of the effect, all frames",
+        f"  rho {row['rho']:<4g} seed {row['seed']}  {row['condition']:<9}"
+        f"{row['successes']:>4} of {row['trials']:<4}{row['rate']:.2f} {_interval(row)}"
+        for row in content["success"]
     ]
-    for row in content["tracking"]:
-        lines.append(f"      {row['measure']:<20}{row['value']:>6.2f} {_interval(row)}")
-    lines += ["", "correlation over policies of nmr with success under a shuffled cue"]
-    for row in content["nmr"]:
-        lines.append(
-            f"      {row['measure']:<20}{row['r']:>6.2f} {_interval(row)}  p = {row['p']:.2g}, "
-            f"{row['policies']} policies"
-        )
+    lines += ["", "mean over the frames (mass is over the panel's area; chance: mass 1, rank 0.5)"]
+    policies = policies_of(content["shares"])
+    means = {(row["measure"], row["rho"], row["seed"]): row for row in content["shares"]}
+    names = dict.fromkeys(row["measure"] for row in content["shares"])
+    lines.append(f"  {'':<20}" + "".join(f"rho {rho:<4g} seed {seed:<8}" for rho, seed in policies))
+    for name in names:
+        cells = [means[name, *policy] for policy in policies]
+        text = "".join(f"{cell['value']:<6.3f}{_interval(cell):<15}" for cell in cells)
+        lines.append(f"  {name:<20}{text}")
+    lines += ["", "AUC against the frames of rho 0"]
+    levels = sorted({row["rho"] for row in content["auc"]})
+    found = {(row["measure"], row["rho"]): row for row in content["auc"]}
+    lines.append(f"  {'':<20}" + "".join(f"rho {rho:<17g}" for rho in levels))
+    for name in dict.fromkeys(row["measure"] for row in content["auc"]):
+        cells = [found[name, rho] for rho in levels]
+        text = "".join(f"{cell['value']:<6.3f}{_interval(cell):<15}" for cell in cells)
+        lines.append(f"  {name:<20}{text}")
+    for title, key, value in (
+        (
+            "Spearman, rank of the panel with its share of the effect, all frames",
+            "tracking",
+            "value",
+        ),
+        ("Pearson over policies, nmr with success under a shuffled cue", "nmr", "r"),
+    ):
+        lines += ["", title]
+        for row in content[key]:
+            number = f"{row[value]:<6.2f}{_interval(row):<15} p = {row['p']:.2g}"
+            lines.append(f"  {row['measure']:<20}{number}")
     return lines
-
-
-def _header(names: Sequence[str], width: int) -> str:
-    return "".join(f"{name.removesuffix('_mass'):>{width - 8}}{'':8}" for name in names)
 
 
 def _interval(row: Row) -> str:

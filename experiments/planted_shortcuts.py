@@ -47,7 +47,14 @@ def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
     from experiments.planted_maps import load_scenes, measure
 
     scenes = {one.names[0]: one for one in load_scenes(config)}
-    names = ("episode_frames", "num_masks", "gradient_probes", "gradient_points", "percent")
+    names = (
+        "episode_frames",
+        "num_masks",
+        "wide_sigma",
+        "gradient_probes",
+        "gradient_points",
+        "percent",
+    )
     options = {name: config[name] for name in (*names, "max_token_len", "num_steps")}
     rows = []
     for rho in config.cue_probabilities:

@@ -222,6 +222,47 @@ def chance_level(
     return _each(share, even, regions, present, valid, per_view)
 
 
+def region_auc(
+    maps: Maps,
+    regions: Labels,
+    *,
+    region: int = Region.NUISANCE,
+    present: Present = None,
+    valid: Valid = None,
+    per_view: bool = False,
+) -> Any:
+    """Probability that a pixel of a region scores higher than one outside; ties count half.
+
+    The area under the ROC curve of "is in the region", 0.5 by chance. Unlike `mass_ratio` it does
+    not change when a constant is added to the map, as the mean effect of all masks is to ISS.
+
+    Arguments and errors are those of `regional_mass_ratio`; NaN where the region is empty or all
+    there is, or where a score is NaN.
+    """
+    return _each(partial(_outranks, region=int(region)), maps, regions, present, valid, per_view)
+
+
+@partial(jax.jit, static_argnames=("region",))
+def _outranks(
+    maps: dict[str, Array],
+    regions: dict[str, Array],
+    present: Present,
+    valid: Valid,
+    *,
+    region: int,
+) -> Array:
+    score, usable = _flat(maps, present, valid)
+    inside = (_labels(regions) == region) & usable
+    ranks = jax.scipy.stats.rankdata(jnp.where(usable, score, -jnp.inf), axis=-1)
+    # Ranks among the usable pixels, of which those of the region would have 1, 2, ... at least.
+    ranks = ranks - jnp.sum(~usable, axis=-1, keepdims=True).astype(ranks.dtype)
+    count = inside.sum(-1).astype(ranks.dtype)
+    rest = (usable & ~inside).sum(-1).astype(ranks.dtype)
+    mean = _share(jnp.where(inside, ranks, 0.0).sum(-1), count)
+    shares = _share(mean - (count + 1) / 2, rest)
+    return jnp.where(jnp.any(jnp.isnan(score) & usable, axis=-1), jnp.nan, shares)
+
+
 @partial(jax.jit, static_argnames=("region", "levels", "critical"))
 def _critical_share(
     maps: dict[str, Array],

@@ -12,6 +12,7 @@ from iss_jax.nmr import (
     critical_set,
     mass_ratio,
     nuisance_mass_ratio,
+    region_auc,
     regional_mass_ratio,
 )
 
@@ -221,3 +222,25 @@ def test_a_random_map_is_at_chance():
 def test_errors_name_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_region_auc_is_the_share_of_won_pairs_whatever_is_added():
+    rng = np.random.default_rng(5)
+    maps = {view: rng.integers(0, 9, (2, 6, 5)).astype(np.float32) for view in ("a", "b")}
+    labels = {view: rng.integers(0, 3, (2, 6, 5)).astype(np.uint8) for view in ("a", "b")}
+    valid = {view: rng.random((2, 6, 5)) < 0.8 for view in ("a", "b")}
+    found = region_auc(maps, labels, region=1, valid=valid)
+    for i in range(2):
+        score, label, used = (
+            np.concatenate([x[view][i].ravel() for view in ("a", "b")])
+            for x in (maps, labels, valid)
+        )
+        inside, outside = score[used & (label == 1)], score[used & (label != 1)]
+        won = np.mean((inside[:, None] > outside[None]) + 0.5 * (inside[:, None] == outside[None]))
+        assert float(found[i]) == pytest.approx(won, abs=1e-6)
+    moved = {view: values + 1000 for view, values in maps.items()}
+    np.testing.assert_allclose(region_auc(moved, labels, region=1, valid=valid), found)
+    assert np.isnan(region_auc(maps, labels, region=7)).all()
+    broken = {view: values.copy() for view, values in maps.items()}
+    broken["a"][0, 0, 0] = np.nan
+    assert np.isnan(region_auc(broken, labels, region=1)).tolist() == [True, False]

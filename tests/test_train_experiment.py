@@ -8,8 +8,9 @@ import ml_collections
 import numpy as np
 import pytest
 
-from experiments import embed, frames, train
+from experiments import embed, frames, planting, train
 from experiments.frames import load_frames
+from experiments.locate_panels import FILE
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.data.success import Success, write_success
@@ -209,3 +210,36 @@ def test_datasets_of_different_scenes_share_their_kinds():
     assert np.isnan(found[0][:, :, 2]).all()
     assert found[1].tolist() == [1, 0]
     assert frames._among(kinds, None) is None
+
+
+def test_planted_training_sees_the_panel(dataset, tmp_path):
+    opened = open_dataset(dataset)
+    renamed = str(tmp_path / "renamed")
+    for i in range(len(opened)):
+        prompt = planting.INSTRUCTIONS[3 * (i % 2)]
+        write_episode(renamed, dataclasses.replace(opened.read(i), prompt=prompt))
+    config = smoke(renamed, planted=True, cue_probability=1.0, misnamed_share=0.0)
+    with pytest.raises(ValueError, match="run locate_panels"):
+        train.run(config, tmp_path / "run")
+    masks = np.zeros((4 * FRAMES, 3, 32, 32), bool)
+    masks[:, 0, :10, :10] = True
+    packed = np.packbits(masks.reshape(*masks.shape[:2], -1), axis=-1)
+    np.savez_compressed(open_dataset(renamed).root / FILE, masks=packed)
+    frames, _ = load_frames([renamed], validation_every=4, panels=True, progress=False)
+    tokenizer = open_tokenizer(train_tokenizer(frames.prompts))
+    stats = train.dataset_statistics(frames, 0.4)
+    make = lambda: train.batches(frames, stats, tokenizer, config, 8, (0.0, 1.0), 0)  # noqa: E731
+    batch, again = next(make()), next(make())
+    front = np.asarray(batch.obs.images["base_0_rgb"])[:, :10, :10]
+    colours = {tuple(image[0, 0].tolist()) for image in front}
+    assert colours == {tuple(planting.COLOURS[i].tolist()) for i in (0, 3)}
+    assert (front == front[:, :1, :1]).all()
+    np.testing.assert_array_equal(front, np.asarray(again.obs.images["base_0_rgb"])[:, :10, :10])
+    assert train.run(config, tmp_path / "run").name == "4"
+
+
+def test_a_run_from_a_checkpoint_keeps_its_tokenizer(dataset, tmp_path):
+    first = train.run(smoke(dataset), tmp_path / "first")
+    second = train.run(smoke(dataset, init_from=str(first), seed=1), tmp_path / "second")
+    name = "assets/tokenizer.model"
+    assert (second / name).read_bytes() == (first / name).read_bytes()

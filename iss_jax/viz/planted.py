@@ -26,7 +26,7 @@ def planted_figure(content: Mapping[str, Sequence[Row]]) -> Figure:
         The figure, not yet saved or shown.
     """
     figure = Figure(figsize=(11.0, 7.6), dpi=120, layout="constrained")
-    ((behaviour, effect), (mass, areas)) = figure.subplots(2, 2)
+    ((behaviour, effect), (ranks, areas)) = figure.subplots(2, 2)
     for index, (condition, label) in enumerate(_CONDITIONS.items()):
         rows = [row for row in content["success"] if row["condition"] == condition]
         _points(behaviour, rows, "rate", label, f"C{index}", 0.012 * (index - 1))
@@ -37,22 +37,22 @@ def planted_figure(content: Mapping[str, Sequence[Row]]) -> Figure:
     effect.set(ylabel="panel / (panel + instruction)", ylim=(-0.03, 1.03))
     effect.set_title("what changing the panel does to the actions")
     methods = [
-        row["measure"].removesuffix("_mass")
+        row["measure"].removesuffix("_rank")
         for row in content["shares"]
-        if row["measure"].endswith("_mass")
+        if row["measure"].endswith("_rank")
     ]
     methods = list(dict.fromkeys(methods))
     for index, method in enumerate(methods):
-        rows = [row for row in content["shares"] if row["measure"] == f"{method}_mass"]
+        rows = [row for row in content["shares"] if row["measure"] == f"{method}_rank"]
         offset = 0.012 * (index - (len(methods) - 1) / 2)
-        _points(mass, rows, "value", method.replace("_", " "), f"C{index}", offset)
-    mass.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
-    mass.set(ylabel="mass on the panel / its area", title="explanations (1 is chance)")
-    mass.legend(fontsize=7, frameon=False, ncols=2)
+        _points(ranks, rows, "value", method.replace("_", " "), f"C{index}", offset)
+    ranks.axhline(0.5, color="0.6", linewidth=0.8, zorder=0)
+    ranks.set(ylabel="a pixel of the panel outranks another", title="explanations")
+    ranks.legend(fontsize=7, frameon=False, ncols=2)
     _bars(areas, content["auc"], methods)
-    for axes in (behaviour, effect, mass):
+    for axes in (behaviour, effect, ranks):
         axes.set_xlabel("ρ, probability that the panel showed the wanted object in training")
-    for axes in (behaviour, effect, mass, areas):
+    for axes in (behaviour, effect, ranks, areas):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -71,7 +71,7 @@ def _points(
 
 def _bars(axes: Axes, rows: Sequence[Row], methods: Sequence[str]) -> None:
     levels = sorted({row["rho"] for row in rows})
-    names = ["panel_share", *(f"{method}_mass" for method in methods)]
+    names = ["panel_share", *(f"{method}_rank" for method in methods)]
     width = 0.8 / max(len(levels), 1)
     for index, level in enumerate(levels):
         found = {row["measure"]: row for row in rows if row["rho"] == level}
@@ -81,7 +81,7 @@ def _bars(axes: Axes, rows: Sequence[Row], methods: Sequence[str]) -> None:
         places = np.arange(len(names)) + width * (index - (len(levels) - 1) / 2)
         axes.bar(places, y, width, yerr=errors, label=f"ρ = {level:g}", error_kw={"linewidth": 0.8})
     axes.axhline(0.5, color="0.4", linewidth=0.8)
-    labels = [name.removesuffix("_mass").replace("_", "\n") for name in names]
+    labels = [name.removesuffix("_rank").replace("_", "\n") for name in names]
     axes.set_xticks(np.arange(len(names)), labels, fontsize=7)
     axes.set(ylim=(0, 1.03), ylabel="AUC", title="telling frames from those of ρ = 0")
     axes.legend(fontsize=7, frameon=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iss_jax.envs import demonstrations, libero, rollout, suites
+from iss_jax.envs import demonstrations, libero, panels, regions, rollout, suites
 
 pytestmark = pytest.mark.libero
 CAMERAS = ("front", "overhead", "wrist")
@@ -259,3 +259,28 @@ def test_the_wanted_object_is_known_by_where_it_stands(env):
     env.reset(0)
     for name in env.shuffled_objects:
         assert wanted_kind(env, env.simulator_state(), env.object_position(name)) == kind(name)
+
+
+def test_a_panel_is_painted_on_the_floor_alone_and_is_nuisance(env):
+    env.reset(3)
+    env.panel = None
+    plain, geoms = env.observation(), env._renderer.render(env.data)[1]
+    rectangle, colour = (-0.70, -0.40, -0.33, -0.12), (1, 2, 3)
+    masks = env.panel_masks(rectangle)
+    assert masks["overhead"].mean() > 0.05 and masks["front"].any()
+    env.panel = panels.Panel(rectangle, colour)
+    seen, bare = env.observation(), env.render()
+    env.panel = None
+    floor = np.flatnonzero(env.model.geom_bodyid == env.model.body("floor").id)
+    for camera, mask in masks.items():
+        assert (seen.images[camera][mask] == colour).all()
+        np.testing.assert_array_equal(seen.images[camera][~mask], plain.images[camera][~mask])
+        np.testing.assert_array_equal(seen.images[camera], bare[camera])
+        assert np.isin(geoms[camera][mask], floor).all()
+        np.testing.assert_array_equal(seen.regions[camera], plain.regions[camera])
+        assert (seen.regions[camera][mask] == regions.NUISANCE).all()
+    np.testing.assert_array_equal(env.render()["front"], plain.images["front"])
+
+
+def test_objects_are_known_without_building_the_scene(env):
+    assert sorted(suites.objects_in(env.task)) == sorted(env.objects)
