@@ -79,7 +79,8 @@ def load_scenes(config: ml_collections.ConfigDict) -> list[Scenes]:
     """The held-out episodes' chosen frames, an entry an episode.
 
     Raises:
-        ValueError: `locate_panels` has not been run, or an episode is shorter than the frames say.
+        ValueError: `locate_panels` has not been run, an episode is shorter than the frames say, or
+            a frame does not show the panel.
     """
     from iss_jax.envs.suites import list_tasks, objects_in
 
@@ -102,15 +103,16 @@ def load_scenes(config: ml_collections.ConfigDict) -> list[Scenes]:
             name = f"{line['task']}/{line['attempt']}"
             others = [i for i in present[line["scene"]] if i != named]
             other = np.random.default_rng(zlib.crc32(name.encode())).choice(others)
+            masks = {c: unpacked(m[first + np.array(rows)], shape) for c, m in packed.items()}
+            if not np.any([mask.any(axis=(1, 2)) for mask in masks.values()], axis=0).all():
+                raise ValueError(f"{root}: episode {index} has a frame that shows no panel")
             scenes.append(
                 Scenes(
                     names=(name,) * len(rows),
                     images=dict(episode.images),
                     state=episode.state,
                     regions=dict(episode.regions),
-                    masks={
-                        c: unpacked(m[first + np.array(rows)], shape) for c, m in packed.items()
-                    },
+                    masks=masks,
                     named=np.full(len(rows), named),
                     shown=np.full(len(rows), other),
                     digest=hashlib.sha256(dataset.data_path(index).read_bytes()).hexdigest()[:16],

@@ -49,6 +49,7 @@ def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
     scenes = {one.names[0]: one for one in load_scenes(config)}
     names = (
         "episode_frames",
+        "action_horizon",
         "num_masks",
         "wide_sigma",
         "gradient_probes",
@@ -73,7 +74,8 @@ def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
             for item, result in zip(items, results, strict=True):
                 for frame, found in zip(config.episode_frames, result, strict=True):
                     one = {"rho": rho, "seed": seed, "task": item["episode"].split("/")[0]}
-                    rows.append(one | {"episode": item["episode"], "frame": frame, **found})
+                    values = {key: float(f"{value:.6g}") for key, value in found.items()}
+                    rows.append(one | {"episode": item["episode"], "frame": frame, **values})
     return rows
 
 
