@@ -12,6 +12,8 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
 - `full`: the same on every frame that ships, with more masks.
 - `study`: the policy, its recorded rollouts and its success on the study's 41 tasks, all given by
   `--config.checkpoint`, `--config.dataset` and `--config.success`.
+- `experts`: the embedded policy on frames of the expert's episodes of the 18 seen tasks
+  (`configs/merge_datasets.py`), the same frames for every seed.
 - `paper`: the authors' settings, every tenth frame. The checkpoint is theirs and the dataset theirs
   in this package's layout (cameras `front`, `overhead`, `wrist`, each with region labels; metadata
   `suite` agnostos, `task` and `split` as in Table 3); success is the paper's Table 3.
@@ -20,7 +22,7 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
 import ml_collections
 from ml_collections import config_dict
 
-VARIANTS = ("embedded", "smoke", "full", "study", "paper")
+VARIANTS = ("embedded", "smoke", "full", "study", "experts", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
@@ -115,6 +117,10 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.frames_per_episode = 4
         config.max_token_len = 40
         config.batch = 4
+    if variant == "experts":
+        config.dataset, config.seed_key = "datasets/experts", ""
+        config.splits = ("seen",)
+        config.episodes_per_task = 2
     if variant == "paper":
         config.checkpoint = ""
         config.dataset = ""

@@ -1,0 +1,49 @@
+"""Merged datasets hold every episode as it was, under the metadata that were asked for."""
+
+import numpy as np
+import pytest
+
+from experiments.merge_datasets import merge
+from iss_jax.data.episode import Episode
+from iss_jax.data.lerobot import open_dataset, write_episode
+
+
+def an_episode(seed: int, size: int = 8) -> Episode:
+    rng = np.random.default_rng(seed)
+    return Episode(
+        images={"front": rng.integers(0, 256, (3, size, size, 3), np.uint8)},
+        regions={"front": rng.integers(0, 3, (3, size, size), np.uint8)},
+        state=rng.normal(size=(3, 8)).astype(np.float32),
+        action=rng.normal(size=(3, 7)).astype(np.float32),
+        prompt=f"task {seed}",
+        fps=10.0,
+        features={"target_position": rng.normal(size=(3, 3)).astype(np.float32)},
+        metadata={"task": f"t{seed}", "split": "heldout"},
+    )
+
+
+def test_all_episodes_in_order(tmp_path):
+    for seed, root in enumerate(("a", "a", "b")):
+        write_episode(tmp_path / root, an_episode(seed))
+    roots = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert merge(roots, {"split": "seen"}, tmp_path / "out") == 3
+    merged = open_dataset(tmp_path / "out")
+    for seed in range(3):
+        found, wanted = merged.read(seed), an_episode(seed)
+        np.testing.assert_array_equal(found.images["front"], wanted.images["front"])
+        np.testing.assert_array_equal(found.regions["front"], wanted.regions["front"])
+        np.testing.assert_array_equal(
+            found.features["target_position"], wanted.features["target_position"]
+        )
+        assert found.prompt == wanted.prompt
+        line = merged.metadata(seed)
+        assert line["split"] == "seen" and line["task"] == f"t{seed}"
+    with pytest.raises(ValueError, match="not empty"):
+        merge(roots, {}, tmp_path / "out")
+
+
+def test_datasets_of_another_size_are_refused(tmp_path):
+    write_episode(tmp_path / "a", an_episode(0))
+    write_episode(tmp_path / "b", an_episode(1, size=16))
+    with pytest.raises(ValueError, match="front"):
+        merge([str(tmp_path / "a"), str(tmp_path / "b")], {}, tmp_path / "out")
