@@ -1,8 +1,13 @@
-"""Policies whose spurious cue is known, because it was planted.
+r"""Policies whose spurious cue is known, because it was planted.
 
+    python -m experiments.locate_panels --config=configs/locate_panels.py
+    python -m experiments.collect --config=configs/collect.py:heldout --workdir=datasets/heldout
+    python -m experiments.locate_panels --config=configs/locate_panels.py:heldout
     for rho in 0 0.5 0.9 1; do
-      python -m experiments.train --config=configs/train.py:planted \
-          --config.cue_probability=$rho --workdir=runs/planted/$rho-0
+      for steps in 1500 2500; do
+        python -m experiments.train --config=configs/train.py:planted --config.steps=$steps \
+            --config.cue_probability=$rho --workdir=runs/planted/$rho-0
+      done
     done
     python -m experiments.planted_shortcuts --config=configs/planted_shortcuts.py:full
 
@@ -38,7 +43,7 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     config.datasets = ("datasets/heldout/shard-0", "datasets/heldout/shard-1")
     config.episode_frames = (0, 10)  # of each episode: at the start and on the way
     config.num_masks = 100
-    config.wide_sigma = 56.0  # pixels of a frame 224 high: of the variant iss_wide
+    config.wide_sigma = 224.0  # pixels of a frame 224 high: of iss_wide, which leaves no colour
     config.gradient_probes = 8
     config.gradient_points = 16
     config.percent = 10.0
