@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import pathlib
 from types import SimpleNamespace
 
 import jax
@@ -210,3 +211,31 @@ def test_another_table_is_refused(tmp_path):
     (tmp_path / "trials.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="not a table of planted_shortcuts"):
         planted_shortcuts.read_rows(tmp_path / "trials.csv")
+
+
+def test_the_shipped_tables_are_whole():
+    """Every policy has the same trials and the same frames, and all numbers are there."""
+    config = importlib.import_module("configs.planted_shortcuts").get_config()
+    root = pathlib.Path(__file__).parents[1] / config.tables
+    trials, frames = (planted_shortcuts.read_rows(root / f"{n}.csv") for n in ("trials", "frames"))
+    policies = planted_report.policies_of(trials)
+    assert [rho for rho, _ in policies] == list(config.cue_probabilities)
+    starts = [
+        [
+            (t["task"], t["condition"], t["trial"], t["named"], t["shown"])
+            for t in trials
+            if (t["rho"], t["seed"]) == policy
+        ]
+        for policy in policies
+    ]
+    assert all(one == starts[0] for one in starts) and len(set(starts[0])) == 10 * 3 * 4
+    for t in trials:
+        assert (t["named"] == t["shown"]) == (t["condition"] == "matched")
+    views = [
+        [(f["episode"], f["frame"], f["area"]) for f in frames if (f["rho"], f["seed"]) == policy]
+        for policy in policies
+    ]
+    assert all(one == views[0] for one in views) and len(set(views[0])) == 80
+    for row in frames:
+        values = [v for name, v in row.items() if name not in ("task", "episode")]
+        assert np.isfinite(values).all()
