@@ -16,5 +16,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.datasets = tuple(
         f"datasets/{name}/shard-{k}" for name in ("heldout", "spatial/heldout") for k in (0, 1)
     )
+    config.features = ()
     config.metadata = ml_collections.ConfigDict({"split": "seen"})
     return config

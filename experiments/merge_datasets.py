@@ -2,7 +2,9 @@
 
     python -m experiments.merge_datasets --config=configs/merge_datasets.py --workdir=<new folder>
 
-Episodes keep their order, and their metadata but for what `config.metadata` sets.
+Episodes keep their order, and their metadata but for what `config.metadata` sets. Of features
+beyond images, regions, state and action those stay that `config.features` names: a simulator's
+state is of another size in every scene.
 """
 
 import dataclasses
@@ -14,37 +16,61 @@ import ml_collections
 import tqdm
 
 from experiments import app
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import LeRobotDataset, open_dataset, write_episode
 
 
-def merge(roots: Sequence[str], metadata: Mapping[str, Any], out: Path) -> int:
+def merge(
+    roots: Sequence[str], metadata: Mapping[str, Any], out: Path, features: Sequence[str] = ()
+) -> int:
     """Writes the episodes of all datasets into a new one.
 
     Args:
         roots: the datasets.
         metadata: goes before the episodes' own.
         out: folder of the new dataset.
+        features: names of the further features to be kept.
 
     Returns:
         The number of episodes.
 
     Raises:
-        ValueError: `out` is not empty, or the datasets differ in features, shapes or fps.
+        ValueError: `out` is not empty; or the datasets differ in fps, cameras or a shape, and
+            nothing was written.
     """
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out}: not empty")
     datasets = [open_dataset(root) for root in roots]
+    first = _layout(datasets[0], features)
+    for root, dataset in zip(roots, datasets, strict=True):
+        own = _layout(dataset, features)
+        differing = sorted(name for name in first | own if first.get(name) != own.get(name))
+        if differing:
+            raise ValueError(f"{root}: differs from {roots[0]} in {differing}")
     places = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
     for dataset, i in tqdm.tqdm(places, unit="episode"):
         episode = dataset.read(i)
-        merged = dataclasses.replace(episode, metadata={**episode.metadata, **metadata})
+        merged = dataclasses.replace(
+            episode,
+            features={name: episode.features[name] for name in features},
+            metadata={**episode.metadata, **metadata},
+        )
         write_episode(out, merged, robot_type=dataset.info["robot_type"])
     return len(places)
 
 
+def _layout(dataset: LeRobotDataset, features: Sequence[str]) -> dict[str, Any]:
+    """Frame rate and shapes, which all datasets must share."""
+    shapes = {
+        name: entry["shape"]
+        for name, entry in dataset.info["features"].items()
+        if name.startswith("observation.") or name in ("action", *features)
+    }
+    return shapes | {"fps": dataset.info["fps"]}
+
+
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
-    count = merge(config.datasets, config.metadata.to_dict(), workdir)
+    count = merge(config.datasets, config.metadata.to_dict(), workdir, config.features)
     print(f"{count} episodes in {workdir}")
 
 

@@ -26,7 +26,9 @@ def test_all_episodes_in_order(tmp_path):
     for seed, root in enumerate(("a", "a", "b")):
         write_episode(tmp_path / root, an_episode(seed))
     roots = [str(tmp_path / "a"), str(tmp_path / "b")]
-    assert merge(roots, {"split": "seen"}, tmp_path / "out") == 3
+    assert merge(roots, {"split": "seen"}, tmp_path / "bare") == 3
+    assert not open_dataset(tmp_path / "bare").read(0).features
+    assert merge(roots, {"split": "seen"}, tmp_path / "out", ["target_position"]) == 3
     merged = open_dataset(tmp_path / "out")
     for seed in range(3):
         found, wanted = merged.read(seed), an_episode(seed)
@@ -47,3 +49,4 @@ def test_datasets_of_another_size_are_refused(tmp_path):
     write_episode(tmp_path / "b", an_episode(1, size=16))
     with pytest.raises(ValueError, match="front"):
         merge([str(tmp_path / "a"), str(tmp_path / "b")], {}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
