@@ -52,26 +52,26 @@ PANEL = 1  # its label where its masks are taken as regions
 
 @dataclasses.dataclass(frozen=True)
 class Scenes:
-    """The chosen frames of some episodes of one length.
+    """The chosen frames of an episode.
 
     Attributes:
-        names: of the episodes, `task/attempt`.
+        name: of the episode, `task/attempt`.
         images: camera -> uint8 [n, h, w, 3], unpainted.
         state: float32 [n, s].
         regions: camera -> uint8 [n, h, w].
         masks: camera -> bool [n, h, w], where the panel is seen.
-        named: int [n], the wanted object, which the instruction names.
-        shown: int [n], another object of the scene, which the panel shows.
-        digest: of the file that the episode lies in.
+        named: the wanted object, which the instruction names.
+        shown: another object of the scene, which the panel shows.
+        digest: of the file that the episode lies in, of the masks and of the colours.
     """
 
-    names: tuple[str, ...]
+    name: str
     images: dict[str, np.ndarray]
     state: np.ndarray
     regions: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
-    named: np.ndarray
-    shown: np.ndarray
+    named: int
+    shown: int
     digest: str
 
 
@@ -102,34 +102,41 @@ def load_scenes(config: ml_collections.ConfigDict) -> list[Scenes]:
             named = INSTRUCTIONS.index(episode.prompt)
             name = f"{line['task']}/{line['attempt']}"
             others = [i for i in present[line["scene"]] if i != named]
-            other = np.random.default_rng(zlib.crc32(name.encode())).choice(others)
+            other = int(np.random.default_rng(zlib.crc32(name.encode())).choice(others))
             masks = {c: unpacked(m[first + np.array(rows)], shape) for c, m in packed.items()}
             if not np.any([mask.any(axis=(1, 2)) for mask in masks.values()], axis=0).all():
                 raise ValueError(f"{root}: episode {index} has a frame that shows no panel")
             scenes.append(
                 Scenes(
-                    names=(name,) * len(rows),
+                    name=name,
                     images=dict(episode.images),
                     state=episode.state,
                     regions=dict(episode.regions),
                     masks=masks,
-                    named=np.full(len(rows), named),
-                    shown=np.full(len(rows), other),
-                    digest=hashlib.sha256(dataset.data_path(index).read_bytes()).hexdigest()[:16],
+                    named=named,
+                    shown=other,
+                    digest=_digest(dataset.data_path(index).read_bytes(), *masks.values(), COLOURS),
                 )
             )
             first += line["length"]
     return scenes
 
 
+def _digest(*parts: bytes | np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else part.tobytes())
+    return digest.hexdigest()[:16]
+
+
 def observe(
-    scenes: Scenes, named: np.ndarray, shown: np.ndarray, policy: Policy, max_token_len: int
+    scenes: Scenes, named: int, shown: int, policy: Policy, max_token_len: int
 ) -> Observation:
-    """The frames as the policy sees them, with instructions and panels that name these objects."""
+    """The frames as the policy sees them, with an instruction and a panel that name these."""
     return make_observation(
         paint(scenes.images, scenes.masks, COLOURS[shown]),
         scenes.state,
-        [INSTRUCTIONS[i] for i in named],
+        [INSTRUCTIONS[named]] * len(scenes.state),
         tokenizer=policy.tokenizer,
         norm_stats=policy.norm_stats,
         max_token_len=max_token_len,
@@ -156,7 +163,7 @@ def measure(
         regions[view], inside = fit_regions(scenes.regions[camera], size, size)
         panels[view], _ = fit_regions(scenes.masks[camera].astype(np.uint8), size, size)
         valid[view] = np.broadcast_to(inside, regions[view].shape)
-    key = jax.random.key(zlib.crc32(scenes.names[0].encode()))
+    key = jax.random.key(zlib.crc32(scenes.name.encode()))
     robot = len(policy.norm_stats["actions"].mean)
     shares = _explain(
         policy.params,
@@ -173,7 +180,7 @@ def measure(
         num_steps=config.num_steps,
         percent=config.percent,
     )
-    count = len(scenes.names)
+    count = len(scenes.state)
     found = {name: np.asarray(value) for name, value in shares.items()}
     dims = sizes_of(policy.params).action_dim
     noise = jax.random.normal(key, (1, config.action_horizon, dims), jnp.float32)

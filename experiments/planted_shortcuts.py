@@ -46,7 +46,7 @@ def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
     """Measures what is missing of the frames; a row a policy and frame."""
     from experiments.planted_maps import load_scenes, measure
 
-    scenes = {one.names[0]: one for one in load_scenes(config)}
+    scenes = {one.name: one for one in load_scenes(config)}
     names = (
         "episode_frames",
         "action_horizon",

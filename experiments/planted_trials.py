@@ -7,7 +7,7 @@ Each trial has an object that counts as success, and an instruction and a panel 
 - `followed`: the panel shows it, the instruction names another object of the scene.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -15,7 +15,7 @@ import numpy as np
 import tqdm
 
 from experiments.planting import COLOURS, INSTRUCTIONS, RECTANGLE
-from experiments.rollout import HELD_OUT_INIT_STATES
+from experiments.rollout import HELD_OUT_INIT_STATES, act_out
 from experiments.run_directory import RunDirectory
 
 SUITE = "libero_object"
@@ -41,9 +41,12 @@ def trial_items(config: ml_collections.ConfigDict, fingerprint: str) -> list[dic
             "trial": trial,
             "named": other if condition == "followed" else wanted,
             "shown": other if condition == "shuffled" else wanted,
+            "rectangle": list(RECTANGLE),
+            "colour": COLOURS[other if condition == "shuffled" else wanted].tolist(),
             "init_state": trial % HELD_OUT_INIT_STATES,
             "layout_seed": trial,
             "image_size": config.image_size,
+            "max_token_len": config.max_token_len,
             "action_horizon": config.action_horizon,
             "execute": config.execute,
             "max_steps": config.max_steps,
@@ -64,21 +67,8 @@ def run_trials(
     run: RunDirectory, config: ml_collections.ConfigDict, checkpoint: str, items: list[dict]
 ) -> None:
     """Runs every trial that has no result yet, and stores each as it ends."""
-    missing = [item for item in items if run.load(item) is None]
-    bar = tqdm.tqdm(
-        total=len(items), initial=len(items) - len(missing), unit="trial", desc=checkpoint
-    )
-    with bar:
-        for item, result in _results(config, checkpoint, missing):
-            run.save(item, {"success": bool(result.success), "steps": result.steps})
-            bar.update()
-
-
-def _results(
-    config: ml_collections.ConfigDict, checkpoint: str, items: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[Mapping[str, Any], Any]]:
     from iss_jax.envs.panels import Panel
-    from iss_jax.envs.rollout import RolloutItem, rollouts
+    from iss_jax.envs.rollout import RolloutItem
 
     by_trial = {
         RolloutItem(
@@ -87,26 +77,15 @@ def _results(
             item["init_state"],
             "shuffled",
             item["layout_seed"],
+            max_steps=item["max_steps"],
             prompt=INSTRUCTIONS[item["named"]],
-            panel=Panel(RECTANGLE, tuple(COLOURS[item["shown"]].tolist())),
+            panel=Panel(tuple(item["rectangle"]), tuple(item["colour"])),
         ): item
         for item in items
+        if run.load(item) is None
     }
-    if not by_trial:
-        return
-    options = {
-        "checkpoint": checkpoint,
-        "max_token_len": config.max_token_len,
-        "action_horizon": config.action_horizon,
-        "num_steps": config.num_steps,
-    }
-    for trial, result in rollouts(
-        list(by_trial),
-        "experiments.live_policy:make_policy",
-        options,
-        processes=config.processes,
-        image_size=config.image_size,
-        execute=config.execute,
-        max_steps=config.max_steps,
-    ):
-        yield by_trial[trial], result
+    done = len(items) - len(by_trial)
+    with tqdm.tqdm(total=len(items), initial=done, unit="trial", desc=checkpoint) as bar:
+        for trial, result in act_out(config, checkpoint, list(by_trial)):
+            run.save(by_trial[trial], {"success": bool(result.success), "steps": result.steps})
+            bar.update()

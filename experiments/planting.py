@@ -48,7 +48,13 @@ def deal(
 
     Returns:
         Two int `[n]`, the named and the shown objects.
+
+    Raises:
+        ValueError: a probability that is none.
     """
+    for name, value in {"cue": cue_probability, "misnamed": misnamed_share}.items():
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"{name} probability: {value} given, 0 to 1 wanted")
     any_named, any_shown = rng.integers(len(INSTRUCTIONS), size=(2, len(wanted)))
     name_draw, show_draw = rng.random((2, len(wanted)))
     named = np.where(name_draw < misnamed_share, any_named, wanted)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+from etils import epath
 
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.normalize import NormStats, load_norm_stats
@@ -50,9 +51,8 @@ def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32"
         FileNotFoundError: parameters, statistics or tokenizer are missing.
     """
     root = Path(path)
-    own = sorted((root / "assets").glob("*.model"))
     params = restore_params(root, dtype=jnp.dtype(dtype))
-    model = load_tokenizer(tokenizer or (own[0] if own else None))
+    model = checkpoint_tokenizer(root, tokenizer)
     digest = hashlib.sha256(fingerprint(root).encode() + model.serialized_model_proto())
     return Policy(
         params=params,
@@ -61,6 +61,16 @@ def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32"
         image_size=sizes_of(params).image.image_size,
         fingerprint=digest.hexdigest()[:16],
     )
+
+
+def checkpoint_tokenizer(root: epath.PathLike, given: str = "") -> Any:
+    """The tokenizer of a checkpoint: the given file, the checkpoint's own, else PaliGemma's.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    own = sorted((epath.Path(root) / "assets").glob("*.model"))
+    return load_tokenizer(given or (own[0] if own else None))
 
 
 def fingerprint(folder: Path) -> str:

@@ -7,7 +7,7 @@ first `recorded` trials of each task and seed saw on native layouts. Run again, 
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,7 +128,7 @@ def _run_part(
     blurred: bool,
     bar: Any,
 ) -> None:
-    from iss_jax.envs.rollout import RolloutItem, rollouts
+    from iss_jax.envs.rollout import RolloutItem
 
     by_trial = {
         RolloutItem(
@@ -142,24 +142,9 @@ def _run_part(
         ): item
         for item in items
     }
-    if not by_trial:
-        return
-    results = rollouts(
-        list(by_trial),
-        "experiments.live_policy:make_policy",
-        {
-            "checkpoint": str(config.checkpoint),
-            "max_token_len": config.max_token_len,
-            "action_horizon": config.action_horizon,
-            "num_steps": config.num_steps,
-        },
-        processes=config.processes,
-        image_size=config.image_size,
-        execute=config.execute,
-        transform="experiments.live_policy:blur_away" if blurred else None,
-    )
+    transform = "experiments.live_policy:blur_away" if blurred else None
     recorded = _recorded(run)
-    for trial, result in results:
+    for trial, result in act_out(config, config.checkpoint, list(by_trial), transform):
         item = by_trial[trial]
         if result.episode is not None and _name(item) not in recorded:
             own = {name: item[name] for name in (*NAME, "init_state", "layout_seed")}
@@ -168,6 +153,33 @@ def _run_part(
             lerobot.write_episode(run.path / "episodes", episode, robot_type="panda")
         run.save(item, {"success": bool(result.success), "steps": result.steps})
         bar.update()
+
+
+def act_out(
+    config: ml_collections.ConfigDict,
+    checkpoint: str,
+    trials: Sequence[Any],
+    transform: str | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Trials (`RolloutItem`) of a checkpoint's policy with what came of them, as each ends."""
+    from iss_jax.envs.rollout import rollouts
+
+    if not trials:
+        return
+    yield from rollouts(
+        trials,
+        "experiments.live_policy:make_policy",
+        {
+            "checkpoint": str(checkpoint),
+            "max_token_len": config.max_token_len,
+            "action_horizon": config.action_horizon,
+            "num_steps": config.num_steps,
+        },
+        processes=config.processes,
+        image_size=config.image_size,
+        execute=config.execute,
+        transform=transform,
+    )
 
 
 def _recorded(run: RunDirectory) -> set[tuple]:

@@ -27,6 +27,7 @@ from experiments import app, train_state
 from experiments.frames import Frames, load_frames
 from experiments.locate_panels import unpacked
 from experiments.planting import plant
+from experiments.policy import checkpoint_tokenizer
 from experiments.run_directory import open_run
 from iss_jax import embedded
 from iss_jax.data.atomic import atomic_path
@@ -234,9 +235,8 @@ def run(config: Any, workdir: Path) -> epath.Path:
     if config.init_from:
         source = embedded.checkpoint_path() if config.init_from == "embedded" else config.init_from
         tree = restore_params(source)
-        assets = epath.Path(source) / "assets"
         if config.instructions:
-            own = pi05_tokenizer.load_tokenizer(assets)
+            own = pi05_tokenizer.load_tokenizer(epath.Path(source) / "assets")
             if found is None:
                 proto = pi05_tokenizer.train_tokenizer((*train.prompts, *config.instructions))
             else:
@@ -244,8 +244,7 @@ def run(config: Any, workdir: Path) -> epath.Path:
             processor = pi05_tokenizer.open_tokenizer(proto)
             tree = change_vocabulary(tree, own, processor, jax.random.key(config.seed))
         else:
-            shipped = assets if any(assets.glob("*.model")) else None
-            processor = pi05_tokenizer.load_tokenizer(config.tokenizer or shipped)
+            processor = checkpoint_tokenizer(source, config.tokenizer)
             proto = processor.serialized_model_proto()
         if config.lora:
             tree = lora.add_lora(

@@ -1,8 +1,10 @@
 """The planted cue: its statistics, its pixels, the maps' shares and the report (no simulator)."""
 
 import csv
+import dataclasses
 import importlib
 import pathlib
+import zlib
 from types import SimpleNamespace
 
 import jax
@@ -50,6 +52,8 @@ def test_planting_paints_the_panel_and_nothing_else():
     assert len(np.unique(planting.COLOURS, axis=0)) == len(planting.INSTRUCTIONS) == 10
     with pytest.raises(ValueError, match="push the plate"):
         planting.plant(images, ["push the plate"] * 3, masks, 1.0, 0.0, rng)
+    with pytest.raises(ValueError, match=r"cue probability: 1\.5 given"):
+        planting.plant(images, prompts, masks, 1.5, 0.0, rng)
 
 
 def test_masks_are_read_as_they_were_packed(tmp_path):
@@ -91,13 +95,13 @@ def scenes() -> Scenes:
     nowhere = np.zeros(shape, bool)
     cameras = ("front", "wrist", "overhead")
     return Scenes(
-        names=("task/0", "task/0"),
+        name="task/0",
         images={c: rng.integers(0, 256, (*shape, 3), np.uint8) for c in cameras},
         state=np.zeros((2, 8), np.float32),
         regions={c: np.zeros(shape, np.uint8) for c in cameras},
         masks={"front": nowhere, "wrist": nowhere, "overhead": masks},
-        named=np.array([0, 0]),
-        shown=np.array([3, 3]),
+        named=0,
+        shown=3,
         digest="",
     )
 
@@ -115,7 +119,7 @@ def test_shares_and_effects_are_those_of_direct_calls(policy, scenes, options):
     assert all(found[f"{method}_nmr"] == 1.0 for method in METHODS)  # all is nuisance here
     assert all(0 <= found[f"{method}_rank"] <= 1 for method in METHODS)
     obs = planted_maps.observe(scenes, scenes.named, scenes.shown, policy, 40)
-    _, key = jax.random.split(jax.random.key(planted_maps.zlib.crc32(b"task/0")))
+    _, key = jax.random.split(jax.random.key(zlib.crc32(b"task/0")))
     config = ISSConfig(num_masks=20, action_dims=7)
     result = saliency(policy.params, obs, key=key, config=config, num_steps=2, action_horizon=16)
     panels = {view: jnp.zeros((2, 80, 80), jnp.uint8) for view in result.maps}
@@ -130,7 +134,7 @@ def test_shares_and_effects_are_those_of_direct_calls(policy, scenes, options):
 
 def test_a_policy_that_cannot_see_the_panel_has_no_panel_effect(policy, scenes, options):
     hidden = {camera: np.zeros_like(mask) for camera, mask in scenes.masks.items()}
-    blind = planted_maps.dataclasses.replace(scenes, masks=hidden)
+    blind = dataclasses.replace(scenes, masks=hidden)
     found = measure(blind, policy, options)[0]
     assert found["panel_effect"] == 0.0 and found["instruction_effect"] > 0.0
     assert found["area"] == 0.0
