@@ -1,0 +1,85 @@
+"""What every baseline returns, and the frames that it is about."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from iss_jax.pi05 import model
+from iss_jax.pi05.observation import VIEWS, Observation, preprocess
+from iss_jax.pi05.params import Params, as_params, sizes_of
+from iss_jax.pi05.prepare import checked_valid, picture_pixels, policy_observation, possible_views
+
+
+class Explanation(NamedTuple):
+    """Where an explanation other than ISS says that a policy looks.
+
+    Attributes:
+        maps: View -> map in pixels of the policy's input; zero in absent views and padding.
+        valid: View -> pixels that took part: those of views that are there, less padding.
+    """
+
+    maps: dict[str, Float[Array, "*b h w"]]
+    valid: dict[str, Bool[Array, "*b h w"]]
+
+
+class Shape(NamedTuple):
+    """What is static of the policy and the observation."""
+
+    views: tuple[str, ...]
+    image_size: int
+    dtype: jnp.dtype
+
+
+class Call(NamedTuple):
+    """What a baseline was asked, checked, before anything is computed."""
+
+    params: Params
+    obs: Observation
+    valid: dict[str, Array]
+    shape: Shape
+
+
+class Frames(NamedTuple):
+    """Preprocessed observation that holds the views that may be present, and its pixels."""
+
+    obs: Observation
+    picture: dict[str, Array]
+    valid: dict[str, Array]
+
+
+def checked_call(params: Any, obs: Any, valid: Any, dtype: Any) -> Call:
+    """Names what is wrong with parameters, observation or `valid`; they are arrays from here on."""
+    params = as_params(params)
+    sizes = sizes_of(params)
+    obs = policy_observation(obs)
+    dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
+    shape = Shape(possible_views(obs), sizes.image.image_size, dtype)
+    return Call(params, obs, checked_valid(valid, obs.images), shape)
+
+
+def present_frames(obs: Observation, valid: dict[str, Array], shape: Shape) -> Frames:
+    """The policy's own preprocessing, and which pixels of it take part."""
+    given, obs = obs, preprocess(obs, shape.image_size)
+    picture = picture_pixels(given, valid, shape.views, shape.image_size) or {}
+    inside = {}
+    for view in shape.views:
+        there = jnp.broadcast_to(obs.image_masks[view][:, None, None], obs.images[view].shape[:3])
+        inside[view] = there & picture[view] if view in picture else there
+    obs = dataclasses.replace(
+        obs,
+        images={view: obs.images[view] for view in shape.views},
+        image_masks={view: obs.image_masks[view] for view in shape.views},
+    )
+    return Frames(obs, picture, inside)
+
+
+def explanation_of(maps: dict[str, Array], frames: Frames) -> Explanation:
+    """Maps of all the model's views, zero where nothing took part."""
+    inside = next(iter(frames.valid.values()))
+    absent, nowhere = jnp.zeros(inside.shape, jnp.float32), jnp.zeros(inside.shape, bool)
+    valid = {view: frames.valid.get(view, nowhere) for view in VIEWS}
+    return Explanation(
+        {view: jnp.where(valid[view], maps.get(view, absent), 0.0) for view in VIEWS}, valid
+    )
