@@ -12,6 +12,7 @@ from iss_jax.nmr import (
     regional_mass_ratio,
 )
 from iss_jax.saliency import saliency
+from iss_jax.savings import Savings
 from iss_jax.sharding import mask_mesh
 from iss_jax.stream import interpolate, stream, stride_frames
 from iss_jax.tokens import TokenMeans, TokenSignificance, mean_embeddings, token_significance
@@ -21,6 +22,7 @@ __all__ = [
     "ISSConfig",
     "Region",
     "Saliency",
+    "Savings",
     "TokenMeans",
     "TokenSignificance",
     "attribute",

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence, estimators, masks as mask_designs, sharding
 from iss_jax.interventions import blend, blur
+from iss_jax.savings import Savings
 
 # Rows of one micro-batch when the caller leaves it open: large enough to fill a device with π0.5,
 # small enough for its activations. A quarter of it where gradients keep them.
@@ -291,6 +292,7 @@ def masked_saliency(
     valid: dict[str, Bool[Array, "b h w"]] | None,
     config: ISSConfig,
     mesh: jax.sharding.Mesh | None = None,
+    savings: Savings = Savings(),
 ) -> Saliency:
     """Core of `attribute` and `saliency`: call it under `jit`.
 
@@ -305,6 +307,7 @@ def masked_saliency(
         valid: Pixels that are not padding; a view without an entry has none.
         config: Static options.
         mesh: Devices over which the masks are split.
+        savings: Of the blend and of the baseline.
 
     Raises:
         ValueError: Masks that do not fit the views or the grid.
@@ -323,7 +326,7 @@ def masked_saliency(
         def one(args: Any) -> tuple[MaskRuns, Array]:
             example, frames, active, valid = args
             keep = masks | ~active[None]
-            return run_masks(partial(run, shared, example), frames, keep, valid, config)
+            return run_masks(partial(run, shared, example), frames, keep, valid, config, savings)
 
         return jax.lax.map(one, (examples, images, active, valid))
 
@@ -380,6 +383,7 @@ def run_masks(
     masks: Bool[Array, "n views gh gw"],
     valid: dict[str, Bool[Array, "h w"]] | None,
     config: ISSConfig,
+    savings: Savings = Savings(),
 ) -> tuple[MaskRuns, Float[Array, "horizon dims"]]:
     """Runs the policy on the frame and on all its masked copies, a micro-batch at a time.
 
@@ -393,30 +397,37 @@ def run_masks(
         masks: Keep bits; all True masks nothing.
         valid: Pixels that are not padding.
         config: Static options.
+        savings: Of the blend and of the baseline.
 
     Returns:
         Effect of each mask, its gradient where the estimator wants one, and the baseline action
         chunk (all averaged over noise draws).
     """
+    # Rows before the first mask's.
+    head = int(savings.baseline_row)
     n = masks.shape[0]
     most = AUTO_MICRO_BATCH // 4 if config.estimator == "gradient" else AUTO_MICRO_BATCH
-    rows = micro_batch_rows(n + 1, config.micro_batch, most)
-    steps = -(-(n + 1) // rows)
+    rows = micro_batch_rows(n + head, config.micro_batch, most)
+    steps = -(-(n + head) // rows)
     frames = {view: image.astype(jnp.float32) for view, image in images.items()}
     blurred = {
         view: blur(frame, sigma=config.blur_sigma, valid=(valid or {}).get(view))
         for view, frame in frames.items()
     }
-    bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[1 : n + 1].set(masks)
+    bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[head : n + head].set(masks)
     bits = bits.reshape(steps, rows, *masks.shape[1:])
+    early = not savings.blend_in_micro_batch and config.estimator != "gradient"
 
-    def measure(cells: Array, baseline: Array, first: Array) -> tuple[Array, Array]:
+    def masked(cells: Array) -> dict[str, Array]:
         copies = {}
         for index, (view, frame) in enumerate(frames.items()):
             height, width, _ = frame.shape
-            keep = mask_designs.upsample(cells[:, index], (height, width))
+            keep = mask_designs.upsample(cells[..., index, :, :], (height, width))
             copies[view] = blend(frame, blurred[view], keep)
-        actions = run(copies)
+        return copies
+
+    def measure(copies: Any, baseline: Array, first: Array) -> tuple[Array, Array]:
+        actions = run(copies if early else masked(copies))
         baseline = jnp.where(first, actions[0], baseline)
         effect = divergence.effects(
             actions,
@@ -427,9 +438,10 @@ def run_masks(
         )
         return effect.mean(1), baseline
 
-    def step(baseline: Array, args: tuple[Array, Array]) -> tuple[Array, MaskRuns]:
-        first, bits = args
-        cells = bits.astype(jnp.float32)
+    def step(baseline: Array, args: tuple[Array, Any]) -> tuple[Array, MaskRuns]:
+        first, cells = args
+        if not early:
+            cells = cells.astype(jnp.float32)
         if config.estimator != "gradient":
             effect, baseline = measure(cells, baseline, first)
             return baseline, MaskRuns(effect, None)
@@ -447,13 +459,17 @@ def run_masks(
             "policy must map n images to actions [n, H, A], got "
             f"{[*shape.shape[:1], *shape.shape[2:]]} for n = 1"
         )
+    if savings.baseline_row:
+        baseline = jnp.zeros(shape.shape[1:], shape.dtype)
+    else:
+        baseline = run({view: frame[None] for view, frame in frames.items()})[0]
+    firsts = (jnp.arange(steps) == 0) & savings.baseline_row
+    copies = masked(bits.astype(jnp.float32)) if early else bits
     # Rematerialised, so that a gradient keeps one micro-batch's activations and not all of them.
     baseline, runs = jax.lax.scan(
-        jax.checkpoint(step, prevent_cse=False),
-        jnp.zeros(shape.shape[1:], shape.dtype),
-        (jnp.arange(steps) == 0, bits),
+        jax.checkpoint(step, prevent_cse=False), baseline, (firsts, copies)
     )
-    runs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[1 : n + 1], runs)
+    runs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[head : n + head], runs)
     return runs, baseline.mean(0)
 
 

@@ -21,6 +21,7 @@ from iss_jax.pi05.prepare import (
     policy_observation,
     possible_views,
 )
+from iss_jax.savings import Savings
 
 
 def saliency(
@@ -36,6 +37,7 @@ def saliency(
     num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
     dtype: Any = None,
+    savings: Savings = Savings(),
 ) -> Saliency:
     """Interventional saliency (ISS, Algorithm 1) of a π0.5 policy on a batch of observations.
 
@@ -62,6 +64,7 @@ def saliency(
             default of 50 when None; the noise's own H when noise is given.
         dtype: Compute dtype; that of the embedding table when None. A training state holds float32
             and openpi computes in bfloat16: `jnp.bfloat16` does the same.
+        savings: What the runs leave out; changes nothing but rounding.
 
     Returns:
         `Saliency`: maps at the model's image size for each of its views, cell scores and their
@@ -76,7 +79,7 @@ def saliency(
         warn_if_constant(params)
     mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
     valid = checked_valid(valid, obs.images)
-    obs = policy_observation(obs)
+    obs = policy_observation(obs, trim=savings.trim_prompt)
     assert obs.tokenized_prompt is not None
     batch = obs.tokenized_prompt.shape[0]
     noise = flow_noise(
@@ -87,7 +90,7 @@ def saliency(
     if mesh is not None:
         arrays = (params, obs, noise, masks, valid)
         params, obs, noise, masks, valid = sharding.replicate(arrays, mesh)
-    views = possible_views(obs)
+    views = possible_views(obs) if savings.drop_absent_views else VIEWS
     dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
     return _saliency(
         params,
@@ -101,10 +104,14 @@ def saliency(
         views=views,
         image_size=sizes.image.image_size,
         dtype=dtype,
+        savings=savings,
     )
 
 
-@partial(jax.jit, static_argnames=("config", "mesh", "num_steps", "views", "image_size", "dtype"))
+@partial(
+    jax.jit,
+    static_argnames=("config", "mesh", "num_steps", "views", "image_size", "dtype", "savings"),
+)
 def _saliency(
     params: Any,
     obs: Observation,
@@ -118,12 +125,17 @@ def _saliency(
     views: tuple[str, ...],
     image_size: int,
     dtype: jnp.dtype,
+    savings: Savings,
 ) -> Saliency:
     given, obs = obs, preprocess(obs, image_size)
     picture = picture_pixels(given, valid, views, image_size)
     images = {view: obs.images[view] for view in views}
     present = {view: obs.image_masks[view] for view in views}
-    examples = (obs.tokenized_prompt, obs.tokenized_prompt_mask, present, noise)
+    prompt = obs.tokenized_prompt
+    assert prompt is not None
+    if savings.embed_prompt_once:
+        prompt = model.embed_prompt(params, prompt, dtype)
+    examples = (prompt, obs.tokenized_prompt_mask, present, noise)
 
     def run(params: Any, example: Any, rows: dict[str, Array]) -> Array:
         prompt, prompt_mask, present, noise = example
@@ -132,15 +144,18 @@ def _saliency(
         mask = [
             jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)
         ]
-        embedded = model.embed_prompt(params, prompt[None], dtype)
-        tokens.append(jnp.broadcast_to(embedded, (count, *embedded.shape[1:])))
+        prompts = jnp.broadcast_to(prompt[None], (count, *prompt.shape))
+        if not savings.embed_prompt_once:
+            prompts = model.embed_prompt(params, prompts, dtype)
+        tokens.append(prompts)
         mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
         prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
-        cache = model.prefill(params, prefix)
+        cache = model.prefill(params, prefix, last_layer_keys_only=savings.last_layer_keys_only)
 
         def denoise(draw: Array) -> Array:
             draws = jnp.broadcast_to(draw[None], (count, *draw.shape))
-            return model.denoise(params, cache, prefix.mask, draws, num_steps)
+            once = savings.modulate_once
+            return model.denoise(params, cache, prefix.mask, draws, num_steps, modulate_once=once)
 
         return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)
 
@@ -152,7 +167,7 @@ def _saliency(
         )
     kept = np.asarray([VIEWS.index(view) for view in views])
     result = masked_saliency(
-        run, params, examples, images, masks[:, kept], present, picture, config, mesh
+        run, params, examples, images, masks[:, kept], present, picture, config, mesh, savings
     )
 
     def all_views(cells: Array) -> Array:

@@ -9,6 +9,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 import iss_jax
+from experiments.count_flops import count_flops
 from iss_jax.attribution import ISSConfig
 from iss_jax.masks import sample_masks
 from iss_jax.pi05 import model
@@ -298,6 +299,38 @@ def test_bfloat16_parameters_run_and_agree_roughly(params):
     assert found.effects.dtype == found.actions.dtype == jnp.float32
     expected = np.asarray(run(params).actions)
     np.testing.assert_allclose(found.actions, expected, atol=0.05 * np.abs(expected).max())
+
+
+SAVINGS = [field.name for field in dataclasses.fields(iss_jax.Savings)]
+
+
+@pytest.mark.parametrize("name", [*SAVINGS, "all"])
+def test_savings_change_nothing_but_rounding(params, name):
+    """Each one alone off, and all; with padding, an absent view, and rows that do not fill up."""
+    obs = observation(image_masks={view: np.full(2, view != VIEWS[1]) for view in VIEWS})
+    changes = dict.fromkeys(SAVINGS, True) if name == "all" else {name: True}
+    off = iss_jax.Savings(**{saving: not change for saving, change in changes.items()})
+    config = dataclasses.replace(CONFIG, num_masks=9)
+    same(run(params, obs, config=config, savings=off), run(params, obs, config=config))
+
+
+@pytest.mark.parametrize("name", SAVINGS)
+def test_each_saving_takes_something_off_the_program(params, name):
+    """Fewer FLOPs, or fewer bytes where what is saved is memory."""
+    obs = observation(image_masks={view: np.full(2, view != VIEWS[1]) for view in VIEWS})
+    config = dataclasses.replace(CONFIG, num_masks=25, micro_batch=13)
+
+    def cost(savings):
+        def call(params):
+            return run(params, obs, config=config, savings=savings)
+
+        if name == "blend_in_micro_batch":
+            return jax.jit(call).lower(params).compile().memory_analysis().temp_size_in_bytes
+        if name == "embed_prompt_once":
+            return str(jax.make_jaxpr(call)(params)).count("13,16,16] = gather")
+        return count_flops(call, params)
+
+    assert cost(iss_jax.Savings()) < cost(iss_jax.Savings(**{name: False}))
 
 
 def test_an_untrained_openpi_tree_gives_a_warning(params):

@@ -63,22 +63,33 @@ def rope(x: Float[Array, "b t n h"], positions: Int[Array, "b t"]) -> Float[Arra
     return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1).astype(x.dtype)
 
 
-def prefill(llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array, "b s"]) -> Cache:
+def prefill(
+    llm: dict[str, Any],
+    tokens: Float[Array, "b s w"],
+    mask: Bool[Array, "b s"],
+    *,
+    last_layer_keys_only: bool = True,
+) -> Cache:
     """Run the prefix through the VLM expert and keep its keys and values.
 
     Attention is bidirectional among valid tokens. Positions count valid tokens only. The last
-    layer's query, attention, output and feed-forward are never used and are not computed.
+    layer's query, attention, output and feed-forward are never used.
 
     Args:
         llm: the tree under "PaliGemma/llm".
         tokens: embedded prefix, in the compute dtype.
         mask: True where a token is valid.
+        last_layer_keys_only: whether what is never used is left out.
     """
-    return prefill_with_hidden(llm, tokens, mask)[0]
+    return prefill_with_hidden(llm, tokens, mask, last_layer_keys_only=last_layer_keys_only)[0]
 
 
 def prefill_with_hidden(
-    llm: dict[str, Any], tokens: Float[Array, "b s w"], mask: Bool[Array, "b s"]
+    llm: dict[str, Any],
+    tokens: Float[Array, "b s w"],
+    mask: Bool[Array, "b s"],
+    *,
+    last_layer_keys_only: bool = True,
 ) -> tuple[Cache, Float[Array, "layers b s w"]]:
     """`prefill`, and every layer's input, which auxiliary training losses read."""
     layers = llm["layers"]
@@ -104,6 +115,9 @@ def prefill_with_hidden(
         y = rms_norm(layer["pre_ffw_norm"]["scale"], x)
         return x + _feed_forward(layer["mlp"], y), (k, v, entered)
 
+    if not last_layer_keys_only:
+        _, (k, v, hidden) = jax.lax.scan(step, tokens, jnp.arange(depth))
+        return Cache(k, v), hidden
     x, (k, v, hidden) = jax.lax.scan(step, tokens, jnp.arange(depth - 1))
     last = jax.tree.map(lambda leaf: leaf[depth - 1], _kv_leaves(layers))
     _, last_k, last_v = keys_and_values(last, x)

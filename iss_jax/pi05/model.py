@@ -10,6 +10,7 @@ from iss_jax.pi05 import gemma, siglip
 from iss_jax.pi05.gemma import Cache
 from iss_jax.pi05.observation import VIEWS, Observation, require_prompt
 from iss_jax.pi05.params import Params
+from iss_jax.savings import Savings
 
 MIN_PERIOD, MAX_PERIOD = 4e-3, 4.0
 NUM_STEPS = 10
@@ -57,9 +58,10 @@ def embed_prefix(params: Params, obs: Observation, dtype: Any = None) -> Prefix:
     return Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(masks, axis=1))
 
 
-def prefill(params: Params, prefix: Prefix) -> Cache:
+def prefill(params: Params, prefix: Prefix, *, last_layer_keys_only: bool = True) -> Cache:
     """Fill the KV cache from the prefix."""
-    return gemma.prefill(params["PaliGemma"]["llm"], prefix.tokens, prefix.mask)
+    llm = params["PaliGemma"]["llm"]
+    return gemma.prefill(llm, prefix.tokens, prefix.mask, last_layer_keys_only=last_layer_keys_only)
 
 
 def time_condition(params: Params, time: Float[Array, " c"]) -> Float[Array, "c w"]:
@@ -104,13 +106,26 @@ def denoise(
     prefix_mask: Bool[Array, "b s"],
     noise: Float[Array, "b H A"],
     num_steps: int = NUM_STEPS,
+    *,
+    modulate_once: bool = True,
 ) -> Float[Array, "b H A"]:
-    """Integrate the flow from noise (t = 1) to actions (t = 0) in equal Euler steps."""
+    """Integrate the flow from noise (t = 1) to actions (t = 0) in equal Euler steps.
+
+    Args:
+        params: the tree.
+        cache: from `prefill`.
+        prefix_mask: validity of the prefix tokens.
+        noise: standard normal.
+        num_steps: Euler steps.
+        modulate_once: whether the adaRMS condition, which depends on the time alone, is computed
+            once for the batch.
+    """
     dt = -1.0 / num_steps
+    times = 1 if modulate_once else noise.shape[0]
 
     def step(carry, _):
         x_t, time = carry
-        v = velocity(params, cache, prefix_mask, x_t, time[None])
+        v = velocity(params, cache, prefix_mask, x_t, jnp.broadcast_to(time[None], (times,)))
         return (x_t + dt * v.astype(jnp.float32), time + dt), None
 
     start = (noise.astype(jnp.float32), jnp.ones((), jnp.float32))
@@ -124,6 +139,7 @@ def sample_actions(
     noise: Float[Array, "b H A"],
     num_steps: int = NUM_STEPS,
     dtype: Any = None,
+    savings: Savings = Savings(),
 ) -> Float[Array, "b H A"]:
     """Sample one action chunk an observation.
 
@@ -134,12 +150,16 @@ def sample_actions(
         noise: standard normal, float32; its H is the action horizon.
         num_steps: Euler steps.
         dtype: compute dtype; None takes the embedding table's.
+        savings: of the last prefix layer and of the modulation; `Savings.none()` computes all that
+            openpi's plain pass computes.
 
     Returns:
         Actions in the policy's normalised space, float32.
     """
     prefix = embed_prefix(params, obs, dtype)
-    return denoise(params, prefill(params, prefix), prefix.mask, noise, num_steps)
+    cache = prefill(params, prefix, last_layer_keys_only=savings.last_layer_keys_only)
+    once = savings.modulate_once
+    return denoise(params, cache, prefix.mask, noise, num_steps, modulate_once=once)
 
 
 def _linear(leaf: dict[str, Any], x: Array) -> Array:

@@ -18,14 +18,20 @@ ACTION_HORIZON = 50
 PROMPT_MULTIPLE = 16
 
 
-def policy_observation(obs: Any) -> Observation:
+def policy_observation(obs: Any, *, trim: bool = True) -> Observation:
     """openpi's observation as a pytree of this package: π0.5's views, and a trimmed prompt.
+
+    Args:
+        obs: Object with openpi's attributes.
+        trim: Whether shared prompt padding is cut.
 
     Raises:
         ValueError: No tokenised prompt.
     """
     require_prompt(obs)
-    prompt, prompt_mask = trim_prompt(obs.tokenized_prompt, obs.tokenized_prompt_mask)
+    prompt, prompt_mask = obs.tokenized_prompt, obs.tokenized_prompt_mask
+    if trim:
+        prompt, prompt_mask = trim_prompt(prompt, prompt_mask)
     return Observation(
         images={view: image for view, image in obs.images.items() if view in VIEWS},
         image_masks={v: m for v, m in (obs.image_masks or {}).items() if v in VIEWS},
