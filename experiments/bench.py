@@ -142,4 +142,4 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "bench")
+    app.run(main, "bench", many_processes=False)

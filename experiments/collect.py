@@ -329,4 +329,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "collect")
+    app.run(main, "collect", many_processes=False)

@@ -52,4 +52,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "contact_sheets")
+    app.run(main, "contact_sheets", many_processes=False)

@@ -81,4 +81,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "embed")
+    app.run(main, "embed", many_processes=False)

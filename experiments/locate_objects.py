@@ -113,4 +113,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "locate_objects")
+    app.run(main, "locate_objects", many_processes=False)

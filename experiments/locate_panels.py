@@ -81,4 +81,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "locate_panels")
+    app.run(main, "locate_panels", many_processes=False)

@@ -75,4 +75,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "merge_datasets")
+    app.run(main, "merge_datasets", many_processes=False)

@@ -19,7 +19,7 @@ import ml_collections
 
 from experiments import app, planted_report
 from experiments.policy import fingerprint, load_policy
-from experiments.run_directory import RunDirectory, open_run, run_items
+from experiments.run_directory import RunDirectory, gather, open_run, run_items
 from iss_jax.viz.planted import planted_figure
 
 
@@ -33,9 +33,7 @@ def trials_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
             checkpoint = config.checkpoint.format(rho=rho, seed=seed)
             items = trial_items(config, fingerprint(Path(checkpoint)))
             run_trials(run, config, checkpoint, items)
-            for item in items:
-                result = run.load(item)
-                assert result is not None
+            for item, result in zip(items, gather(run, items), strict=True):
                 names = ("task", "condition", "trial", "named", "shown")
                 row = {"rho": rho, "seed": seed, **{name: item[name] for name in names}}
                 rows.append(row | {"success": int(result["success"]), "steps": result["steps"]})

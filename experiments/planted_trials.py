@@ -66,7 +66,10 @@ def present_objects(names: Sequence[str]) -> list[int]:
 def run_trials(
     run: RunDirectory, config: ml_collections.ConfigDict, checkpoint: str, items: list[dict]
 ) -> None:
-    """Runs every trial that has no result yet, and stores each as it ends."""
+    """Runs every trial that has no result yet, and stores each as it ends.
+
+    Of several processes each runs its share.
+    """
     from iss_jax.envs.panels import Panel
     from iss_jax.envs.rollout import RolloutItem
 
@@ -81,11 +84,9 @@ def run_trials(
             prompt=INSTRUCTIONS[item["named"]],
             panel=Panel(tuple(item["rectangle"]), tuple(item["colour"])),
         ): item
-        for item in items
-        if run.load(item) is None
+        for item in run.unfinished(items)
     }
-    done = len(items) - len(by_trial)
-    with tqdm.tqdm(total=len(items), initial=done, unit="trial", desc=checkpoint) as bar:
+    with tqdm.tqdm(total=len(by_trial), unit="trial", desc=checkpoint) as bar:
         for trial, result in act_out(config, checkpoint, list(by_trial)):
             run.save(by_trial[trial], {"success": bool(result.success), "steps": result.steps})
             bar.update()

@@ -2,7 +2,8 @@
 
 Writes `success.csv` (a row a task, condition and seed, with `trials` and `successes`),
 `results.csv` (conditions with Wilson intervals), one file a trial, and in `episodes/` what the
-first `recorded` trials of each task and seed saw on native layouts. Run again, it goes on.
+first `recorded` trials of each task and seed saw on native layouts. Run again, it goes on. Several
+processes (`--num_processes`) each record into a dataset of their own, `episodes-<i>-of-<n>`.
 """
 
 import collections
@@ -16,7 +17,7 @@ import tqdm
 
 from experiments import app
 from experiments.policy import fingerprint
-from experiments.run_directory import RunDirectory, open_run
+from experiments.run_directory import RunDirectory, gather, open_run
 from iss_jax import embedded
 from iss_jax.data import lerobot
 from iss_jax.data.success import Success, wilson_interval, write_success
@@ -113,9 +114,12 @@ def work_items(config: ml_collections.ConfigDict, tasks: Sequence[Planned]) -> l
 def run_trials(
     run: RunDirectory, config: ml_collections.ConfigDict, items: list[dict[str, Any]]
 ) -> None:
-    """Run every trial that has no result yet, and store each as it ends."""
-    missing = [item for item in items if run.load(item) is None]
-    with tqdm.tqdm(total=len(items), initial=len(items) - len(missing), unit="trial") as bar:
+    """Run every trial that has no result yet, and store each as it ends.
+
+    Of several processes each runs its share.
+    """
+    missing = run.unfinished(items)
+    with tqdm.tqdm(total=len(missing), unit="trial") as bar:
         for blurred in (False, True):
             part = [item for item in missing if item["condition"].endswith("blurred") == blurred]
             _run_part(run, config, part, blurred, bar)
@@ -124,7 +128,7 @@ def run_trials(
 def _run_part(
     run: RunDirectory,
     config: ml_collections.ConfigDict,
-    items: list[dict[str, Any]],
+    items: Sequence[Mapping[str, Any]],
     blurred: bool,
     bar: Any,
 ) -> None:
@@ -150,7 +154,7 @@ def _run_part(
             own = {name: item[name] for name in (*NAME, "init_state", "layout_seed")}
             metadata = {**result.episode.metadata, **own}
             episode = dataclasses.replace(result.episode, metadata=metadata)
-            lerobot.write_episode(run.path / "episodes", episode, robot_type="panda")
+            lerobot.write_episode(_episodes(run), episode, robot_type="panda")
         run.save(item, {"success": bool(result.success), "steps": result.steps})
         bar.update()
 
@@ -182,12 +186,20 @@ def act_out(
     )
 
 
+def _episodes(run: RunDirectory) -> Path:
+    """The dataset that this process appends to; of several processes each has its own."""
+    count, index = run.processes.count, run.processes.index
+    return run.path / ("episodes" if count == 1 else f"episodes-{index}-of-{count}")
+
+
 def _recorded(run: RunDirectory) -> set[tuple]:
     """Trials whose episodes are written: an interruption must not write one twice."""
-    if not (run.path / "episodes" / "meta" / "info.json").exists():
-        return set()
-    dataset = lerobot.open_dataset(run.path / "episodes")
-    return {_name(dataset.metadata(i)) for i in range(len(dataset))}
+    datasets = [
+        lerobot.open_dataset(folder)
+        for folder in run.path.glob("episodes*")
+        if (folder / "meta" / "info.json").exists()
+    ]
+    return {_name(one.metadata(i)) for one in datasets for i in range(len(one))}
 
 
 def _name(item: Mapping[str, Any]) -> tuple:
@@ -197,10 +209,7 @@ def _name(item: Mapping[str, Any]) -> tuple:
 def success_rows(run: RunDirectory, items: list[dict[str, Any]], policy_seed: int) -> list[Success]:
     """Trials added up over each task, condition and seed."""
     totals: dict[tuple, list[int]] = collections.defaultdict(lambda: [0, 0])
-    for item in items:
-        result = run.load(item)
-        if result is None:
-            raise ValueError(f"{run.path}: has no result of {item}")
+    for item, result in zip(items, gather(run, items), strict=True):
         total = totals[item["task"], item["suite"], item["split"], policy_seed, item["seed"]]
         total[0] += 1
         total[1] += result["success"]
@@ -237,7 +246,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     run = open_run(workdir, config)
     run_trials(run, config, items)
     rows = success_rows(run, items, config.policy_seed)
-    write_success(workdir / "success.csv", rows)
+    if run.processes.first:
+        write_success(workdir / "success.csv", rows)
     table = summary(rows)
     run.write_csv("results.csv", table)
     run.write_json("results.json", table)

@@ -62,4 +62,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "success_table")
+    app.run(main, "success_table", many_processes=False)

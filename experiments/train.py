@@ -399,4 +399,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "train")
+    app.run(main, "train", many_processes=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def _sync_directory(directory: Path) -> None:
             os.close(handle)
 
 
+def _put(path: str, data: bytes) -> None:
+    from etils import epath
+
+    epath.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    epath.Path(path).write_bytes(data)
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside `path` that becomes `path` when the block ends without error.
@@ -26,12 +34,21 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     it. It is synced before the rename, so a crash leaves the old file or the new one, never a part
     of either. On an exception the temporary file is removed and the old file stays.
 
+    A path in a bucket (`epath.Path("gs://...")`) is written from a local file in one put, which
+    buckets make whole.
+
     Args:
         path: where the file is to be; its directory is created.
 
     Yields:
         The path to write to.
     """
+    if "://" in str(path):
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / str(path).rsplit("/", 1)[-1]
+            yield local
+            _put(str(path), local.read_bytes())
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
