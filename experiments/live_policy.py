@@ -1,5 +1,6 @@
 """A checkpoint as a callable that acts: camera frames, state and prompt to robot actions."""
 
+import dataclasses
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,12 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.policy import load_policy
 from iss_jax import embedded
-from iss_jax.pi05 import model
-from iss_jax.pi05.inputs import make_observation, robot_actions
-from iss_jax.pi05.observation import preprocess
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.configs import EMBEDDED
+from iss_jax.policies.openpi import from_checkpoint
 
 
 def make_policy(
@@ -34,34 +33,27 @@ def make_policy(
         max_token_len: prompts are padded or cut to this.
         action_horizon: length of the chunk.
         num_steps: denoising steps.
-        tokenizer: as in `load_policy`.
+        tokenizer: as in `from_checkpoint`.
 
     Returns:
         policy({"images": {camera: uint8 [h, w, 3]}, "state": [s], "prompt": str, "seed": int})
         -> [H, a] in robot units.
     """
-    path = embedded.checkpoint_path() if checkpoint == "embedded" else checkpoint
-    policy = load_policy(path, tokenizer=tokenizer)
-    sizes = sizes_of(policy.params)
-
-    @jax.jit
-    def sample(params: Any, obs: model.Observation, noise: jax.Array) -> jax.Array:
-        return model.sample_actions(params, preprocess(obs, policy.image_size), noise, num_steps)
+    policy = from_checkpoint(
+        embedded.checkpoint_path() if checkpoint == "embedded" else checkpoint,
+        dataclasses.replace(EMBEDDED, max_token_len=max_token_len, action_horizon=action_horizon),
+        tokenizer=tokenizer or None,
+        dtype=jnp.float32,
+        num_steps=num_steps,
+    )
+    action_dim = sizes_of(policy.params).action_dim
 
     def act(observation: Mapping[str, Any]) -> np.ndarray:
         state = np.asarray(observation["state"], np.float32)
-        obs = make_observation(
-            {camera: image[None] for camera, image in observation["images"].items()},
-            state[None],
-            [observation["prompt"]],
-            tokenizer=policy.tokenizer,
-            norm_stats=policy.norm_stats,
-            max_token_len=max_token_len,
-        )
         seed = int(observation.get("seed", 0))
         key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(state.tobytes()))
-        noise = jax.random.normal(key, (1, action_horizon, sizes.action_dim), jnp.float32)
-        return robot_actions(sample(policy.params, obs, noise), policy.norm_stats)[0]
+        noise = jax.random.normal(key, (action_horizon, action_dim), jnp.float32)
+        return policy.infer(observation, noise=noise)
 
     return act
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
-from etils import epath
 
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.normalize import NormStats, load_norm_stats
 from iss_jax.pi05.params import sizes_of
-from iss_jax.pi05.tokenizer import load_tokenizer
+from iss_jax.policies.openpi import checkpoint_tokenizer
 
 # Files up to this size are compared by content, larger ones by name and size: the data files of
 # an orbax checkpoint are named at random when it is written.
@@ -52,7 +51,7 @@ def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32"
     """
     root = Path(path)
     params = restore_params(root, dtype=jnp.dtype(dtype))
-    model = checkpoint_tokenizer(root, tokenizer)
+    model = checkpoint_tokenizer(root, tokenizer or None)
     digest = hashlib.sha256(fingerprint(root).encode() + model.serialized_model_proto())
     return Policy(
         params=params,
@@ -61,16 +60,6 @@ def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32"
         image_size=sizes_of(params).image.image_size,
         fingerprint=digest.hexdigest()[:16],
     )
-
-
-def checkpoint_tokenizer(root: epath.PathLike, given: str = "") -> Any:
-    """The tokenizer of a checkpoint: the given file, the checkpoint's own, else PaliGemma's.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    own = sorted((epath.Path(root) / "assets").glob("*.model"))
-    return load_tokenizer(given or (own[0] if own else None))
 
 
 def fingerprint(folder: Path) -> str:

@@ -27,7 +27,6 @@ from experiments import app, train_state
 from experiments.frames import Frames, load_frames
 from experiments.locate_panels import unpacked
 from experiments.planting import plant
-from experiments.policy import checkpoint_tokenizer
 from experiments.run_directory import open_run
 from iss_jax import embedded
 from iss_jax.data.atomic import atomic_path
@@ -49,6 +48,7 @@ from iss_jax.pi05.train import (
     make_train_step,
     paper_optimizer,
 )
+from iss_jax.policies.openpi import checkpoint_tokenizer
 
 
 def model_sizes(model: Any, vocab: int) -> pi05_params.Sizes:
@@ -244,7 +244,7 @@ def run(config: Any, workdir: Path) -> epath.Path:
             processor = pi05_tokenizer.open_tokenizer(proto)
             tree = change_vocabulary(tree, own, processor, jax.random.key(config.seed))
         else:
-            processor = checkpoint_tokenizer(source, config.tokenizer)
+            processor = checkpoint_tokenizer(source, config.tokenizer or None)
             proto = processor.serialized_model_proto()
         if config.lora:
             tree = lora.add_lora(

@@ -39,6 +39,8 @@ class ISSConfig:
             actions to 32, of which a robot uses the first few.
         horizon: The first steps of the chunk that count; all when None.
         reduction: `mean` or `sum` of the squared errors.
+        action_weights: Weight of each chosen action dimension, see `divergence.effects`; all alike
+            when None.
     """
 
     num_masks: int = 100
@@ -52,11 +54,19 @@ class ISSConfig:
     action_dims: int | tuple[int, ...] | None = None
     horizon: int | None = None
     reduction: str = "mean"
+    action_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", tuple(self.grid))
         if self.action_dims is not None and not isinstance(self.action_dims, int):
             object.__setattr__(self, "action_dims", tuple(self.action_dims))
+        if self.action_weights is not None:
+            object.__setattr__(self, "action_weights", tuple(map(float, self.action_weights)))
+            if not all(0.0 < weight < float("inf") for weight in self.action_weights):
+                raise ValueError(
+                    "ISSConfig.action_weights must be positive and finite, got "
+                    f"{self.action_weights}"
+                )
         for name, allowed in (
             ("design", mask_designs.DESIGNS),
             ("estimator", ESTIMATORS),
@@ -435,6 +445,7 @@ def run_masks(
             reduction=config.reduction,
             action_dims=config.action_dims,
             horizon=config.horizon,
+            weights=config.action_weights,
         )
         return effect.mean(1), baseline
 

@@ -1,0 +1,410 @@
+"""openpi's policies, from a checkpoint or live: a robot's observation in, its saliency out.
+
+    policy = from_checkpoint("checkpoints/pi05_libero", "pi05_libero")   # needs no openpi
+    policy = from_policy(openpi_policy, "pi05_libero")                   # a live openpi Policy
+
+    sal = policy.saliency(frames, state, prompt)                   # normalised action error
+    sal = policy.saliency(frames, state, prompt, units="robot")    # error in the robot's units
+    sal = policy.explain(raw)                                      # the dict that the robot sends
+
+In robot units the effect of a mask is the mean of (s_d · (â_hd − a*_hd))² over the H steps and the
+robot's dimensions, s_d the scale of the un-normalisation of dimension d (with openpi's quantiles,
+(q99 − q01 + 1e-6) / 2, times what the robot's own output transform does to it). It is the squared
+error of the actions that the robot would execute. Where those mix units (metres, radians, an open
+gripper), name one kind by `ISSConfig(action_dims=...)`: the largest unit decides otherwise.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from etils import epath
+
+from iss_jax.attribution import ISSConfig, Saliency
+from iss_jax.pi05 import model
+from iss_jax.pi05.checkpoint import restore_params
+from iss_jax.pi05.inputs import make_observation
+from iss_jax.pi05.normalize import NormStats, load_norm_stats, quantile_unnormalize
+from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
+from iss_jax.pi05.params import as_params, sizes_of
+from iss_jax.pi05.tokenizer import load_tokenizer
+from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.units import action_scale, in_units
+from iss_jax.saliency import saliency
+
+UNITS = ("normalised", "robot")
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenpiPolicy:
+    """A π0.5 with its robot (see `from_checkpoint` and `from_policy`).
+
+    Attributes:
+        params: openpi's tree.
+        config: The robot's side; None for a live policy of an unnamed robot.
+        observe: The robot's dict -> `Observation` of batch one.
+        to_robot: Normalised actions [H, A] and normalised state [s] -> the robot's actions [H, a].
+        action_horizon: H.
+        num_steps: Denoising steps.
+        dtype: Compute dtype, that of the embedding table when None.
+    """
+
+    params: Any
+    config: PolicyConfig | None
+    observe: Callable[[Mapping[str, Any]], Observation]
+    to_robot: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    action_horizon: int
+    num_steps: int = model.NUM_STEPS
+    dtype: Any = None
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square frame that the model takes, pixels."""
+        return sizes_of(self.params).image.image_size
+
+    def observation(self, frames: Mapping[str, Any], state: Any, prompt: str) -> Observation:
+        """One observation, of batch one.
+
+        Args:
+            frames: Camera (the values of `config.cameras`) -> [h, w, 3], uint8 or float in [0, 1].
+            state: [s], robot units.
+            prompt: The instruction.
+
+        Raises:
+            ValueError: A camera is missing or unknown, a shape or range is wrong, or a live policy
+                was given no configuration that says where frames belong.
+        """
+        return self.observe(self._raw(frames, state, prompt))
+
+    def infer(self, raw: Mapping[str, Any], *, noise: Any) -> np.ndarray:
+        """The robot's actions [H, a] for its dict, from flow noise [H, A] (float32)."""
+        obs = self.observe(raw)
+        noise = jnp.asarray(noise, jnp.float32)[None]
+        sizes = sizes_of(self.params)
+        if noise.shape[-1] != sizes.action_dim or noise.ndim != 3:
+            raise ValueError(f"noise must be [H, {sizes.action_dim}], got {list(noise.shape[1:])}")
+        dtype = model.compute_dtype(self.params) if self.dtype is None else jnp.dtype(self.dtype)
+        actions = _sample(
+            self.params, obs, noise, sizes.image.image_size, self.num_steps, dtype=dtype
+        )
+        return self.to_robot(np.asarray(actions)[0], np.asarray(obs.state)[0])
+
+    def saliency(
+        self, frames: Mapping[str, Any], state: Any, prompt: str, **options: Any
+    ) -> Saliency:
+        """`explain` of the dict that these make; arguments as for `observation`."""
+        return self.explain(self._raw(frames, state, prompt), **options)
+
+    def explain(
+        self,
+        raw: Mapping[str, Any],
+        *,
+        units: str = "normalised",
+        config: ISSConfig = ISSConfig(),
+        **options: Any,
+    ) -> Saliency:
+        """Interventional saliency of what the robot sees.
+
+        Args:
+            raw: The robot's dict, as openpi's `Policy.infer` takes it.
+            units: `normalised` (the policy's action space, App. A.2) or `robot`; the module says
+                what the effect then is.
+            config: Options of ISS. Its `action_dims` are the robot's own when None.
+            options: Of `iss_jax.saliency`: key, noise, masks, mesh, valid.
+
+        Returns:
+            `Saliency` of batch one. `actions` stay normalised.
+
+        Raises:
+            ValueError: Unknown units, a malformed dict, or a robot whose actions have no one scale.
+        """
+        if units not in UNITS:
+            raise ValueError(f"units must be one of {UNITS}, got {units!r}")
+        obs = self.observe(raw)
+        scale = self.action_scale(np.asarray(obs.state)[0])
+        if config.action_dims is None:
+            config = dataclasses.replace(config, action_dims=len(scale))
+        if units == "robot":
+            config = in_units(config, scale, self.action_horizon)
+        if options.get("valid") is None and self.config is not None:
+            options["valid"] = _picture(self.config, raw, obs)
+        return saliency(
+            self.params,
+            obs,
+            config=config,
+            action_horizon=self.action_horizon,
+            num_steps=self.num_steps,
+            dtype=self.dtype,
+            **options,
+        )
+
+    def action_scale(self, state: np.ndarray) -> np.ndarray:
+        """Robot units of one normalised unit of each action dimension, [a].
+
+        Args:
+            state: [s], normalised; an output transform may add it to the actions.
+
+        Raises:
+            ValueError: The robot's actions are not affine in the policy's, dimension by dimension.
+        """
+        dims = sizes_of(self.params).action_dim
+        return action_scale(lambda a: self.to_robot(a, state.copy()), self.action_horizon, dims)
+
+    def _raw(self, frames: Mapping[str, Any], state: Any, prompt: str) -> dict[str, Any]:
+        if self.config is None:
+            raise ValueError(
+                "this policy has no PolicyConfig, which says where frames and state belong: name "
+                "one in from_policy(policy, config=...), or call explain(raw)"
+            )
+        return self.config.join(frames, state, prompt)
+
+
+def from_checkpoint(
+    path: epath.PathLike,
+    config: str | PolicyConfig = "pi05_libero",
+    *,
+    norm_stats: Mapping[str, NormStats] | None = None,
+    tokenizer: epath.PathLike | None = None,
+    dtype: Any = jnp.bfloat16,
+    num_steps: int = model.NUM_STEPS,
+) -> OpenpiPolicy:
+    """A policy from a checkpoint in openpi's layout; openpi need not be installed.
+
+    Frames of another size than the model's are resized with padding by this package, not by the
+    Pillow filter of openpi's input transform: they differ by rounding.
+
+    Args:
+        path: The step's folder, which holds `params/` and `assets/`.
+        config: A name in `iss_jax.policies.configs.CONFIGS`, or your own.
+        norm_stats: Statistics to use instead of the checkpoint's.
+        tokenizer: A sentencepiece file. When None it is the `.model` file in the checkpoint's
+            assets, or PaliGemma's where openpi caches it.
+        dtype: Of the floating parameters; openpi infers in bfloat16. None keeps them as saved.
+        num_steps: Denoising steps.
+
+    Raises:
+        FileNotFoundError: Parameters, statistics or tokenizer are missing.
+        ValueError: They are malformed, or do not fit the configuration.
+    """
+    config = named(config)
+    root = epath.Path(path)
+    params = restore_params(root, dtype=dtype)
+    if norm_stats is None:
+        own = root / "assets" / config.asset_id
+        named_stats = config.asset_id and (own / "norm_stats.json").exists()
+        norm_stats = load_norm_stats(own if named_stats else root)
+    return from_params(
+        params,
+        config,
+        norm_stats=norm_stats,
+        tokenizer=checkpoint_tokenizer(root, tokenizer),
+        num_steps=num_steps,
+    )
+
+
+def from_params(
+    params: Any,
+    config: str | PolicyConfig,
+    *,
+    norm_stats: Mapping[str, NormStats],
+    tokenizer: Any,
+    num_steps: int = model.NUM_STEPS,
+    dtype: Any = None,
+) -> OpenpiPolicy:
+    """A policy from parameters in memory, such as those of a training state.
+
+    Args:
+        params: Any form that `iss_jax.saliency` takes.
+        config: A name in `iss_jax.policies.configs.CONFIGS`, or your own.
+        norm_stats: {"state", "actions"}.
+        tokenizer: A sentencepiece model.
+        num_steps: Denoising steps.
+        dtype: Compute dtype, that of the embedding table when None.
+
+    Raises:
+        ValueError: Statistics or model are of fewer dimensions than the robot.
+    """
+    config = named(config)
+    params = as_params(params)
+    sizes = sizes_of(params)
+    stats_dims = len(norm_stats["actions"].mean)
+    if not config.action_dims <= min(sizes.action_dim, stats_dims):
+        raise ValueError(
+            f"{config.name}: {config.action_dims} action dimensions, but the model has "
+            f"{sizes.action_dim} and its statistics {stats_dims}"
+        )
+    return OpenpiPolicy(
+        params=params,
+        config=config,
+        observe=partial(_observe, config=config, norm_stats=norm_stats, tokenizer=tokenizer),
+        to_robot=partial(_to_robot, config=config, norm_stats=norm_stats),
+        action_horizon=config.action_horizon,
+        num_steps=num_steps,
+        dtype=dtype,
+    )
+
+
+def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> OpenpiPolicy:
+    """A live openpi `Policy` (JAX): its model, its transforms, its statistics.
+
+    Nothing of openpi is imported: the policy is known by `_model`, `_input_transform`,
+    `_output_transform` and `_sample_kwargs`.
+
+    Args:
+        policy: What openpi's `create_trained_policy` returns.
+        config: Says where frames and state belong in the robot's dict, and lets letterbox bars be
+            left out of the masks. Without one, `explain` takes the dict alone, and bars count as
+            picture unless `valid` names them.
+
+    Raises:
+        TypeError: Not such a policy, or one whose model is not JAX.
+        ValueError: The model's chunk is not the configuration's.
+    """
+    missing = [
+        name
+        for name in ("_model", "_input_transform", "_output_transform")
+        if not hasattr(policy, name)
+    ]
+    if missing:
+        raise TypeError(
+            f"policy: {type(policy).__name__} lacks {missing}; wanted an openpi Policy. Any other "
+            "policy goes through iss_jax.attribute or iss_jax.policies.served"
+        )
+    if getattr(policy, "_is_pytorch_model", False):
+        raise TypeError(
+            "policy: its model is PyTorch, which JAX cannot trace; serve it and use "
+            "iss_jax.policies.served"
+        )
+    from flax import nnx
+
+    live = policy._model
+    config = None if config is None else named(config)
+    if config is not None and config.action_horizon != live.action_horizon:
+        raise ValueError(
+            f"config {config.name!r}: chunks of {config.action_horizon}, the live model predicts "
+            f"{live.action_horizon}"
+        )
+    return OpenpiPolicy(
+        params=as_params(nnx.state(live, nnx.Param)),
+        config=config,
+        observe=partial(_observe_live, policy._input_transform),
+        to_robot=partial(_to_robot_live, policy._output_transform),
+        action_horizon=int(live.action_horizon),
+        num_steps=int(getattr(policy, "_sample_kwargs", {}).get("num_steps", model.NUM_STEPS)),
+        dtype=_live_dtype(live),
+    )
+
+
+def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = None) -> Any:
+    """The tokenizer of a checkpoint: the given file, the checkpoint's own, else PaliGemma's.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    own = sorted((epath.Path(root) / "assets").glob("*.model"))
+    return load_tokenizer(given or (own[0] if own else None))
+
+
+def _observe(
+    raw: Mapping[str, Any],
+    *,
+    config: PolicyConfig,
+    norm_stats: Mapping[str, NormStats],
+    tokenizer: Any,
+) -> Observation:
+    frames, state, prompt = config.split(raw)
+    return make_observation(
+        {camera: _checked(camera, frame)[None] for camera, frame in frames.items()},
+        config.decode_state(state)[None],
+        [prompt],
+        tokenizer=tokenizer,
+        norm_stats=norm_stats,
+        max_token_len=config.max_token_len,
+        cameras={view: config.cameras.get(view, "") for view in VIEWS},
+        discrete_state_input=config.discrete_state_input,
+    )
+
+
+def _checked(camera: str, frame: np.ndarray) -> np.ndarray:
+    """uint8 as it is; a robot's floats in [0, 1] in the policy's [-1, 1]."""
+    if frame.dtype == np.uint8:
+        return frame
+    if not np.issubdtype(frame.dtype, np.floating):
+        raise ValueError(f"camera {camera!r}: dtype {frame.dtype}, wanted uint8 or float in [0, 1]")
+    low, high = float(frame.min()), float(frame.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise ValueError(f"camera {camera!r}: floats in [{low:g}, {high:g}], wanted [0, 1]")
+    return frame.astype(np.float32) * np.float32(2.0) - np.float32(1.0)
+
+
+def _to_robot(
+    actions: np.ndarray,
+    state: np.ndarray,
+    *,
+    config: PolicyConfig,
+    norm_stats: Mapping[str, NormStats],
+) -> np.ndarray:
+    robot = quantile_unnormalize(actions, norm_stats["actions"])[..., : config.action_dims]
+    return config.encode_actions(robot, quantile_unnormalize(state, norm_stats["state"]))
+
+
+def _observe_live(transform: Callable[[Any], Any], raw: Mapping[str, Any]) -> Observation:
+    # openpi's transforms write into what they are given.
+    inputs = transform(copy.deepcopy(dict(raw)))
+    missing = sorted({"image", "image_mask", "state", "tokenized_prompt"} - set(inputs))
+    if missing:
+        raise ValueError(f"the policy's input transform gave no {missing}, it gave {set(inputs)}")
+    return Observation(
+        images={view: jnp.asarray(image)[None] for view, image in inputs["image"].items()},
+        image_masks={view: jnp.asarray(m)[None] for view, m in inputs["image_mask"].items()},
+        state=jnp.asarray(inputs["state"], jnp.float32)[None],
+        tokenized_prompt=jnp.asarray(inputs["tokenized_prompt"])[None],
+        tokenized_prompt_mask=jnp.asarray(inputs["tokenized_prompt_mask"])[None],
+    )
+
+
+def _to_robot_live(
+    transform: Callable[[Any], Any], actions: np.ndarray, state: np.ndarray
+) -> np.ndarray:
+    return np.asarray(transform({"state": state.copy(), "actions": actions.copy()})["actions"])
+
+
+def _live_dtype(live: Any) -> Any:
+    # openpi computes in the configured dtype whatever its parameters are held in.
+    try:
+        return jnp.dtype(live.PaliGemma.llm.module.embed_dtype)
+    except AttributeError:
+        return None
+
+
+def _picture(
+    config: PolicyConfig, raw: Mapping[str, Any], obs: Observation
+) -> dict[str, np.ndarray] | None:
+    """Pixels that are picture where a live input transform has letterboxed a frame."""
+    frames, _, _ = config.split(raw)
+    valid = {}
+    for view, camera in config.cameras.items():
+        if camera not in frames:
+            continue
+        (height, width), (to_height, to_width) = (
+            frames[camera].shape[:2],
+            obs.images[view].shape[1:3],
+        )
+        rows, columns = padded_extent(height, width, to_height, to_width)
+        inside = np.zeros((1, to_height, to_width), bool)
+        inside[:, rows, columns] = True
+        if not inside.all():
+            valid[view] = inside
+    return valid or None
+
+
+@partial(jax.jit, static_argnames=("image_size", "num_steps", "dtype"))
+def _sample(
+    params: Any, obs: Observation, noise: jax.Array, image_size: int, num_steps: int, dtype: Any
+) -> jax.Array:
+    return model.sample_actions(params, preprocess(obs, image_size), noise, num_steps, dtype)
