@@ -34,6 +34,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.max_steps = 280  # openpi's limit for libero_object
     config.num_steps = 10
     config.processes = 2
+    # A `trials.csv` of the same policy: what it knows is not run again, except for trials that are
+    # to be recorded.
+    config.known_trials = ""
     # Of each task and seed, on native layouts.
     config.recorded = 0
     if variant == "study":

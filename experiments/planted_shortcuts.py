@@ -18,7 +18,7 @@ from typing import Any
 import ml_collections
 
 from experiments import app, planted_report
-from experiments.policy import fingerprint, load_policy
+from experiments.policy import checkpoint_folder, fingerprint, load_policy
 from experiments.run_directory import RunDirectory, gather, open_run, run_items
 from iss_jax.viz.planted import planted_figure
 
@@ -31,7 +31,7 @@ def trials_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
     for rho in config.cue_probabilities:
         for seed in config.seeds:
             checkpoint = config.checkpoint.format(rho=rho, seed=seed)
-            items = trial_items(config, fingerprint(Path(checkpoint)))
+            items = trial_items(config, fingerprint(checkpoint_folder(checkpoint)))
             run_trials(run, config, checkpoint, items)
             for item, result in zip(items, gather(run, items), strict=True):
                 names = ("task", "condition", "trial", "named", "shown")

@@ -8,7 +8,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from iss_jax.pi05.checkpoint import restore_params
+from iss_jax import embedded
+from iss_jax.pi05.checkpoint import params_folder, restore_params
 from iss_jax.pi05.normalize import NormStats, load_norm_stats
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.openpi import checkpoint_tokenizer
@@ -60,6 +61,22 @@ def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32"
         image_size=sizes_of(params).image.image_size,
         fingerprint=digest.hexdigest()[:16],
     )
+
+
+def checkpoint_folder(checkpoint: str) -> Path:
+    """The folder of a checkpoint that can act, its parameters yet unread.
+
+    Args:
+        checkpoint: a step's folder, or "embedded".
+
+    Raises:
+        FileNotFoundError: parameters, statistics or tokenizer are missing; the message names what.
+    """
+    root = embedded.checkpoint_path() if checkpoint == "embedded" else Path(checkpoint)
+    params_folder(root)
+    load_norm_stats(root)
+    checkpoint_tokenizer(root)
+    return root
 
 
 def fingerprint(folder: Path) -> str:

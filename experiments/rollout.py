@@ -1,6 +1,7 @@
 """Closed-loop success over tasks, seeds and trials: `configs/rollout.py` says how to run it.
 
 Writes `success.csv` (a row a task, condition and seed, with `trials` and `successes`),
+`trials.csv` (a row a trial, which seeds other runs: `--config.known_trials=<trials.csv>`),
 `results.csv` (conditions with Wilson intervals), one file a trial, and in `episodes/` what the
 first `recorded` trials of each task and seed saw on native layouts. Run again, it goes on. Several
 processes (`--num_processes`) each record into a dataset of their own, `episodes-<i>-of-<n>`.
@@ -16,9 +17,9 @@ import ml_collections
 import tqdm
 
 from experiments import app
-from experiments.policy import fingerprint
+from experiments.known_trials import seed_run, trial_rows
+from experiments.policy import checkpoint_folder, fingerprint
 from experiments.run_directory import RunDirectory, gather, open_run
-from iss_jax import embedded
 from iss_jax.data import lerobot
 from iss_jax.data.success import Success, wilson_interval, write_success
 from iss_jax.envs.benchmarks import STUDY
@@ -74,6 +75,7 @@ def work_items(config: ml_collections.ConfigDict, tasks: Sequence[Planned]) -> l
     """One item a trial; what it starts from follows from its seed and number.
 
     Raises:
+        FileNotFoundError: the checkpoint cannot act; the message names what it lacks.
         ValueError: a seed or a number of trials whose layouts `collect` may have trained on.
     """
     most = max((count for task in tasks for count in task.trials.values()), default=0)
@@ -82,8 +84,7 @@ def work_items(config: ml_collections.ConfigDict, tasks: Sequence[Planned]) -> l
             f"seeds {tuple(config.seeds)}, {most} trials: seeds below "
             f"{HELD_OUT_LAYOUT_SEEDS // 100} and at most 100 trials wanted"
         )
-    path = embedded.checkpoint_path() if config.checkpoint == "embedded" else config.checkpoint
-    policy = fingerprint(Path(path))
+    policy = fingerprint(checkpoint_folder(config.checkpoint))
     return [
         {
             "policy": policy,
@@ -244,7 +245,10 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
     items = work_items(config, planned(config))
     run = open_run(workdir, config)
+    if config.known_trials:
+        print(f"known trials: {seed_run(run, items, config.known_trials)}")
     run_trials(run, config, items)
+    run.write_csv("trials.csv", trial_rows(items, gather(run, items)))
     rows = success_rows(run, items, config.policy_seed)
     if run.processes.first:
         write_success(workdir / "success.csv", rows)

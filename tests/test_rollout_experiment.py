@@ -2,23 +2,22 @@
 
 import collections
 import importlib
+import shutil
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from experiments import live_policy, rollout
+from experiments.known_trials import seed_run, trial_rows
 from experiments.run_directory import open_run
+from iss_jax import embedded
 from iss_jax.data.success import Success
 
 
 @pytest.fixture
-def config(tmp_path):
-    (tmp_path / "step").mkdir()
-    (tmp_path / "step" / "a").write_text("x")
-    config = importlib.import_module("configs.rollout").get_config()
-    config.checkpoint = str(tmp_path / "step")
-    return config
+def config():
+    return importlib.import_module("configs.rollout").get_config()
 
 
 def tasks(config, *names):
@@ -84,6 +83,77 @@ def test_sums_and_intervals(config, tmp_path):
     interval = stats.binomtest(8, 12).proportion_ci(method="wilson")
     assert (total["low"], total["high"]) == pytest.approx(interval, abs=1e-4)
     assert table["native_blurred", "all"]["rate"] == 0.0
+
+
+def outcomes(items):
+    """Successes and steps that tell trials apart."""
+    return [{"success": i % 3 == 0, "steps": 10 + i} for i in range(len(items))]
+
+
+def test_known_trials_are_not_run_again(config, tmp_path, monkeypatch):
+    """Of a wider run only what the table lacks is left, and what is to be recorded."""
+    config.seeds, config.trials, config.recorded = (0, 13), {"native": 2, "shuffled": 1}, 1
+    items = rollout.work_items(config, tasks(config, "a", "b"))
+    run = open_run(tmp_path / "first", config)
+    run.write_csv("trials.csv", trial_rows(items, outcomes(items)))
+    config.trials, config.recorded = {"native": 3, "shuffled": 1}, 1
+    wider = rollout.work_items(config, tasks(config, "a", "b"))
+    second = open_run(tmp_path / "second", config)
+    stored = seed_run(second, wider, tmp_path / "first" / "trials.csv")
+    left = second.unfinished(wider)
+    assert stored == 2 * 2 * 2 and len(wider) == len(left) + stored
+    assert {(i["condition"], i["trial"]) for i in left} == {("native", 0), ("native", 2)}
+    expected = dict(zip(map(str, items), outcomes(items), strict=True))
+    for item in wider:
+        if item not in left:
+            assert second.load(item) == expected[str(item)]
+    assert seed_run(second, wider, tmp_path / "first" / "trials.csv") == 0
+    ran = []
+    monkeypatch.setattr(rollout, "_run_part", lambda run, config, items, *rest: ran.extend(items))
+    rollout.run_trials(second, config, wider)
+    assert ran == left
+
+
+def test_trials_of_another_policy_or_protocol_are_not_known(config, tmp_path):
+    config.trials = {"native": 1}
+    items = rollout.work_items(config, tasks(config, "a"))
+    run = open_run(tmp_path / "run", config)
+    path = run.write_csv("trials.csv", trial_rows(items, outcomes(items)))
+    config.execute = 4
+    assert seed_run(run, rollout.work_items(config, tasks(config, "a")), path) == 0
+    others = [{**item, "policy": "another"} for item in items]
+    with pytest.raises(ValueError, match=r"trials\.csv: trials of policies .* of \['another'\]"):
+        seed_run(run, others, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("max_steps", "steps_at_most"), r"columns \['max_steps'\]"),
+        (lambda text: text.replace(",1,10\n", ",yes,10\n"), "line 2: success 'yes'"),
+        (lambda text: text + text.splitlines()[1][:-5] + ",0,99\n", "line 4: another outcome"),
+    ],
+)
+def test_damaged_tables_of_trials_are_named(config, tmp_path, change, message):
+    config.seeds, config.trials = (0,), {"native": 2}
+    items = rollout.work_items(config, tasks(config, "a"))
+    run = open_run(tmp_path / "run", config)
+    path = run.write_csv("trials.csv", trial_rows(items, outcomes(items)))
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=rf"trials\.csv.*{message}"):
+        seed_run(run, items, path)
+
+
+def test_a_checkpoint_that_cannot_act_is_named_before_anything_starts(tmp_path):
+    config = importlib.import_module("configs.rollout").get_config("study")
+    config.checkpoint = str(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no checkpoint here"):
+        rollout.main(config, tmp_path / "run")
+    shutil.copytree(embedded.checkpoint_path() / "params", tmp_path / "step" / "params")
+    config.checkpoint = str(tmp_path / "step")
+    with pytest.raises(FileNotFoundError, match=r"norm_stats\.json"):
+        rollout.main(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_blur_away_removes_a_ten_pixel_object():

@@ -30,15 +30,7 @@ def restore_params(
     """
     import orbax.checkpoint as ocp
 
-    root = epath.Path(path).expanduser().resolve()
-    folder = root / "params" if (root / "params").exists() else root
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: no checkpoint here")
-    if not (folder / "_METADATA").exists():
-        raise FileNotFoundError(
-            f"{folder}: not an orbax parameter checkpoint (no _METADATA); give the step's folder, "
-            "which holds params/ and assets/"
-        )
+    folder = params_folder(path)
     with ocp.PyTreeCheckpointer() as checkpointer:
         metadata = checkpointer.metadata(folder)
         tree = getattr(metadata, "item_metadata", metadata)
@@ -56,6 +48,27 @@ def restore_params(
     params = as_params(restored)
     sizes_of(params)
     return jax.tree.map(jnp.asarray, params)
+
+
+def params_folder(path: epath.PathLike) -> epath.Path:
+    """Where the parameters of a checkpoint lie: a step's `params` folder.
+
+    Args:
+        path: a checkpoint step (`.../7`) or its `params` folder.
+
+    Raises:
+        FileNotFoundError: there is nothing, or nothing that orbax wrote.
+    """
+    root = epath.Path(path).expanduser().resolve()
+    folder = root / "params" if (root / "params").exists() else root
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: no checkpoint here")
+    if not (folder / "_METADATA").exists():
+        raise FileNotFoundError(
+            f"{folder}: not an orbax parameter checkpoint (no _METADATA); give the step's folder, "
+            "which holds params/ and assets/"
+        )
+    return folder
 
 
 def save_checkpoint(
