@@ -9,6 +9,8 @@ from typing import Any
 
 import jax
 
+from iss_jax.memory import bodies
+
 
 def count_flops(fn: Callable[..., Any], *args: Any) -> float:
     """Multiplications and additions of `fn(*args)`, two an element of a product.
@@ -35,18 +37,10 @@ def _count(jaxpr: Any) -> float:
             raise ValueError("count_flops: a while loop's length is not known; use scan")
         else:
             times = equation.params["length"] if name == "scan" else 1
-            inner = [_count(body) for body in _bodies(equation.params)]
+            inner = [_count(body) for body in bodies(equation.params)]
             # Of the branches of a `cond` one runs.
             total += times * (max(inner, default=0.0) if name == "cond" else sum(inner))
     return total
-
-
-def _bodies(params: dict[str, Any]) -> list[Any]:
-    leaves = jax.tree.leaves(
-        list(params.values()), is_leaf=lambda leaf: hasattr(leaf, "jaxpr") or hasattr(leaf, "eqns")
-    )
-    bodies = [getattr(leaf, "jaxpr", leaf) for leaf in leaves]
-    return [body for body in bodies if hasattr(body, "eqns")]
 
 
 def _dot(equation: Any) -> float:

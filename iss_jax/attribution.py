@@ -9,13 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from iss_jax import divergence, estimators, masks as mask_designs, sharding
+from iss_jax import divergence, estimators, masks as mask_designs, memory, sharding
 from iss_jax.interventions import blend, blur
 from iss_jax.savings import Savings
-
-# Rows of one micro-batch when the caller leaves it open: large enough to fill a device with π0.5,
-# small enough for its activations. A quarter of it where gradients keep them.
-AUTO_MICRO_BATCH = 32
 
 ESTIMATORS = (*estimators.ESTIMATORS, "gradient")
 
@@ -33,7 +29,8 @@ class ISSConfig:
             which differentiates every masked run with respect to its mask. A run then costs about
             three, and tells of all cells at once.
         blur_sigma: Blur in pixels of a frame 224 high; scales with the frame.
-        micro_batch: Rows run at once; chosen when None. Changes memory and speed only.
+        micro_batch: Rows run at once; chosen from the device's memory when None, see
+            `iss_jax.memory`. Changes memory and speed only.
         noise_draws: Flow-noise draws that effects are averaged over, all masks sharing each draw.
         action_dims: The first k action dimensions, or their indices; all when None. π0.5 pads
             actions to 32, of which a robot uses the first few.
@@ -416,16 +413,11 @@ def run_masks(
     # Rows before the first mask's.
     head = int(savings.baseline_row)
     n = masks.shape[0]
-    most = AUTO_MICRO_BATCH // 4 if config.estimator == "gradient" else AUTO_MICRO_BATCH
-    rows = micro_batch_rows(n + head, config.micro_batch, most)
-    steps = -(-(n + head) // rows)
     frames = {view: image.astype(jnp.float32) for view, image in images.items()}
     blurred = {
         view: blur(frame, sigma=config.blur_sigma, valid=(valid or {}).get(view))
         for view, frame in frames.items()
     }
-    bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[head : n + head].set(masks)
-    bits = bits.reshape(steps, rows, *masks.shape[1:])
     early = not savings.blend_in_micro_batch and config.estimator != "gradient"
 
     def masked(cells: Array) -> dict[str, Array]:
@@ -474,6 +466,21 @@ def run_masks(
         baseline = jnp.zeros(shape.shape[1:], shape.dtype)
     else:
         baseline = run({view: frame[None] for view, frame in frames.items()})[0]
+    most = memory.MOST_ROWS
+    if config.micro_batch is None:
+
+        def one_step(bits: Array) -> Any:
+            copies = masked(bits.astype(jnp.float32)) if early else bits
+            return step(baseline, (jnp.zeros((), bool), copies))
+
+        row_bytes = memory.bytes_a_row(
+            one_step, lambda rows: jax.ShapeDtypeStruct((rows, *masks.shape[1:]), bool)
+        )
+        most = memory.rows_that_fit(row_bytes, memory.device_bytes())
+    rows = micro_batch_rows(n + head, config.micro_batch, most)
+    steps = -(-(n + head) // rows)
+    bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[head : n + head].set(masks)
+    bits = bits.reshape(steps, rows, *masks.shape[1:])
     firsts = (jnp.arange(steps) == 0) & savings.baseline_row
     copies = masked(bits.astype(jnp.float32)) if early else bits
     # Rematerialised, so that a gradient keeps one micro-batch's activations and not all of them.
@@ -484,7 +491,7 @@ def run_masks(
     return runs, baseline.mean(0)
 
 
-def micro_batch_rows(total: int, micro_batch: int | None, most: int = AUTO_MICRO_BATCH) -> int:
+def micro_batch_rows(total: int, micro_batch: int | None, most: int = memory.MOST_ROWS) -> int:
     """Rows of one micro-batch: as given, or an even split into at most `most` rows."""
     if micro_batch is not None:
         return min(micro_batch, total)

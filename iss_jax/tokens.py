@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from iss_jax import divergence
-from iss_jax.attribution import AUTO_MICRO_BATCH, micro_batch_rows
+from iss_jax.attribution import micro_batch_rows
 from iss_jax.interventions import replace_tokens
 from iss_jax.masks import upsample
 from iss_jax.pi05 import model
@@ -199,7 +199,7 @@ def _significance(
     is_visual = (jnp.arange(tokens) < _visual_tokens(prefix, obs))[:, None]
     mean = jnp.where(is_visual, means.visual[None], means.language[None]).astype(dtype)
     # The run that replaces nothing is the first row of the first micro-batch.
-    rows = micro_batch_rows(tokens + 1, micro_batch, AUTO_MICRO_BATCH)
+    rows = micro_batch_rows(tokens + 1, micro_batch)
     steps = -(-(tokens + 1) // rows)
     replaced = jnp.concatenate([jnp.full(1, -1), jnp.arange(steps * rows - 1)])
     replaced = replaced.reshape(steps, rows)
