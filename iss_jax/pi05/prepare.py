@@ -50,8 +50,13 @@ def trim_prompt(prompt: Any, mask: Any) -> tuple[Any, Any]:
         return prompt, mask
     used = np.flatnonzero(np.asarray(mask).any(0))
     longest = int(used[-1]) + 1 if used.size else 1
-    length = -(-longest // PROMPT_MULTIPLE) * PROMPT_MULTIPLE
+    length = trimmed_length(longest)
     return prompt[:, :length], mask[:, :length]
+
+
+def trimmed_length(longest: int) -> int:
+    """Length to which prompts are trimmed of which the longest has so many valid tokens."""
+    return -(-longest // PROMPT_MULTIPLE) * PROMPT_MULTIPLE
 
 
 def possible_views(obs: Observation) -> tuple[str, ...]:

@@ -1,12 +1,16 @@
 """The FLOP count against a count by hand and against XLA on loop-free pieces."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from experiments.count_flops import count_flops
 from iss_jax.pi05 import flops, model, params as P, siglip
+from iss_jax.pi05.observation import VIEWS
+from iss_jax.savings import Savings
 
 
 def test_real_model():
@@ -25,6 +29,61 @@ def test_shares_that_trimming_and_dropping_save():
     libero = flops.policy_flops(P.PI05, views=2, prompt_tokens=20, action_horizon=10)
     padded = flops.policy_flops(P.PI05, prompt_tokens=200, action_horizon=10)
     assert 1 - libero.total / padded.total == pytest.approx(0.43, abs=0.01)
+
+
+def test_goals_of_a_masked_copy():
+    """Share of openpi's plain pass: with 60 of 200 prompt tokens; two views, 20 tokens, H = 10."""
+    full, libero = ({"action_horizon": h, "num_steps": 10} for h in (50, 10))
+    for form, given, exact, reusing in (
+        (full, {"valid_tokens": 60}, 0.85, 0.77),
+        (libero, {"valid_tokens": 20, "present_views": 2}, 0.57, 0.52),
+    ):
+        plain = flops.policy_flops(P.PI05, prompt_tokens=200, **form).total
+        assert flops.masked_copy_flops(P.PI05, **given, **form).total <= exact * plain
+        shared = flops.masked_copy_flops(P.PI05, **given, **form, view_uses=3)
+        assert shared.total <= reusing * plain
+        off = flops.masked_copy_flops(P.PI05, Savings.none(), **given, **form)
+        assert off.total == plain
+
+
+@pytest.mark.parametrize("savings", [Savings(), Savings.none()])
+def test_against_a_count_of_the_traced_program(savings):
+    """Every product of the program, its loops as often as they run: equal to the last digit."""
+    sizes = dataclasses.replace(
+        P.PI05,
+        image=P.ImageTower(width=24, depth=3, mlp=40, heads=2, patch=14, tokens=16),
+        vlm=P.Expert(width=32, mlp=48),
+        action=P.Expert(width=20, mlp=28),
+        depth=4,
+        heads=2,
+        head_dim=8,
+        vocab=32,
+        action_dim=5,
+    )
+    struct, rows = jax.ShapeDtypeStruct, 6
+    tree = P.unflatten({k: struct(v, jnp.float32) for k, v in P.shapes(sizes).items()})
+    length = 16 if savings.trim_prompt else 40
+    views = VIEWS[:2] if savings.drop_absent_views else VIEWS
+    obs = model.Observation(
+        images={view: struct((rows, 56, 56, 3), jnp.float32) for view in views},
+        image_masks={view: struct((rows,), jnp.bool_) for view in views},
+        state=struct((rows, 5), jnp.float32),
+        tokenized_prompt=struct((rows, length), jnp.int32),
+        tokenized_prompt_mask=struct((rows, length), jnp.bool_),
+    )
+    sample = functools.partial(model.sample_actions, num_steps=7, savings=savings)
+    found = count_flops(sample, tree, obs, struct((rows, 9, 5), jnp.float32))
+    count = flops.masked_copy_flops(
+        sizes,
+        savings,
+        valid_tokens=11,
+        prompt_length=40,
+        present_views=2,
+        action_horizon=9,
+        num_steps=7,
+        rows=rows,
+    )
+    assert found == pytest.approx(rows * count.total, rel=1e-9)
 
 
 def _measured(function, *args) -> float:
