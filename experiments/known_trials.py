@@ -2,7 +2,7 @@
 
 `trials.csv` holds a row a trial: everything that its outcome depends on, then `success` and
 `steps`. A trial of a new run that agrees with a row in all of it, the policy's fingerprint
-included, is not run again.
+included, is not run again. Steps may be left empty where they are not known.
 """
 
 import csv
@@ -76,11 +76,12 @@ def read_trials(path: str | Path, names: Sequence[str]) -> dict[tuple, dict[str,
             where = f"{path}, line {reader.line_num}"
             try:
                 success = ("0", "1").index(row["success"])
-                result = {"success": bool(success), "steps": int(row["steps"])}
+                steps = int(row["steps"]) if row["steps"] else None
+                result = {"success": bool(success), "steps": steps}
             except (TypeError, ValueError):
                 raise ValueError(
                     f"{where}: success {row['success']!r}, steps {row['steps']!r} given, 0 or 1 "
-                    "and an integer wanted"
+                    "and an integer or nothing wanted"
                 ) from None
             key = _key({name: row[name] for name in names})
             if found.setdefault(key, result) != result:

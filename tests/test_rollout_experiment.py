@@ -163,3 +163,12 @@ def test_blur_away_removes_a_ten_pixel_object():
     # 100 of 6,400 pixels, 127 brighter: spread evenly that is 2 levels, at the peak 5.
     assert blurred.dtype == np.uint8
     assert np.ptp(blurred) <= 5 and abs(float(blurred.mean()) - float(image.mean())) < 1.5
+
+
+def test_steps_that_nobody_noted_stay_unknown(config, tmp_path):
+    config.seeds, config.trials = (0,), {"native": 1}
+    items = rollout.work_items(config, tasks(config, "a"))
+    run = open_run(tmp_path / "run", config)
+    path = run.write_csv("trials.csv", trial_rows(items, [{"success": True, "steps": None}]))
+    assert seed_run(run, items, path) == 1
+    assert run.load(items[0]) == {"success": True, "steps": None}
