@@ -34,7 +34,10 @@ def requirements(*extras: str) -> list[Requirement]:
 
 @pytest.mark.parametrize(
     ("path", "extras"),
-    [(NEWEST, ("data", "viz", "test", "dev")), (OPENPI, ("data", "viz", "test"))],
+    [
+        (NEWEST, ("data", "viz", "tensorboard", "serve", "test", "dev")),
+        (OPENPI, ("data", "viz", "tensorboard", "serve", "test")),
+    ],
 )
 def test_both_stacks_satisfy_the_declared_ranges(path: str, extras: tuple[str, ...]) -> None:
     pinned = pins(path)

@@ -33,9 +33,20 @@ from iss_jax.pi05.normalize import NormStats, load_norm_stats, quantile_unnormal
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
 from iss_jax.pi05.params import as_params, sizes_of
 from iss_jax.pi05.tokenizer import load_tokenizer
+from iss_jax.policies.callback import saliency_callback
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import action_scale, in_units
 from iss_jax.saliency import saliency
+
+__all__ = [
+    "UNITS",
+    "OpenpiPolicy",
+    "checkpoint_tokenizer",
+    "from_checkpoint",
+    "from_params",
+    "from_policy",
+    "saliency_callback",
+]
 
 UNITS = ("normalised", "robot")
 

@@ -1,0 +1,133 @@
+"""Saliency while a policy trains: NMR and overlays every so many steps, to any logger."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from iss_jax import nmr
+from iss_jax.attribution import ISSConfig, Saliency
+from iss_jax.pi05.observation import VIEWS, preprocess
+from iss_jax.saliency import saliency
+
+
+class Writer(Protocol):
+    """What takes the figures: the `wandb` module, a wandb run, `iss_jax.viz.tensorboard`."""
+
+    def log(self, data: dict[str, Any], /, step: int) -> Any:
+        """Takes scalars and pictures by name."""
+        ...
+
+
+def saliency_callback(
+    writer: Writer,
+    obs: Any,
+    *,
+    every: int,
+    regions: Mapping[str, Any] | None = None,
+    k: float = 10,
+    config: ISSConfig = ISSConfig(),
+    overlays: int = 2,
+    picture: Callable[[np.ndarray], Any] | None = None,
+    prefix: str = "iss",
+    **options: Any,
+) -> Callable[[Any, int], dict[str, Any] | None]:
+    """A function `callback(state, step)` for a training loop; it does nothing off its steps.
+
+    Parameters are taken as they lie, sharded or not. Masks and flow noise are the same at every
+    step, so that the curves show the policy's change and not the draw's.
+
+    Args:
+        writer: Has `log(dict, step=int)`.
+        obs: A batch of observations to watch, with openpi's attributes: the first batch of a data
+            loader, or held-out frames.
+        every: Steps between two measurements; step 0 is one.
+        regions: View -> labels [b, h, w] at the policy's image size (0 nuisance, 1 support,
+            2 action-critical). Without them there is no NMR.
+        k: Per cent of the pixels that NMR@k looks at.
+        config: Options of ISS.
+        overlays: Observations that are pictured; needs the `viz` extra unless 0.
+        picture: What the writer wants a picture [h, w, 3] uint8 to be, such as `wandb.Image`.
+        prefix: Of all names.
+        options: Of `iss_jax.saliency`: action_horizon, dtype, key, num_steps, valid. openpi's
+            training state is float32 and it computes in bfloat16: `dtype=jnp.bfloat16` does so.
+
+    Returns:
+        The callback. `state` is openpi's `TrainState`, whose averaged parameters are used where it
+        has them, or a parameter tree. It returns what it logged, or None.
+
+    Raises:
+        ValueError: `every` below 1, or regions of unknown views.
+    """
+    if every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
+    unknown = sorted(set(regions or {}) - set(VIEWS))
+    if unknown:
+        raise ValueError(f"regions name views {unknown}, wanted some of {list(VIEWS)}")
+
+    def callback(state: Any, step: int) -> dict[str, Any] | None:
+        if step % every:
+            return None
+        if jax.process_count() > 1:
+            raise ValueError("saliency_callback reads whole maps: one process wanted")
+        found = saliency(_params(state), obs, config=config, **options)
+        logged: dict[str, Any] = {
+            f"{prefix}/effect": float(found.effects.mean()),
+            f"{prefix}/stderr": float(
+                jnp.where(jnp.isfinite(found.stderr), found.stderr, 0).mean()
+            ),
+        }
+        if regions is not None:
+            logged |= _ratios(found, regions, k, prefix)
+        if overlays:
+            for index, image in enumerate(_overlays(found, obs, regions, overlays)):
+                logged[f"{prefix}/overlay_{index}"] = image if picture is None else picture(image)
+        writer.log(logged, step=step)
+        return logged
+
+    return callback
+
+
+def _params(state: Any) -> Any:
+    averaged = getattr(state, "ema_params", None)
+    return averaged if averaged is not None else getattr(state, "params", state)
+
+
+def _ratios(found: Saliency, regions: Mapping[str, Any], k: float, prefix: str) -> dict[str, float]:
+    labels = {view: jnp.asarray(region) for view, region in regions.items()}
+    maps = {view: found.maps[view] for view in labels}
+    valid = {view: found.valid[view] for view in labels}
+    ratio = nmr.nuisance_mass_ratio(maps, labels, k=k, valid=valid)
+    chance = nmr.chance_level(labels, valid=valid)
+    return {
+        f"{prefix}/nmr_at_{k:g}": float(ratio.mean()),
+        f"{prefix}/nuisance_area": float(chance.mean()),
+        f"{prefix}/excess_at_{k:g}": float((ratio - chance).mean()),
+    }
+
+
+def _overlays(
+    found: Saliency, obs: Any, regions: Mapping[str, Any] | None, count: int
+) -> list[np.ndarray]:
+    from iss_jax.viz.overlays import overlay
+
+    size = next(iter(found.maps.values())).shape[-1]
+    images = preprocess(obs, size).images
+    pictures = []
+    for row in range(min(count, found.effects.shape[0])):
+        maps = {view: np.asarray(found.maps[view][row]) for view in VIEWS}
+        views = [view for view in VIEWS if np.asarray(found.valid[view][row]).any()]
+        limits = (
+            float(min(maps[view].min() for view in views)),
+            float(max(maps[view].max() for view in views)),
+        )
+        panels = []
+        for view in views:
+            frame = np.asarray((images[view][row] + 1) * 127.5).round().astype(np.uint8)
+            region = None if regions is None or view not in regions else regions[view][row]
+            region = None if region is None else np.asarray(region)
+            panels.append(overlay(frame, maps[view], region, limits=limits))
+        pictures.append(np.concatenate(panels, axis=1))
+    return pictures

@@ -1,0 +1,151 @@
+"""Saliency on openpi's training state: nnx states, sharded parameters, jit, a callback."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from openpi_standins import SIZES, random_observation, random_params, train_state
+
+import iss_jax
+from iss_jax import ISSConfig
+from iss_jax.pi05.observation import VIEWS
+from iss_jax.policies.openpi import saliency_callback
+from iss_jax.viz.tensorboard import TensorboardLog
+
+OPTIONS = {"config": ISSConfig(num_masks=6, micro_batch=7), "action_horizon": 3, "num_steps": 2}
+OBS = random_observation(2)
+PARAMS, AVERAGED = random_params(0), random_params(1)
+
+
+@functools.cache
+def expected(which):
+    return iss_jax.saliency(PARAMS if which == "params" else AVERAGED, OBS, **OPTIONS)
+
+
+def same(found, wanted):
+    size = float(np.abs(wanted.effects).max())
+    np.testing.assert_allclose(found.effects, wanted.effects, rtol=1e-4, atol=1e-4 * size)
+    np.testing.assert_allclose(found.cells, wanted.cells, rtol=1e-3, atol=1e-4 * size)
+
+
+def fully_sharded(state):
+    """openpi's layout: the largest axis that the devices divide, on a (batch, fsdp) mesh."""
+    mesh = Mesh(np.asarray(jax.devices()[:8]).reshape(2, 4), ("batch", "fsdp"))
+
+    def place(leaf):
+        spec = [None] * jnp.ndim(leaf)
+        fitting = [axis for axis, size in enumerate(jnp.shape(leaf)) if size % 4 == 0]
+        if len(spec) > 1 and fitting:
+            spec[max(fitting, key=jnp.shape(leaf).__getitem__)] = "fsdp"
+        return jax.device_put(leaf, NamedSharding(mesh, P(*spec)))
+
+    return jax.tree.map(place, state), mesh
+
+
+@pytest.mark.parametrize("which", ["params", "ema_params"])
+def test_training_state_outside_and_inside_jit(which):
+    state = train_state(PARAMS, AVERAGED)
+    assert isinstance(getattr(state, which), nnx.State)
+    same(iss_jax.saliency(getattr(state, which), OBS, **OPTIONS), expected(which))
+    step = jax.jit(lambda state, obs: iss_jax.saliency(getattr(state, which), obs, **OPTIONS))
+    same(step(state, OBS), expected(which))
+
+
+def test_fully_sharded_parameters_on_eight_devices():
+    state, mesh = fully_sharded(train_state(PARAMS))
+    leaves = jax.tree.leaves(state.params)
+    split = [leaf for leaf in leaves if not leaf.sharding.is_fully_replicated]
+    assert len(split) > len(leaves) // 2
+    assert all(len(leaf.sharding.device_set) == 8 for leaf in leaves)
+    # A batch as openpi's data loader places it; then a jitted step with the state's own shardings.
+    rows = NamedSharding(mesh, P("batch"))
+    obs = jax.tree.map(lambda leaf: jax.device_put(leaf, rows), OBS)
+    same(iss_jax.saliency(state.params, obs, **OPTIONS), expected("params"))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+
+    @functools.partial(jax.jit, in_shardings=(shardings, rows))
+    def measured(state, obs):
+        return iss_jax.saliency(state.params, obs, **OPTIONS)
+
+    same(measured(state, obs), expected("params"))
+
+
+class Recorder:
+    def __init__(self):
+        self.calls = []
+
+    def log(self, data, step):
+        self.calls.append((step, data))
+
+
+def test_callback_logs_ratio_area_and_overlays_every_k_steps():
+    size = SIZES.image.image_size
+    labels = np.zeros((2, size, size), np.uint8)
+    labels[:, : size // 2] = 2
+    regions = dict.fromkeys(VIEWS, labels)
+    recorder = Recorder()
+    callback = saliency_callback(
+        recorder, OBS, every=2, regions=regions, k=20, picture=lambda a: ("image", a), **OPTIONS
+    )
+    state = train_state(PARAMS)
+
+    @jax.jit
+    def train_step(state):
+        params = jax.tree.map(lambda leaf: leaf * 0.9, state.params)
+        return state.replace(params=params, step=state.step + 1)
+
+    for step in range(3):
+        returned = callback(state, step)
+        assert (returned is None) == (step == 1)
+        state = train_step(state)
+    assert [step for step, _ in recorder.calls] == [0, 2]
+    first, last = (data for _, data in recorder.calls)
+    found = expected("params")
+    ratio = float(iss_jax.nuisance_mass_ratio(found, regions, k=20).mean())
+    assert first["iss/nmr_at_20"] == pytest.approx(ratio, abs=1e-6)
+    assert first["iss/nuisance_area"] == pytest.approx(0.5)
+    assert first["iss/excess_at_20"] == pytest.approx(ratio - 0.5, abs=1e-6)
+    assert first["iss/effect"] == pytest.approx(float(found.effects.mean()), rel=1e-4)
+    kind, image = first["iss/overlay_1"]
+    assert kind == "image" and image.shape == (size, 3 * size, 3) and image.dtype == np.uint8
+    assert last["iss/effect"] != first["iss/effect"]
+
+
+def test_callback_prefers_averaged_parameters_and_takes_trees():
+    recorder = Recorder()
+    callback = saliency_callback(recorder, OBS, every=1, overlays=0, **OPTIONS)
+    found = callback(train_state(PARAMS, AVERAGED), 0)
+    assert set(found) == {"iss/effect", "iss/stderr"}
+    assert found["iss/effect"] == pytest.approx(
+        float(expected("ema_params").effects.mean()), rel=1e-4
+    )
+    tree = callback(PARAMS, 1)
+    assert tree["iss/effect"] == pytest.approx(float(expected("params").effects.mean()), rel=1e-4)
+    with pytest.raises(ValueError, match="every"):
+        saliency_callback(recorder, OBS, every=0)
+    with pytest.raises(ValueError, match="side"):
+        saliency_callback(recorder, OBS, every=1, regions={"side": np.zeros((1, 2, 2))})
+
+
+def test_tensorboard_reads_back_what_was_logged(tmp_path):
+    with TensorboardLog(tmp_path) as log:
+        log.log({"iss/nmr_at_10": 0.25, "iss/overlay_0": np.full((4, 6, 3), 7, np.uint8)}, step=3)
+        with pytest.raises(ValueError, match="iss/map"):
+            log.log({"iss/map": np.zeros((2, 2))}, step=4)
+    (file,) = tmp_path.glob("events.out.tfevents.*")
+    from tensorboardX.proto.event_pb2 import Event
+
+    data, events = file.read_bytes(), []
+    while data:  # TFRecord: length, its checksum, the event, its checksum
+        length = int.from_bytes(data[:8], "little")
+        events.append(Event.FromString(data[12 : 12 + length]))
+        data = data[12 + length + 4 :]
+    values = {v.tag: (event.step, v) for event in events for v in event.summary.value}
+    step, scalar = values["iss/nmr_at_10"]
+    assert (step, scalar.simple_value) == (3, 0.25)
+    image = values["iss/overlay_0"][1].image
+    assert (image.height, image.width) == (4, 6) and image.encoded_image_string[:4] == b"\x89PNG"
