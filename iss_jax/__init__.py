@@ -13,7 +13,7 @@ from iss_jax.nmr import (
 )
 from iss_jax.saliency import saliency
 from iss_jax.savings import Savings
-from iss_jax.sharding import mask_mesh
+from iss_jax.sharding import device_mesh, fsdp, mask_mesh
 from iss_jax.stream import interpolate, stream, stride_frames
 from iss_jax.tokens import TokenMeans, TokenSignificance, mean_embeddings, token_significance
 
@@ -29,6 +29,8 @@ __all__ = [
     "baselines",
     "chance_level",
     "critical_set",
+    "device_mesh",
+    "fsdp",
     "interpolate",
     "mask_mesh",
     "mass_ratio",

@@ -188,7 +188,7 @@ def attribute(
         valid: Pixels that belong to the picture rather than to letterbox padding.
         noise: Draws for a policy that samples: a pytree with leading axis `config.noise_draws`,
             shared by the baseline and all masked runs.
-        mesh: Devices over which the masks are split, see `iss_jax.sharding`.
+        mesh: Devices over which masks and frames are split, see `iss_jax.device_mesh`.
 
     Returns:
         `Saliency`, without the batch axis when the images have none.
@@ -313,7 +313,7 @@ def masked_saliency(
         present: Views that are there, all when None.
         valid: Pixels that are not padding; a view without an entry has none.
         config: Static options.
-        mesh: Devices over which the masks are split.
+        mesh: Devices over which masks and frames are split.
         savings: Of the blend and of the baseline.
 
     Raises:
@@ -327,21 +327,16 @@ def masked_saliency(
         )
     active = active_cells(images, present, valid, config.grid)
 
-    def local(
-        shared: Any, examples: Any, images: Any, active: Any, valid: Any, masks: Array
-    ) -> Any:
+    def local(shared: Any, batch: Any, masks: Array) -> Any:
         def one(args: Any) -> tuple[MaskRuns, Array]:
             example, frames, active, valid = args
             keep = masks | ~active[None]
             return run_masks(partial(run, shared, example), frames, keep, valid, config, savings)
 
-        return jax.lax.map(one, (examples, images, active, valid))
+        return jax.lax.map(one, batch)
 
-    arguments = (shared, examples, images, active, valid)
-    if mesh is None:
-        runs, actions = local(*arguments, masks)
-    else:
-        runs, actions = sharding.split_masks(local, mesh)(*arguments, masks)
+    split = local if mesh is None else sharding.split_runs(local, mesh)
+    runs, actions = split(shared, (examples, images, active, valid), masks)
     if runs.gradients is None:
         estimate = partial(estimators.estimate, estimator=config.estimator)
         data = (runs.effects,)

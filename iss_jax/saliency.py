@@ -55,7 +55,7 @@ def saliency(
             the key when None. With several `noise_draws` the draws are its second axis.
         masks: Keep bits in the order of the model's views; drawn from the key when None. Bits of
             absent views are ignored. Standard errors take them to be drawn as `config.design` says.
-        mesh: Devices over which the masks are split, see `iss_jax.sharding.mask_mesh`.
+        mesh: Devices over which masks and frames are split, see `iss_jax.device_mesh`.
         valid: View -> pixels that are picture, at the size of the view's images. openpi's
             transforms letterbox a frame before the policy sees it: the bars are named here, or they
             are masked and ranked like picture. What this function pads itself it knows.

@@ -256,18 +256,26 @@ def test_devices_change_nothing_but_rounding(params):
     same(run(params, mesh=iss_jax.mask_mesh(jax.devices()[:4])), run(params))
 
 
-@pytest.mark.parametrize("split_masks", [False, True])
-def test_sharded_parameters_change_nothing_but_rounding(params, split_masks):
+def test_sharded_parameters_change_nothing_but_rounding(params):
     """Every leaf cut along its longest even axis, as a sharded training run holds it."""
-    mesh = Mesh(np.asarray(jax.devices()[:4]).reshape(2, 2), ("masks", "fsdp"))
+    mesh = Mesh(np.asarray(jax.devices()[:4]).reshape(2, 2), ("batch", "fsdp"))
 
     def shard(leaf):
         even = [axis for axis in np.argsort(leaf.shape) if leaf.shape[axis] % 2 == 0]
         names = [("fsdp" if even and axis == even[-1] else None) for axis in range(leaf.ndim)]
         return jax.device_put(leaf, NamedSharding(mesh, P(*names)))
 
-    found = run(jax.tree.map(shard, params), mesh=mesh if split_masks else None)
-    same(found, run(params))
+    same(run(jax.tree.map(shard, params)), run(params))
+
+
+def test_a_model_spread_over_devices_gives_the_same(params):
+    """Every leaf is split that can be, masks and frames besides."""
+    mesh = iss_jax.device_mesh(params=2, frames=2)
+    rule = iss_jax.fsdp(mesh, small=2)
+    placed = jax.tree.map(lambda leaf: jax.device_put(leaf, rule("", leaf.shape)), params)
+    leaves = [(leaf, leaf.addressable_shards[0].data.size) for leaf in jax.tree.leaves(placed)]
+    assert sum(held for _, held in leaves) < 0.55 * sum(leaf.size for leaf, _ in leaves)
+    same(run(placed, mesh=mesh), run(params))
 
 
 def test_gradients_equal_finite_differences(params):

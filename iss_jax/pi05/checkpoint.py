@@ -1,5 +1,6 @@
 """Checkpoints in openpi's layout: `<step>/params/`, `<step>/assets/<id>/norm_stats.json`."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,24 +10,29 @@ from etils import epath
 
 from iss_jax.pi05.normalize import NormStats, save_norm_stats
 from iss_jax.pi05.params import Params, as_params, flatten, sizes_of, unflatten
+from iss_jax.sharding import LeafShardings
 
 
 def restore_params(
-    path: epath.PathLike, *, dtype: Any = None, sharding: jax.sharding.Sharding | None = None
+    path: epath.PathLike, *, dtype: Any = None, sharding: LeafShardings = None
 ) -> Params:
     """Restore a π0.5 parameter tree.
 
     Args:
         path: a checkpoint step (`.../7`) or its `params` folder.
         dtype: cast floating leaves to this on loading; None keeps them as saved.
-        sharding: place every leaf with this; None keeps them on the host's default device.
+        sharding: where leaves go; None keeps them on the host's default device. One sharding for
+            every leaf, a tree of them like the parameters, or a rule `(path, shape) -> sharding`
+            such as `iss_jax.fsdp(mesh)`, with paths like "PaliGemma/llm/embedder/input_embedding".
+            Every device reads its part alone.
 
     Returns:
         Nested dict of arrays, checked leaf by leaf.
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: it is not a π0.5 tree; the message names the leaf.
+        ValueError: it is not a π0.5 tree, or a tree of shardings lacks a leaf; the message names
+            the leaf.
     """
     import orbax.checkpoint as ocp
 
@@ -35,15 +41,17 @@ def restore_params(
         metadata = checkpointer.metadata(folder)
         tree = getattr(metadata, "item_metadata", metadata)
         tree = getattr(tree, "tree", tree)
-        restore_type = np.ndarray if sharding is None else jax.Array
-        args = jax.tree.map(
-            lambda leaf: ocp.ArrayRestoreArgs(
-                restore_type=restore_type,
+        placed = _leaf_rule(sharding)
+
+        def arguments(keys: Any, leaf: Any) -> ocp.ArrayRestoreArgs:
+            place = placed(_leaf_path(keys), tuple(leaf.shape))
+            return ocp.ArrayRestoreArgs(
+                restore_type=np.ndarray if place is None else jax.Array,
                 dtype=_target_dtype(leaf, dtype),
-                sharding=sharding,
-            ),
-            tree,
-        )
+                sharding=place,
+            )
+
+        args = jax.tree_util.tree_map_with_path(arguments, tree)
         restored = checkpointer.restore(folder, restore_args=args)
     params = as_params(restored)
     sizes_of(params)
@@ -108,6 +116,28 @@ def save_checkpoint(
     flat = {f"{name}/value": np.asarray(leaf) for name, leaf in flatten(as_params(params)).items()}
     with ocp.PyTreeCheckpointer() as checkpointer:
         checkpointer.save(root / "params", {"params": unflatten(flat)})
+
+
+def _leaf_path(keys: Any) -> str:
+    """'/'-joined as `params.flatten` names leaves, without openpi's outer "params" and "value"."""
+    names = [str(getattr(key, "key", getattr(key, "name", key))) for key in keys]
+    names = names[1:] if names[0] == "params" else names
+    return "/".join(names[:-1] if names[-1] == "value" else names)
+
+
+def _leaf_rule(sharding: LeafShardings) -> Callable[[str, tuple[int, ...]], Any]:
+    if isinstance(sharding, Mapping):
+        flat = flatten(as_params(sharding))
+
+        def given(path: str, shape: tuple[int, ...]) -> Any:
+            if path not in flat:
+                raise ValueError(f"sharding: no entry for leaf {path!r} {list(shape)}")
+            return flat[path]
+
+        return given
+    if sharding is None or isinstance(sharding, jax.sharding.Sharding):
+        return lambda path, shape: sharding
+    return sharding
 
 
 def _target_dtype(leaf: Any, dtype: Any) -> Any:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import iss_jax
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
 from iss_jax.pi05.normalize import NormStats, load_norm_stats
@@ -31,6 +32,35 @@ def test_restores_to_dtype_and_sharding():
         assert leaf.dtype == jnp.bfloat16
         assert leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
         np.testing.assert_array_equal(leaf, jnp.asarray(expected[name]).astype(jnp.bfloat16))
+
+
+def test_every_leaf_goes_where_its_rule_says():
+    """Eight devices, four of which hold one copy of the parameters together."""
+    mesh = iss_jax.device_mesh(params=4)
+    rule = iss_jax.fsdp(mesh, small=64)
+    seen = {}
+
+    def noted(path, shape):
+        seen[path] = shape
+        return rule(path, shape)
+
+    expected = goldens.arrays("tiny_b_params")
+    found = P.flatten(restore_params(STEP, sharding=noted))
+    assert seen == {path: leaf.shape for path, leaf in expected.items()}
+    held = 0
+    for path, leaf in found.items():
+        assert leaf.sharding == rule(path, leaf.shape), path
+        held += leaf.addressable_shards[0].data.size
+        np.testing.assert_array_equal(leaf, expected[path])
+    # A quarter each, but for what is small or odd.
+    total = sum(leaf.size for leaf in expected.values())
+    assert total / 4 <= held < 0.3 * total
+    tree = P.unflatten({path: leaf.sharding for path, leaf in found.items()})
+    again = P.flatten(restore_params(STEP, sharding=tree))
+    assert all(again[path].sharding == leaf.sharding for path, leaf in found.items())
+    del tree["action_out_proj"]["bias"]
+    with pytest.raises(ValueError, match=r"no entry for leaf 'action_out_proj/bias' \[7\]"):
+        restore_params(STEP, sharding=tree)
 
 
 def test_round_trip(tmp_path):
