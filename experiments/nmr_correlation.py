@@ -18,7 +18,7 @@ import dataclasses
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
@@ -27,15 +27,15 @@ import numpy as np
 from experiments import app
 from experiments.nmr_items import work_items
 from experiments.nmr_measure import Measures, measure
-from experiments.nmr_options import from_config
+from experiments.nmr_options import Options, from_config
 from experiments.nmr_report import print_report, write_figures
-from experiments.nmr_rows import correlations, join_success, make_rows, table
+from experiments.nmr_rows import Key, correlations, join_success, make_rows, table
 from experiments.policy import Policy, load_policy
-from experiments.run_directory import open_run, run_items
+from experiments.run_directory import RunDirectory, open_run, run_items
 from iss_jax import ISSConfig, embedded
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.regions import fit_regions
-from iss_jax.data.success import read_success
+from iss_jax.data.success import Success, read_success
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import VIEWS
 
@@ -49,22 +49,8 @@ PACKAGED: dict[str, dict[str, Callable[[], Path]]] = {
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config)
-    paths = {name: located(getattr(options, name), name) for name in PACKAGED}
     run = open_run(workdir, config)
-    success = join_success(
-        read_success(paths["success"]), options.policy_seed, by_split=bool(options.split_key)
-    )
-    dataset = open_dataset(paths["dataset"])
-    policy = load_policy(paths["checkpoint"], tokenizer=options.tokenizer, dtype=options.dtype)
-    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
-    items = work_items(options, iss, dataset, policy, success)
-    results = run_items(
-        run,
-        items,
-        lambda item: compute(item, iss, dataset, policy),
-        description="ISS, episode by episode",
-        quiet=options.quiet,
-    )
+    iss, dataset, _, success, items, results = measured(options, run)
     rows = make_rows(items, results, success, options.percents)
     run.write_csv("results.csv", table(rows, options.percents))
     found = correlations(
@@ -91,10 +77,50 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     return content
 
 
+class Measured(NamedTuple):
+    """What was measured on which frames of what.
+
+    Attributes:
+        iss: the options of ISS.
+        dataset: the episodes.
+        policy: the policy.
+        success: its success.
+        items: the work items, an episode under a seed each.
+        results: what `compute` found, for each item.
+    """
+
+    iss: ISSConfig
+    dataset: Dataset
+    policy: Policy
+    success: dict[Key, Success]
+    items: list[dict[str, Any]]
+    results: list[dict[str, Any]]
+
+
+def measured(options: Options, run: RunDirectory) -> Measured:
+    """Measures all work items; those that the run directory holds already are read."""
+    paths = {name: located(getattr(options, name), name) for name in PACKAGED}
+    success = join_success(
+        read_success(paths["success"]), options.policy_seed, by_split=bool(options.split_key)
+    )
+    dataset = open_dataset(paths["dataset"])
+    policy = load_policy(paths["checkpoint"], tokenizer=options.tokenizer, dtype=options.dtype)
+    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
+    items = work_items(options, iss, dataset, policy, success)
+    results = run_items(
+        run,
+        items,
+        lambda item: compute(item, iss, dataset, policy),
+        description="ISS, episode by episode",
+        quiet=options.quiet,
+    )
+    return Measured(iss, dataset, policy, success, items, results)
+
+
 def compute(
     item: Mapping[str, Any],
     iss: ISSConfig,
-    dataset: LeRobotDataset,
+    dataset: Dataset,
     policy: Policy,
 ) -> dict[str, Any]:
     """Measures of an item's frames, in batches of one size."""

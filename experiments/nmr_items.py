@@ -1,7 +1,6 @@
 """Work items of the NMR experiment: which frames of which episodes under which seeds."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from experiments.nmr_options import Options
 from experiments.nmr_rows import ALL_SPLITS, Key
 from experiments.policy import Policy
 from iss_jax import ISSConfig
-from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.dataset import Dataset, digest
 from iss_jax.data.success import Success
 from iss_jax.pi05.tokenizer import tokenize_prompt
 
@@ -21,7 +20,7 @@ Task = tuple[str, str, str]  # suite, task, split
 def work_items(
     options: Options,
     iss: ISSConfig,
-    dataset: LeRobotDataset,
+    dataset: Dataset,
     policy: Policy,
     success: Mapping[Key, Success],
 ) -> list[dict[str, Any]]:
@@ -55,7 +54,7 @@ def work_items(
         "batch": options.batch,
     }
     data = {
-        episode: hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16]
+        episode: digest(dataset.files(episode))
         for episodes in chosen.values()
         for seed in seeds
         for episode in _of_seed(options, dataset, episodes, seed)
@@ -79,16 +78,14 @@ def work_items(
     ]
 
 
-def _of_seed(
-    options: Options, dataset: LeRobotDataset, episodes: list[int], seed: int
-) -> list[int]:
+def _of_seed(options: Options, dataset: Dataset, episodes: list[int], seed: int) -> list[int]:
     """As many episodes as the options say; where episodes have seeds, those of that seed."""
     if options.seed_key:
         episodes = [e for e in episodes if dataset.metadata(e)[options.seed_key] == seed]
     return episodes[: options.episodes_per_task or None]
 
 
-def choose_episodes(options: Options, dataset: LeRobotDataset) -> dict[Task, list[int]]:
+def choose_episodes(options: Options, dataset: Dataset) -> dict[Task, list[int]]:
     """The episodes of the first tasks, as many tasks as the options say.
 
     Raises:
@@ -121,14 +118,14 @@ def strided_frames(length: int, stride: int, most: int) -> list[int]:
     return frames.tolist()
 
 
-def token_length(options: Options, dataset: LeRobotDataset, policy: Policy) -> int:
+def token_length(options: Options, dataset: Dataset, policy: Policy) -> int:
     """One prompt length for the whole run, hence one compilation.
 
     No prompt is longer than with every state bin at its last, three-digit value.
     """
     state = None
     if options.discrete_state_input:
-        state = np.ones(dataset.info["features"]["observation.state"]["shape"][0], np.float32)
+        state = np.ones(dataset.state_size, np.float32)
     prompts = {dataset.metadata(episode)["tasks"][0] for episode in range(len(dataset))}
     return max(
         int(tokenize_prompt(policy.tokenizer, prompt, state, options.max_token_len)[1].sum())

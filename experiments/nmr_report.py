@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.nmr_rows import Row, nmr_name, task_names
 from experiments.run_directory import RunDirectory
-from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.dataset import Dataset
 from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.stats import Correlation
@@ -29,7 +29,7 @@ def write_figures(
     percents: Sequence[float],
     items: Sequence[Mapping[str, Any]],
     results: Sequence[Mapping[str, Any]],
-    dataset: LeRobotDataset,
+    dataset: Dataset,
     overlay_rows: int,
 ) -> list[Path]:
     """The scatter of Figure 3, the grid of Figure 10, and some of the maps themselves."""
@@ -116,7 +116,7 @@ def _main_percent(percents: Sequence[float]) -> float:
     return DEFAULT_PERCENT if DEFAULT_PERCENT in percents else percents[0]
 
 
-def _maps(items, results, dataset: LeRobotDataset, percents: Sequence[float], most: int):
+def _maps(items, results, dataset: Dataset, percents: Sequence[float], most: int):
     """The middle frame of the first episode of some tasks, under the first seed."""
     first: dict[tuple[str, str, str], int] = {}
     for index, item in enumerate(items):

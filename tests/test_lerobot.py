@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from iss_jax.data import Episode, lerobot, lerobot_columns
+from iss_jax.data import Episode, lerobot, lerobot_columns, lerobot_v21
 from iss_jax.data.lerobot import open_dataset, write_episode
 
 
@@ -161,7 +161,7 @@ def test_episode_statistics(tmp_path):
 @pytest.mark.parametrize("stop_at", ["parquet", "stats", "episodes", "info"])
 def test_interrupted_write_leaves_no_half_episode(tmp_path, monkeypatch, stop_at):
     write_episode(tmp_path, _episode(0))
-    append, write_info = lerobot.append_line, lerobot._write_info
+    append, write_info = lerobot_v21.append_line, lerobot_v21._write_info
 
     def broken_append(path, line):
         if path.name == {"stats": "episodes_stats.jsonl", "episodes": "episodes.jsonl"}.get(
@@ -176,14 +176,14 @@ def test_interrupted_write_leaves_no_half_episode(tmp_path, monkeypatch, stop_at
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(lerobot, "append_line", broken_append)
+        patch.setattr(lerobot_v21, "append_line", broken_append)
         if stop_at == "parquet":
             patch.setattr(pq, "write_table", stop)
         if stop_at == "info":
-            patch.setattr(lerobot, "_write_info", stop)
+            patch.setattr(lerobot_v21, "_write_info", stop)
         with pytest.raises(KeyboardInterrupt):
             write_episode(tmp_path, _episode(1, 3))
-    assert write_info is lerobot._write_info
+    assert write_info is lerobot_v21._write_info
 
     done = 2 if stop_at == "info" else 1
     dataset = open_dataset(tmp_path)
@@ -278,8 +278,8 @@ def test_missing_or_foreign_dataset(tmp_path):
         open_dataset(tmp_path)
     write_episode(tmp_path, _episode())
     path = tmp_path / "meta/info.json"
-    path.write_text(path.read_text().replace("v2.1", "v3.0"))
-    with pytest.raises(ValueError, match=r"'v3\.0' given, 'v2\.1' wanted"):
+    path.write_text(path.read_text().replace("v2.1", "v9.0"))
+    with pytest.raises(ValueError, match=r"'v9\.0' given, 'v2\.1' or 'v3\.0' wanted"):
         open_dataset(tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,3 +67,35 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     """Writes `data` to `path` atomically (see `atomic_path`)."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary folder beside `path` that becomes `path` when the block has no error.
+
+    On an exception the temporary folder is removed, and `path` is not there.
+
+    Args:
+        path: where the folder is to be: not there yet, or empty.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        FileExistsError: `path` is a file, or a folder that is not empty.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileExistsError(f"{path}: not empty")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            with contextlib.suppress(IsADirectoryError), open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        _sync_directory(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,22 +1,14 @@
-"""Episodes in the LeRobot v2.1 layout, lossless: PNG images and labels inside parquet.
+"""Episodes in LeRobot's formats v2.1 and v3.0, images and labels lossless inside parquet.
 
-The layout that openpi's pinned LeRobot reads (`codebase_version` v2.1)::
-
-    meta/info.json              features, counts, path template
-    meta/tasks.jsonl            {"task_index", "task"}
-    meta/episodes.jsonl         {"episode_index", "tasks", "length"} and the episode's metadata
-    meta/episodes_stats.jsonl   {"episode_index", "stats": {feature: min, max, mean, std, count}}
-    data/chunk-000/episode_000000.parquet
-
-An episode exists once its line in `episodes.jsonl` is complete: everything else about it is
-written before. What an interrupted write leaves behind is overwritten by the next one. One process
-may write to a dataset at a time; any number may read.
+Both versions are read, with images as PNG inside parquet or as video; what is written has PNG.
+The layouts are described in `lerobot_v21` and `lerobot_v30`. Which feature is which camera, the
+state or the action is said by `Keys`. Region labels are image features of equal channels under
+`observation.regions.`, or lie beside the dataset (see `beside`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,113 +18,70 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from iss_jax.data.atomic import atomic_path, write_bytes
-from iss_jax.data.episode import Episode, Scalar
-from iss_jax.data.jsonl import append_line, drop_last_line, last_line, read_lines
-from iss_jax.data.lerobot_columns import describe, huggingface_schema, to_arrow, to_numpy
-from iss_jax.data.lerobot_stats import feature_stats
+from iss_jax.data import beside, lerobot_v21, lerobot_v30
+from iss_jax.data.episode import Episode
+from iss_jax.data.lerobot_columns import image_shape, to_numpy
+from iss_jax.data.lerobot_info import (
+    ACTION,
+    IMAGES,
+    INDEX_DTYPES,
+    REGIONS,
+    STATE,
+    Entry,
+    Index,
+    read_info,
+)
+from iss_jax.data.lerobot_v21 import DATA_PATH, write_episode
+from iss_jax.data.video import read_frames
 
-CODEBASE_VERSION = "v2.1"
-CHUNK_SIZE = 1000
-DATA_PATH = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
-IMAGES = "observation.images."
-REGIONS = "observation.regions."
-_INDEX_DTYPES = {
-    "timestamp": "float32",
-    "frame_index": "int64",
-    "episode_index": "int64",
-    "index": "int64",
-    "task_index": "int64",
+__all__ = ["DATA_PATH", "IMAGES", "REGIONS", "Keys", "LeRobotDataset", "open_dataset"]
+__all__ += ["write_episode"]
+
+_READERS = {
+    lerobot_v21.VERSION: lerobot_v21.read_index,
+    lerobot_v30.VERSION: lerobot_v30.read_index,
 }
-_OWN_COLUMNS = ("observation.state", "action", *_INDEX_DTYPES)
-_OWN_METADATA = ("episode_index", "tasks", "length")
 
 
-def write_episode(
-    root: str | os.PathLike, episode: Episode, *, robot_type: str | None = None
-) -> int:
-    """Appends one episode to the dataset at `root`, which is created when it is not there.
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """Which features of a dataset are what, where they have other names than here.
 
-    Args:
-        root: the dataset's folder.
-        episode: the episode; its cameras, shapes, features and fps must be those of the dataset.
-        robot_type: stored in `info.json` when the dataset is created.
-
-    Returns:
-        The index of the episode in the dataset.
-
-    Raises:
-        ValueError: the episode's features differ from the dataset's, a name is reserved, or the
-            dataset is of another format version.
+    Attributes:
+        cameras: camera to image or video feature; when None all of them, under their names without
+            `observation.images.`, but for the region labels.
+        regions: camera to the image feature of its labels; when None those under
+            `observation.regions.`.
+        state: the state; when None `observation.state`, else `state`.
+        action: the action; when None `action`, else `actions`, else there is none.
     """
-    root = Path(root)
-    meta = root / "meta"
-    columns = _columns(episode)
-    features = {name: describe(value, image=_is_image(name)) for name, value in columns.items()}
-    features |= {
-        name: {"dtype": dtype, "shape": [1], "names": None} for name, dtype in _INDEX_DTYPES.items()
-    }
-    line = _episode_line(episode)
 
-    info = _read_info(root) if (meta / "info.json").exists() else None
-    if info is not None:
-        _check_same(root, info, features, episode.fps)
-    else:
-        _write_info(root, features, episode.fps, 0, 0, 0, robot_type, None)
-    index, first_frame = _next(root, info)
-    task_index, tasks = _task_index(root, episode.prompt)
-
-    count = len(episode)
-    frame = np.arange(count, dtype=np.int64)
-    columns |= {
-        "timestamp": (frame / episode.fps).astype(np.float32),
-        "frame_index": frame,
-        "episode_index": np.full(count, index, np.int64),
-        "index": frame + first_frame,
-        "task_index": np.full(count, task_index, np.int64),
-    }
-    table = pa.table(
-        {name: to_arrow(features[name], value) for name, value in columns.items()}
-    ).replace_schema_metadata(huggingface_schema(features))
-    with atomic_path(root / _data_path(index)) as temporary:
-        pq.write_table(table, temporary, use_dictionary=False)
-
-    stats = {name: feature_stats(value, image=_is_image(name)) for name, value in columns.items()}
-    last = last_line(meta / "episodes_stats.jsonl")
-    if last is not None and last["episode_index"] >= index:
-        drop_last_line(meta / "episodes_stats.jsonl")
-    append_line(meta / "episodes_stats.jsonl", {"episode_index": index, "stats": stats})
-    append_line(meta / "episodes.jsonl", {"episode_index": index, **line})
-    _write_info(
-        root, features, episode.fps, index + 1, first_frame + count, tasks, robot_type, info
-    )
-    return index
+    cameras: Mapping[str, str] | None = None
+    regions: Mapping[str, str] | None = None
+    state: str | None = None
+    action: str | None = None
 
 
-def open_dataset(root: str | os.PathLike) -> LeRobotDataset:
+def open_dataset(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset:
     """Opens a dataset for reading; only its metadata is read here.
 
     Args:
         root: the dataset's folder.
+        keys: which features are what.
 
     Returns:
         The dataset, as it was when opened.
 
     Raises:
         FileNotFoundError: there is no dataset at `root`.
+        KeyError: the dataset lacks a feature that `keys` names, or a state.
         ValueError: the metadata cannot be read, or is of another format version.
     """
     root = Path(root)
-    info = _read_info(root)
-    path = root / "meta" / "episodes.jsonl"
-    lines = read_lines(path) if info["total_episodes"] or path.exists() else []
-    for index, line in enumerate(lines):
-        if line.get("episode_index") != index or not isinstance(line.get("length"), int):
-            raise ValueError(
-                f"{root}/meta/episodes.jsonl, line {index + 1}: episode_index {index} and a length "
-                f"wanted, {line} given"
-            )
-    return LeRobotDataset(root, info, tuple(lines))
+    info = read_info(root)
+    return LeRobotDataset(
+        root, info, _READERS[info["codebase_version"]](root, info), _found(root, info, keys)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,29 +91,51 @@ class LeRobotDataset:
     Attributes:
         root: the dataset's folder.
         info: the contents of `meta/info.json`.
-        lines: the lines of `meta/episodes.jsonl`.
+        index: its episodes and instructions.
+        keys: which features are what, all of them named.
     """
 
     root: Path
     info: Mapping[str, Any]
-    lines: tuple[Mapping[str, Any], ...]
+    index: Index
+    keys: Keys
 
     def __len__(self) -> int:
         """Number of episodes."""
-        return len(self.lines)
+        return len(self.index.entries)
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras."""
-        return tuple(n.removeprefix(IMAGES) for n in self.info["features"] if n.startswith(IMAGES))
+        return tuple(self.keys.cameras or ())
+
+    @property
+    def state_size(self) -> int:
+        """Numbers in a state."""
+        return int(np.prod(self.info["features"][self.keys.state]["shape"]))
+
+    @property
+    def robot_type(self) -> str | None:
+        """The robot, where the dataset says so."""
+        return self.info.get("robot_type")
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Features that are no numbers, such as strings, and so are not part of an `Episode`."""
+        named = {*(self.keys.cameras or {}).values(), *(self.keys.regions or {}).values()}
+        return tuple(
+            name
+            for name, feature in self.info["features"].items()
+            if name not in named and not _is_number(feature)
+        )
 
     def metadata(self, episode: int) -> dict[str, Any]:
-        """The episode's line of `episodes.jsonl`: its metadata, `episode_index`, `tasks`, `length`.
+        """The episode's metadata, `episode_index`, `tasks` and `length`.
 
         Raises:
             IndexError: there is no such episode.
         """
-        return dict(self.lines[self._checked(episode)])
+        return dict(self._entry(episode).line)
 
     def data_path(self, episode: int) -> Path:
         """The episode's parquet file.
@@ -172,7 +143,18 @@ class LeRobotDataset:
         Raises:
             IndexError: there is no such episode.
         """
-        return self.root / _data_path(self._checked(episode))
+        return self._entry(episode).data
+
+    def files(self, episode: int) -> tuple[Path, ...]:
+        """All files that hold something of the episode.
+
+        Raises:
+            IndexError: there is no such episode.
+        """
+        entry = self._entry(episode)
+        masks = beside.regions_path(self.root / beside.FOLDER, episode)
+        clips = [entry.clips[name].path for name in sorted(entry.clips)]
+        return (entry.data, *clips, *([masks] if masks.exists() else []))
 
     def read(
         self,
@@ -186,44 +168,63 @@ class LeRobotDataset:
         Args:
             episode: its index.
             frames: a slice or frame indices (negative ones count from the end); all when None.
-            regions: whether to decode the region labels.
+            regions: whether to read the region labels.
 
         Returns:
             The frames as an `Episode`, in the order asked for.
 
         Raises:
             IndexError: there is no such episode or frame.
-            FileNotFoundError: the episode's data file is missing.
-            ValueError: the data cannot be read or are not what `info.json` says; the message names
-                the file, the episode and, where it is one, the frame.
+            FileNotFoundError: a file of the episode is missing.
+            ValueError: the data cannot be read, are not what the metadata say, or the frames have
+                different instructions; the message names the file, the episode and, where it is
+                one, the frame.
         """
-        episode = self._checked(episode)
-        line = self.lines[episode]
-        where = f"{self.data_path(episode)} (episode {episode})"
-        rows = _rows(frames, line["length"], where)
+        entry = self._entry(episode)
+        where = f"{entry.data} (episode {episode})"
+        rows = chosen_rows(frames, entry.length, where)
         features = self.info["features"]
-        wanted = [n for n in features if regions or not n.startswith(REGIONS)]
-        table = _read_table(self.data_path(episode), wanted, episode, line["length"], where)
-        table = table.take(pa.array(rows))
-        arrays = {name: to_numpy(features[name], table[name], name, rows, where) for name in wanted}
+        cameras = dict(self.keys.cameras or {})
+        labels = dict(self.keys.regions or {}) if regions else {}
+        others = [n for n in features if _is_number(features[n]) and not self._is_own(n)]
+        wanted = [*INDEX_DTYPES, *filter(None, (self.keys.state, self.keys.action)), *others]
+        images = [*cameras.values(), *labels.values()]
+        stored = [name for name in images if features[name]["dtype"] == "image"]
+        table = _read_table(entry, [*wanted, *stored], where).take(pa.array(rows))
+        arrays = {
+            name: to_numpy(features[name], table[name], name, rows, where)
+            for name in (*wanted, *stored)
+        }
         if np.any(arrays["episode_index"] != episode) or np.any(arrays["frame_index"] != rows):
             raise ValueError(f"{where}: holds the frames of another episode or in another order")
+        for name in images:
+            if name not in arrays:
+                clip = entry.clips[name]
+                arrays[name] = read_frames(
+                    clip.path,
+                    clip.start + arrays["timestamp"].astype(np.float64),
+                    rows,
+                    self.info["fps"],
+                    image_shape(features[name]),
+                    f"{clip.path} (episode {episode})",
+                )
+        found = {
+            camera: _labels(arrays[name], name, rows, where) for camera, name in labels.items()
+        }
+        if regions:
+            masks = beside.read_regions(self.root / beside.FOLDER, episode, entry.length)
+            found |= {camera: value[rows] for camera, value in masks.items()}
+        assert self.keys.state is not None
+        action = arrays[self.keys.action] if self.keys.action else np.zeros((len(rows), 0))
         return Episode(
-            images=_strip(arrays, IMAGES),
-            regions={
-                camera: _labels(value, camera, rows, where)
-                for camera, value in _strip(arrays, REGIONS).items()
-            },
-            state=arrays["observation.state"],
-            action=arrays["action"],
-            prompt=line["tasks"][0],
+            images={camera: arrays[name] for camera, name in cameras.items()},
+            regions=found,
+            state=_vectors(arrays[self.keys.state]),
+            action=_vectors(action),
+            prompt=self._prompt(entry, arrays["task_index"], rows, where),
             fps=self.info["fps"],
-            features={
-                name: value
-                for name, value in arrays.items()
-                if name not in _OWN_COLUMNS and not _is_image(name)
-            },
-            metadata={key: line[key] for key in line if key not in _OWN_METADATA},
+            features={name: arrays[name] for name in others},
+            metadata=dict(entry.metadata),
         )
 
     def read_feature(self, episode: int, name: str) -> np.ndarray:
@@ -234,56 +235,50 @@ class LeRobotDataset:
             KeyError: the dataset has no such feature.
             FileNotFoundError, ValueError: as in `read`.
         """
-        episode = self._checked(episode)
+        entry = self._entry(episode)
         features = self.info["features"]
         if name not in features:
             raise KeyError(f"{self.root}: no feature {name!r}, it has {sorted(features)}")
-        length = self.lines[episode]["length"]
-        where = f"{self.root / _data_path(episode)} (episode {episode})"
-        table = _read_table(self.root / _data_path(episode), [name], episode, length, where)
-        return to_numpy(features[name], table[name], name, np.arange(length), where)
+        where = f"{entry.data} (episode {episode})"
+        table = _read_table(entry, [name], where)
+        return to_numpy(features[name], table[name], name, np.arange(entry.length), where)
 
-    def _checked(self, episode: int) -> int:
+    def _entry(self, episode: int) -> Entry:
         if not 0 <= episode < len(self):
             raise IndexError(f"{self.root}: episode {episode} of {len(self)}")
-        return int(episode)
+        return self.index.entries[episode]
+
+    def _is_own(self, name: str) -> bool:
+        return name in (*INDEX_DTYPES, self.keys.state, self.keys.action)
+
+    def _prompt(self, entry: Entry, indices: np.ndarray, rows: np.ndarray, where: str) -> str:
+        if not len(indices):
+            return entry.line["tasks"][0] if entry.line["tasks"] else ""
+        other = indices != indices[0]
+        if np.any(other):
+            at = int(np.argmax(other))
+            raise ValueError(
+                f"{where}, frame {rows[at]}: task_index {indices[at]}, frame {rows[0]} has "
+                f"{indices[0]}; an Episode has one instruction, so read the frames of one at a time"
+            )
+        task = int(indices[0])
+        if task not in self.index.tasks:
+            raise ValueError(
+                f"{where}, frame {rows[0]}: task_index {task} is not among the dataset's tasks "
+                f"{sorted(self.index.tasks)}"
+            )
+        return self.index.tasks[task]
 
 
-def _is_image(name: str) -> bool:
-    return name.startswith((IMAGES, REGIONS))
+def chosen_rows(
+    frames: slice | Sequence[int] | np.ndarray | None, length: int, where: str
+) -> np.ndarray:
+    """The frames asked for, int64, counted from the beginning.
 
-
-def _columns(episode: Episode) -> dict[str, np.ndarray]:
-    columns = {IMAGES + camera: image for camera, image in episode.images.items()}
-    columns |= {
-        REGIONS + camera: np.repeat(label[..., None], 3, axis=-1)
-        for camera, label in episode.regions.items()
-    }
-    columns |= {"observation.state": episode.state, "action": episode.action}
-    for name, value in episode.features.items():
-        if name in _OWN_COLUMNS or _is_image(name):
-            raise ValueError(f"features[{name!r}]: the name is reserved by the LeRobot layout")
-        if value.dtype.kind not in "biuf":
-            raise ValueError(f"features[{name!r}]: dtype {value.dtype} given, a number wanted")
-        columns[name] = value
-    return columns
-
-
-def _labels(value: np.ndarray, camera: str, rows: np.ndarray, where: str) -> np.ndarray:
-    wrong = np.any(value != value[..., :1], axis=(1, 2, 3))
-    if np.any(wrong):
-        raise ValueError(
-            f"{where}, frame {rows[np.argmax(wrong)]}, column {REGIONS + camera!r}: the channels "
-            "differ, so it is not a label image"
-        )
-    return np.ascontiguousarray(value[..., 0])
-
-
-def _strip(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {n.removeprefix(prefix): v for n, v in arrays.items() if n.startswith(prefix)}
-
-
-def _rows(frames: slice | Sequence[int] | np.ndarray | None, length: int, where: str) -> np.ndarray:
+    Raises:
+        IndexError: there is no such frame.
+        TypeError: they are no integers.
+    """
     if frames is None:
         return np.arange(length, dtype=np.int64)
     if isinstance(frames, slice):
@@ -300,102 +295,81 @@ def _rows(frames: slice | Sequence[int] | np.ndarray | None, length: int, where:
     return rows % length
 
 
-def _read_table(path: Path, wanted: list[str], episode: int, length: int, where: str) -> pa.Table:
-    if not path.exists():
-        raise FileNotFoundError(f"{where}: the file is missing, though episodes.jsonl lists it")
+def _found(root: Path, info: Mapping[str, Any], keys: Keys) -> Keys:
+    """All keys by name."""
+    features = info["features"]
+    images = [name for name, entry in features.items() if entry["dtype"] in ("image", "video")]
+    regions = keys.regions
+    if regions is None:
+        regions = {n.removeprefix(REGIONS): n for n in images if n.startswith(REGIONS)}
+    cameras = keys.cameras
+    if cameras is None:
+        taken = set(regions.values())
+        cameras = {n.removeprefix(IMAGES): n for n in images if n not in taken}
+    for camera, name in (*cameras.items(), *regions.items()):
+        if name not in images:
+            raise KeyError(
+                f"{root}: camera {camera!r} is to be the feature {name!r}, but the image features "
+                f"are {images}"
+            )
+    state = keys.state or next((n for n in (STATE, "state") if n in features), None)
+    action = keys.action or next((n for n in (ACTION, "actions") if n in features), None)
+    for what, name in (("state", state or STATE), ("action", action)):
+        if name is not None and name not in features:
+            raise KeyError(
+                f"{root}: the {what} is to be the feature {name!r}, the dataset has "
+                f"{sorted(features)}"
+            )
+    return Keys(cameras, regions, state, action)
+
+
+def _is_number(feature: Mapping[str, Any]) -> bool:
+    return feature["dtype"] == "bool" or feature["dtype"].startswith(("int", "uint", "float"))
+
+
+def _vectors(value: np.ndarray) -> np.ndarray:
+    return value.reshape(len(value), -1).astype(np.float32, copy=False)
+
+
+def _labels(value: np.ndarray, name: str, rows: np.ndarray, where: str) -> np.ndarray:
+    wrong = np.any(value != value[..., :1], axis=(1, 2, 3))
+    if np.any(wrong):
+        raise ValueError(
+            f"{where}, frame {rows[np.argmax(wrong)]}, column {name!r}: the channels "
+            "differ, so it is not a label image"
+        )
+    labels = np.ascontiguousarray(value[..., 0])
+    unknown = np.any(labels >= beside.LABELS, axis=(1, 2))
+    if np.any(unknown):
+        at = int(np.argmax(unknown))
+        raise ValueError(
+            f"{where}, frame {rows[at]}, column {name!r}: label {labels[at].max()}, only 0 "
+            "(nuisance), 1 (support) and 2 (action-critical) are known"
+        )
+    return labels
+
+
+def _read_table(entry: Entry, wanted: Sequence[str], where: str) -> pa.Table:
+    if not entry.data.exists():
+        raise FileNotFoundError(f"{where}: the file is missing, though the metadata list it")
     try:
         # Each open file owns its schema, so a file that lacks a column is caught before the read.
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(entry.data) as file:
             missing = sorted(set(wanted) - set(file.schema_arrow.names))
             if missing:
                 raise ValueError(f"{where}: columns {missing} of info.json are missing")
-            table = file.read(columns=wanted)
+            if file.metadata.num_rows != entry.rows:
+                raise ValueError(
+                    f"{where}: {file.metadata.num_rows} frames found, {entry.rows} wanted"
+                )
+            groups, first, passed = [], 0, 0
+            for group in range(file.metadata.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                if passed < entry.row + entry.length and entry.row < passed + count:
+                    first = passed if not groups else first
+                    groups.append(group)
+                passed += count
+            table = file.read_row_groups(groups, columns=list(wanted))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{where}: the file cannot be read ({error})") from error
-    if table.num_rows != length:
-        raise ValueError(f"{where}: {table.num_rows} frames found, {length} wanted")
-    return table
-
-
-def _data_path(index: int) -> str:
-    return DATA_PATH.format(episode_chunk=index // CHUNK_SIZE, episode_index=index)
-
-
-def _episode_line(episode: Episode) -> dict[str, Any]:
-    for key, value in episode.metadata.items():
-        if key in _OWN_METADATA:
-            raise ValueError(f"metadata[{key!r}]: the name is reserved by the LeRobot layout")
-        if not isinstance(value, Scalar):
-            raise TypeError(f"metadata[{key!r}]: {value!r} is not a JSON scalar")
-    return {"tasks": [episode.prompt], "length": len(episode), **episode.metadata}
-
-
-def _read_info(root: Path) -> dict[str, Any]:
-    path = root / "meta" / "info.json"
-    try:
-        info = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no LeRobot dataset here") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from error
-    if info.get("codebase_version") != CODEBASE_VERSION:
-        raise ValueError(
-            f"{path}: format {info.get('codebase_version')!r} given, {CODEBASE_VERSION!r} wanted"
-        )
-    missing = {"features", "fps", "total_episodes", "total_frames"} - set(info)
-    missing |= {"observation.state", "action", *_INDEX_DTYPES} - set(info.get("features", {}))
-    if missing:
-        raise ValueError(f"{path}: {sorted(missing)} missing")
-    return info
-
-
-def _check_same(root: Path, info: Mapping[str, Any], features: Mapping, fps: float) -> None:
-    known = info["features"]
-    for name in sorted(set(known) | set(features)):
-        if known.get(name) != features.get(name):
-            raise ValueError(
-                f"{root}: feature {name!r} is {known.get(name)} in the dataset and "
-                f"{features.get(name)} in the episode"
-            )
-    if info["fps"] != fps:
-        raise ValueError(f"{root}: fps is {info['fps']} in the dataset and {fps} in the episode")
-
-
-def _next(root: Path, info: Mapping[str, Any] | None) -> tuple[int, int]:
-    """The next episode's index and the global index of its first frame."""
-    path = root / "meta" / "episodes.jsonl"
-    last = last_line(path)
-    index = 0 if last is None else last["episode_index"] + 1
-    if info is None or info["total_episodes"] == index:
-        return index, 0 if info is None else info["total_frames"]
-    # info.json lags behind by an episode when its rewrite was interrupted.
-    return index, sum(line["length"] for line in read_lines(path)) if index else 0
-
-
-def _task_index(root: Path, prompt: str) -> tuple[int, int]:
-    path = root / "meta" / "tasks.jsonl"
-    last_line(path)
-    tasks = [line["task"] for line in read_lines(path)] if path.exists() else []
-    if prompt not in tasks:
-        append_line(path, {"task_index": len(tasks), "task": prompt})
-        tasks.append(prompt)
-    return tasks.index(prompt), len(tasks)
-
-
-def _write_info(root, features, fps, episodes, frames, tasks, robot_type, info) -> None:
-    new = {
-        "codebase_version": CODEBASE_VERSION,
-        "robot_type": robot_type if info is None else info.get("robot_type"),
-        "total_episodes": episodes,
-        "total_frames": frames,
-        "total_tasks": tasks,
-        "total_videos": 0,
-        "total_chunks": -(-episodes // CHUNK_SIZE),
-        "chunks_size": CHUNK_SIZE,
-        "fps": fps,
-        "splits": {"train": f"0:{episodes}"},
-        "data_path": DATA_PATH,
-        "video_path": None,
-        "features": features,
-    }
-    write_bytes(root / "meta" / "info.json", json.dumps(new, indent=2).encode())
+    return table.slice(entry.row - first, entry.length)

@@ -25,6 +25,14 @@ def describe(value: np.ndarray, *, image: bool) -> dict[str, Any]:
     return {"dtype": value.dtype.name, "shape": list(value.shape[1:]) or [1], "names": None}
 
 
+def image_shape(feature: Mapping[str, Any]) -> tuple[int, int, int]:
+    """[h, w, 3] of an image or video feature, which LeRobot also lists as [3, h, w]."""
+    shape = tuple(feature["shape"])
+    names = feature.get("names") or ()
+    first = str(names[0]).startswith("channel") if names else shape[-1] != 3
+    return (shape[1], shape[2], shape[0]) if len(shape) == 3 and first else shape
+
+
 def to_arrow(feature: Mapping[str, Any], value: np.ndarray) -> pa.Array:
     """A column of T rows: PNG structs for images, (nested) lists for arrays."""
     if feature["dtype"] == "image":
@@ -60,8 +68,11 @@ def to_numpy(
     shape = tuple(feature["shape"])
     array = column.combine_chunks()
     if feature["dtype"] == "image":
+        shape = image_shape(feature)
         if len(array) == 0:
             return np.zeros((0, *shape), np.uint8)
+        if not pa.types.is_struct(array.type) or array.type.get_field_index("bytes") < 0:
+            raise ValueError(f"{where}: column {name!r} is {array.type}, encoded images wanted")
         encoded = array.field("bytes").to_pylist()
         return np.stack(
             [
@@ -69,10 +80,12 @@ def to_numpy(
                 for png, row in zip(encoded, rows, strict=True)
             ]
         )
-    while pa.types.is_nested(array.type):
+    while pa.types.is_nested(array.type) and not pa.types.is_struct(array.type):
         array = array.flatten()
+    if pa.types.is_nested(array.type):
+        raise ValueError(f"{where}: column {name!r} is {column.type}, numbers wanted")
     values = array.to_numpy(zero_copy_only=False)
-    if shape == (1,) and values.shape == rows.shape:
+    if shape == (1,) and values.shape == rows.shape and not array.null_count:
         return values.astype(feature["dtype"], copy=False)
     if array.null_count or values.size != rows.size * math.prod(shape):
         raise ValueError(f"{where}: column {name!r} does not hold {feature['dtype']} {list(shape)}")

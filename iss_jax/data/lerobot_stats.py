@@ -1,7 +1,8 @@
-"""LeRobot v2.1's per-episode statistics."""
+"""Statistics of features: of an episode, and of a whole dataset."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,3 +46,30 @@ def feature_stats(value: np.ndarray, *, image: bool) -> dict[str, Any]:
         shape = tuple(value.shape[1:]) or (1,)
     result = {key: np.asarray(entry).reshape(shape).tolist() for key, entry in stats.items()}
     return {**result, "count": [count]}
+
+
+def aggregated(episodes: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The statistics of a whole dataset from those of its episodes (v3.0's `stats.json`).
+
+    Args:
+        episodes: what `feature_stats` gives of each feature, for each episode.
+
+    Returns:
+        The same per feature: exact moments of all that was counted.
+    """
+    found = {}
+    for name in episodes[0]:
+        parts = [entry[name] for entry in episodes]
+        counts = np.array([part["count"][0] for part in parts], np.float64)
+        mean, std = (np.array([part[key] for part in parts]) for key in ("mean", "std"))
+        share = (counts / counts.sum()).reshape(-1, *(1,) * (mean.ndim - 1))
+        center = (share * mean).sum(0)
+        spread = np.sqrt((share * (np.square(std) + np.square(mean - center))).sum(0))
+        found[name] = {
+            "min": np.min([part["min"] for part in parts], axis=0).tolist(),
+            "max": np.max([part["max"] for part in parts], axis=0).tolist(),
+            "mean": center.tolist(),
+            "std": spread.tolist(),
+            "count": [int(counts.sum())],
+        }
+    return found

@@ -1,0 +1,119 @@
+r"""A dataset in another format, written as a whole and compared with its source to the bit.
+
+python -m experiments.convert_dataset --config=configs/convert_dataset.py:v3.0 \
+    --config.dataset=<folder> --workdir=<new folder>
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import tqdm
+
+from experiments import app
+from iss_jax import embedded
+from iss_jax.data import convert
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import Keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """One attribute per key of `configs/convert_dataset.py`, which says what each means."""
+
+    dataset: Path
+    to: str
+    keys: Keys | None
+    fps: float | None
+    metadata: dict[str, Any]
+    task_from_prompt: bool
+    drop_unread: bool
+    verify: bool
+    most: int | None
+    quiet: bool
+
+
+def from_config(config: ml_collections.ConfigDict) -> Options:
+    """The options.
+
+    Raises:
+        ValueError: a JSON object cannot be read.
+    """
+    return Options(
+        dataset=embedded.episodes_path() if config.dataset == "embedded" else Path(config.dataset),
+        to=config.to,
+        keys=keys_of(config.features),
+        fps=config.fps or None,
+        metadata=json_object(config.metadata, "metadata"),
+        task_from_prompt=config.task_from_prompt,
+        drop_unread=config.drop_unread,
+        verify=config.verify,
+        most=config.most or None,
+        quiet=config.quiet,
+    )
+
+
+def keys_of(config: ml_collections.ConfigDict) -> Keys | None:
+    """Which features are what; None when the config says nothing of it.
+
+    Raises:
+        ValueError: a JSON object cannot be read.
+    """
+    if not any(config.values()):
+        return None
+    return Keys(
+        cameras=json_object(config.cameras, "features.cameras") if config.cameras else None,
+        regions=json_object(config.regions, "features.regions") if config.regions else None,
+        state=config.state or None,
+        action=config.action or None,
+    )
+
+
+def json_object(text: str, name: str) -> dict[str, Any]:
+    """The JSON object that a config key gives.
+
+    Raises:
+        ValueError: it is not one; the message names the key.
+    """
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"config.{name}: {text!r} cannot be read ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"config.{name}: {text!r} given, a JSON object wanted")
+    return value
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
+    """Runs the experiment."""
+    options = from_config(config)
+    dataset = open_dataset(options.dataset, keys=options.keys, fps=options.fps)
+
+    def bar(description: str):
+        return lambda indices: tqdm.tqdm(
+            indices, desc=description, unit="episode", disable=options.quiet
+        )
+
+    names = {
+        "metadata": options.metadata,
+        "task_from_prompt": options.task_from_prompt,
+        "most": options.most,
+    }
+    count = convert.convert(
+        dataset,
+        workdir,
+        options.to,
+        drop_unread=options.drop_unread,
+        each=bar("written"),
+        **names,
+    )
+    print(f"{count} episodes as {options.to} in {workdir}")
+    if options.verify:
+        convert.verify(dataset, workdir, each=bar("compared"), **names)
+        print("every array equals its source to the bit")
+
+
+if __name__ == "__main__":
+    app.run(main, "convert_dataset")

@@ -1,0 +1,370 @@
+"""Episodes as folders of frames: the layout that the paper's authors prepare theirs in.
+
+    <root>/<task>/<episode>/
+        front/*.png  wrist/*.png ...    or front_rgb/, images/front/, images/front_rgb/, rgb/front/
+        states.npz                      joint_position [T, j], gripper_position [T, g], prompt
+        masks/mask_front_rgb.npy ...    [T, h, w]: 0 nuisance, 1 support, 2 action-critical
+
+Frames are in the order of the numbers in their names. `states.npz` may also be `observations.npz`
+or `episode.npz`; without `prompt` the instruction is the task folder's name. The masks may lie in
+the episode's folder itself. Nothing is unpickled: arrays of Python objects are refused.
+
+What this layout has no place for lies in further arrays of `states.npz` (`action`, `fps`,
+`feature.<name>`) and in `episode.json` (metadata); other readers pass over them. The state is
+joint_position and gripper_position side by side: of n numbers the last is written as the gripper's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from iss_jax.data.beside import check_labels, load_arrays
+from iss_jax.data.episode import Episode, Scalar
+from iss_jax.data.lerobot import chosen_rows
+
+STATES = ("states.npz", "observations.npz", "episode.npz")
+# The authors render their videos at this rate; their episodes do not say one.
+DEFAULT_FPS = 15.0
+# The names under which openpi's DROID transforms know the authors' cameras.
+RENAMED = {
+    "exterior_image_1_left": "front",
+    "wrist_image_left": "wrist",
+    "overhead_image": "overhead",
+}
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+FEATURE = "feature."
+
+
+def open_folders(root: str | os.PathLike, *, fps: float = DEFAULT_FPS) -> FolderDataset:
+    """Opens episode folders for reading; no frame is read here.
+
+    Args:
+        root: an episode's folder, or one that holds episodes, or one that holds tasks.
+        fps: frames a second of the episodes that do not say.
+
+    Returns:
+        The dataset: the episodes as they were written, else in the order of their folders' names,
+        numbers as numbers.
+
+    Raises:
+        FileNotFoundError: no folder at `root` or two levels below it has a states file.
+        ValueError: an episode is not what it should be; the message names it.
+    """
+    root = Path(root)
+    candidates = [root, *_folders(root), *(f for d in _folders(root) for f in _folders(d))]
+    found = [folder for folder in candidates if _states(folder) is not None]
+    if not found:
+        raise FileNotFoundError(
+            f"{root}: neither meta/info.json (LeRobot) nor an episode folder with {STATES[0]} here "
+            "or two levels below"
+        )
+    found.sort(key=lambda folder: [_natural(part) for part in folder.relative_to(root).parts])
+    contents = [_content(folder) for folder in found]
+    if all(isinstance(content.get("index"), int) for content in contents):
+        order = sorted(range(len(found)), key=lambda i: contents[i]["index"])
+        found, contents = [found[i] for i in order], [contents[i] for i in order]
+    return FolderDataset(
+        root,
+        tuple(
+            _inspect(folder, i, content, fps)
+            for i, (folder, content) in enumerate(zip(found, contents, strict=True))
+        ),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Folder:
+    """One episode: its files and what is said of it."""
+
+    path: Path
+    frames: Mapping[str, tuple[Path, ...]]
+    masks: Mapping[str, Path]
+    states: Path
+    prompt: str
+    fps: float
+    state_size: int
+    metadata: Mapping[str, Scalar]
+    robot_type: str | None
+
+    @property
+    def length(self) -> int:
+        return len(next(iter(self.frames.values())))
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderDataset:
+    """Episode folders opened for reading (see `open_folders`).
+
+    Attributes:
+        root: the folder that was opened.
+        episodes: its episodes.
+    """
+
+    root: Path
+    episodes: tuple[_Folder, ...]
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.episodes)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras."""
+        return tuple(self.episodes[0].frames)
+
+    @property
+    def state_size(self) -> int:
+        """Numbers in a state."""
+        return self.episodes[0].state_size
+
+    @property
+    def robot_type(self) -> str | None:
+        """The robot, where the dataset says so."""
+        return self.episodes[0].robot_type
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Features that are no part of an `Episode`: none."""
+        return ()
+
+    def metadata(self, episode: int) -> dict[str, Any]:
+        """The episode's metadata, `episode_index`, `tasks` and `length`.
+
+        Raises:
+            IndexError: there is no such episode.
+        """
+        folder = self._folder(episode)
+        own = {"episode_index": episode, "tasks": [folder.prompt], "length": folder.length}
+        return own | dict(folder.metadata)
+
+    def files(self, episode: int) -> tuple[Path, ...]:
+        """All files that hold something of the episode.
+
+        Raises:
+            IndexError: there is no such episode.
+        """
+        folder = self._folder(episode)
+        frames = [path for camera in sorted(folder.frames) for path in folder.frames[camera]]
+        return (folder.states, *frames, *(folder.masks[c] for c in sorted(folder.masks)))
+
+    def read(
+        self,
+        episode: int,
+        frames: slice | Sequence[int] | np.ndarray | None = None,
+        *,
+        regions: bool = True,
+    ) -> Episode:
+        """Reads one episode, or some of its frames; only those images are decoded.
+
+        Args:
+            episode: its index.
+            frames: a slice or frame indices (negative ones count from the end); all when None.
+            regions: whether to read the region labels.
+
+        Returns:
+            The frames as an `Episode`, in the order asked for.
+
+        Raises:
+            IndexError: there is no such episode or frame.
+            ValueError: a file cannot be read or does not fit the others; the message names the
+                file, the episode and, where it is one, the frame.
+        """
+        folder = self._folder(episode)
+        where = f"{folder.path} (episode {episode})"
+        rows = chosen_rows(frames, folder.length, where)
+        arrays = load_arrays(folder.states, f"{folder.states} (episode {episode})")
+        images = {
+            camera: _read_frames(paths, rows, episode) for camera, paths in folder.frames.items()
+        }
+        found = {}
+        for camera, path in folder.masks.items() if regions else ():
+            labels = _labels(path, folder.length, f"{path} (episode {episode})")
+            size = images[camera].shape[1:3]
+            if labels.shape[1:] != size and len(rows):
+                raise ValueError(
+                    f"{path} (episode {episode}): masks of {list(labels.shape[1:])} pixels, the "
+                    f"frames have {list(size)}"
+                )
+            found[camera] = labels[rows]
+        features = {
+            name.removeprefix(FEATURE): value[rows]
+            for name, value in arrays.items()
+            if name.startswith(FEATURE)
+        }
+        action = arrays.get("action", np.zeros((folder.length, 0), np.float32))
+        return Episode(
+            images=images,
+            regions=found,
+            state=_state(arrays)[rows],
+            action=action.astype(np.float32, copy=False)[rows],
+            prompt=folder.prompt,
+            fps=folder.fps,
+            features=features,
+            metadata=dict(folder.metadata),
+        )
+
+    def _folder(self, episode: int) -> _Folder:
+        if not 0 <= episode < len(self):
+            raise IndexError(f"{self.root}: episode {episode} of {len(self)}")
+        return self.episodes[episode]
+
+
+def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> _Folder:
+    where = f"{path} (episode {index})"
+    frames = _frames(path, where)
+    states = _states(path)
+    assert states is not None
+    arrays = load_arrays(states, f"{states} (episode {index})")
+    missing = {"joint_position", "gripper_position"} - set(arrays)
+    if missing:
+        raise ValueError(
+            f"{states} (episode {index}): {sorted(missing)} missing, there are {sorted(arrays)}"
+        )
+    length = len(next(iter(frames.values())))
+    for name, value in arrays.items():
+        if name in ("prompt", "fps"):
+            continue
+        if value.dtype.kind not in "biuf":
+            raise ValueError(f"{states} (episode {index}): {name} is {value.dtype}, not numbers")
+        own = name in ("joint_position", "gripper_position", "action") or name.startswith(FEATURE)
+        if own and (value.ndim == 0 or len(value) != length):
+            raise ValueError(
+                f"{states} (episode {index}): {name} has {len(np.atleast_1d(value))} frames, "
+                f"there are {length} of each camera"
+            )
+    metadata = dict(content.get("metadata", {"task": path.parent.name, "episode": path.name}))
+    prompt = arrays.get("prompt")
+    return _Folder(
+        path=path,
+        frames=frames,
+        masks=_masks(path, frames, where),
+        states=states,
+        prompt=path.parent.name.replace("_", " ") if prompt is None else str(prompt.reshape(-1)[0]),
+        fps=float(arrays.get("fps", fps)),
+        state_size=_state(arrays).shape[1],
+        metadata=metadata,
+        robot_type=content.get("robot_type"),
+    )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What `episode.json` holds, nothing where there is none."""
+    file = path / "episode.json"
+    if not file.exists():
+        return {}
+    try:
+        content = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: cannot be read ({error})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("metadata", {}), dict):
+        raise ValueError(f"{file}: an object with an object of metadata wanted")
+    return content
+
+
+def _frames(path: Path, where: str) -> dict[str, tuple[Path, ...]]:
+    """Camera to its frames, in order."""
+    found: dict[str, tuple[Path, ...]] = {}
+    places = [path, path / "images", path / "rgb"]
+    for folder in (folder for place in places for folder in _folders(place)):
+        frames = [f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES]
+        frames = [f for f in frames if not f.name.startswith(".")]
+        if not frames or folder.name in ("masks", "images", "rgb"):
+            continue
+        camera = folder.name.removesuffix("_rgb")
+        camera = RENAMED.get(camera, camera)
+        if camera in found:
+            raise ValueError(
+                f"{where}: camera {camera!r} has two folders, {found[camera][0].parent} and "
+                f"{folder}"
+            )
+        found[camera] = tuple(sorted(frames, key=lambda file: _natural(file.name)))
+        _check_numbers(found[camera], where)
+    if not found:
+        raise ValueError(f"{where}: no folder of frames")
+    counts = {camera: len(frames) for camera, frames in found.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"{where}: the cameras differ in their frames: {counts}")
+    return found
+
+
+def _check_numbers(frames: tuple[Path, ...], where: str) -> None:
+    numbers = [re.findall(r"\d+", file.stem) for file in frames]
+    last = [int(found[-1]) for found in numbers if found]
+    if len(last) < len(frames):
+        return
+    for number, before, file in zip(last[1:], last, frames[1:], strict=False):
+        if number - before != 1:
+            raise ValueError(f"{where}: frame {before + 1} is missing before {file}")
+
+
+def _masks(path: Path, frames: Mapping[str, Any], where: str) -> dict[str, Path]:
+    found = {}
+    for folder in (path, path / "masks"):
+        for file in sorted(folder.glob("mask_*.npy")) if folder.is_dir() else ():
+            camera = file.stem.removeprefix("mask_").removesuffix("_rgb")
+            camera = RENAMED.get(camera, camera)
+            if camera not in frames:
+                raise ValueError(f"{where}: {file} is of no camera, there are {sorted(frames)}")
+            found[camera] = file
+    return found
+
+
+def _labels(path: Path, length: int, where: str) -> np.ndarray:
+    labels = load_arrays(path, where)[""]
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{where}: {labels.dtype} {list(labels.shape)}, labels [T, h, w] wanted")
+    if labels.size and (labels.min() < 0 or labels.max() > 255):
+        labels = np.where((labels < 0) | (labels > 255), 255, labels)
+    labels = labels.astype(np.uint8)
+    check_labels(labels, length, where)
+    return labels
+
+
+def _state(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    parts = [arrays[name] for name in ("joint_position", "gripper_position")]
+    return np.concatenate([p.reshape(len(p), -1) for p in parts], axis=1).astype(np.float32)
+
+
+def _read_frames(paths: Sequence[Path], rows: np.ndarray, episode: int) -> np.ndarray:
+    found = []
+    for row in rows:
+        where = f"{paths[row]} (episode {episode}), frame {row}"
+        try:
+            with Image.open(paths[row]) as image:
+                picture = np.asarray(image.convert("RGB"))
+        except (OSError, ValueError, SyntaxError) as error:
+            raise ValueError(f"{where}: the image cannot be decoded ({error})") from error
+        if found and picture.shape != found[0].shape:
+            raise ValueError(
+                f"{where}: {list(picture.shape[:2])} pixels, frame {rows[0]} has "
+                f"{list(found[0].shape[:2])}"
+            )
+        found.append(picture)
+    if not found:
+        with Image.open(paths[0]) as image:
+            return np.zeros((0, image.height, image.width, 3), np.uint8)
+    return np.stack(found)
+
+
+def _states(folder: Path) -> Path | None:
+    return next((folder / name for name in STATES if (folder / name).is_file()), None)
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(p), "") if p.isdigit() else (0, 0, p.lower()) for p in parts if p]
