@@ -18,6 +18,7 @@ def an_episode(seed=0, frames=5, prompt="pick the milk", **metadata) -> Episode:
         features={
             "action_chunk": rng.normal(size=(frames, 16, 7)).astype(np.float32),
             "action_chunk_valid": rng.random((frames, 16)) < 0.5,
+            "success_so_far": rng.random(frames) < 0.5,
             "time_left": np.arange(frames, dtype=np.int64)[::-1],
             "depth": rng.normal(size=(frames, 2, 3, 4)),
         },

@@ -6,29 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from episodes import an_episode as _episode
 
 from iss_jax.data import Episode, lerobot, lerobot_columns, lerobot_v21
 from iss_jax.data.lerobot import open_dataset, write_episode
-
-
-def _episode(seed=0, frames=5, prompt="pick the milk", **metadata):
-    rng = np.random.default_rng(seed)
-    cameras = {"front": (8, 10), "wrist": (6, 6)}
-    return Episode(
-        images={c: rng.integers(0, 256, (frames, *s, 3), np.uint8) for c, s in cameras.items()},
-        regions={"front": rng.integers(0, 3, (frames, 8, 10), np.uint8)},
-        state=rng.normal(size=(frames, 8)).astype(np.float32),
-        action=rng.normal(size=(frames, 7)).astype(np.float32),
-        prompt=prompt,
-        fps=10.0,
-        features={
-            "action_chunk": rng.normal(size=(frames, 16, 7)).astype(np.float32),
-            "action_chunk_valid": rng.random((frames, 16)) < 0.5,
-            "success_so_far": rng.random(frames) < 0.5,
-            "time_left": np.arange(frames, dtype=np.int64)[::-1],
-        },
-        metadata={"seed": seed, "suite": "libero_object", "success": True, "note": None} | metadata,
-    )
 
 
 def _assert_equal(read, written, rows=slice(None)):

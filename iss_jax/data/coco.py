@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from iss_jax.data.label_images import REGIONS, read_json
+from iss_jax.data.json_file import read_object
+from iss_jax.data.label_images import REGIONS
 
 _PLACE = re.compile(r"(?:^|/)(?P<camera>[^/]+)/episode_(?P<episode>\d+)/(?P<frame>\d+)\.\w+$")
 
@@ -50,7 +51,7 @@ def read_coco(
         ValueError: it cannot be read, an entry is missing, or a category is no region; the message
             names the image or annotation.
     """
-    content = read_json(path)
+    content = read_object(path)
     missing = [key for key in ("images", "annotations", "categories") if key not in content]
     if missing:
         raise ValueError(f"{path}: {missing} missing")

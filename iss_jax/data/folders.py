@@ -17,7 +17,6 @@ joint_position and gripper_position side by side: of n numbers the last is writt
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from PIL import Image
 
 from iss_jax.data.beside import check_labels, load_arrays
 from iss_jax.data.episode import Episode, Scalar
+from iss_jax.data.json_file import read_object
 from iss_jax.data.lerobot import chosen_rows
 
 STATES = ("states.npz", "observations.npz", "episode.npz")
@@ -261,12 +261,9 @@ def _content(path: Path) -> dict[str, Any]:
     file = path / "episode.json"
     if not file.exists():
         return {}
-    try:
-        content = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file}: cannot be read ({error})") from error
-    if not isinstance(content, dict) or not isinstance(content.get("metadata", {}), dict):
-        raise ValueError(f"{file}: an object with an object of metadata wanted")
+    content = read_object(file)
+    if not isinstance(content.get("metadata", {}), dict):
+        raise ValueError(f"{file}: metadata is {content['metadata']!r}, an object wanted")
     return content
 
 

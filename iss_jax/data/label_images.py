@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from iss_jax.data.json_file import read_object
 
 REGIONS = {"nuisance": 0, "support": 1, "action": 2}
 _REST = "*"
@@ -39,7 +40,7 @@ def read_mapping(path: Path) -> Mapped:
         ValueError: it cannot be read, or an entry is neither an id nor a colour, or names no
             region; the message names it.
     """
-    content = read_json(path)
+    content = read_object(path)
     ids, colours, rest = {}, {}, None
     for key, name in content.items():
         if name not in REGIONS:
@@ -105,21 +106,3 @@ def read_label_image(path: Path, where: str) -> np.ndarray:
             return np.asarray(image if one else image.convert("RGB"))
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(f"{where}: {path} cannot be decoded ({error})") from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A file that holds a JSON object.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it cannot be read, or holds something else.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: missing") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: an object wanted, {type(content).__name__} given")
-    return content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data.episode import Episode, Scalar
+from iss_jax.data.json_file import read_object
 from iss_jax.data.lerobot_columns import describe
 
 VERSIONS = ("v2.1", "v3.0")
@@ -85,14 +85,9 @@ def read_info(root: Path, versions: tuple[str, ...] = VERSIONS) -> dict[str, Any
         ValueError: it cannot be read, is of another version or lacks an entry.
     """
     path = root / "meta" / "info.json"
-    try:
-        info = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no LeRobot dataset here") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(info, dict):
-        raise ValueError(f"{path}: an object wanted, {type(info).__name__} given")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no LeRobot dataset here")
+    info = read_object(path)
     if info.get("codebase_version") not in versions:
         wanted = " or ".join(map(repr, versions))
         raise ValueError(f"{path}: format {info.get('codebase_version')!r} given, {wanted} wanted")
