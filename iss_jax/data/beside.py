@@ -44,7 +44,7 @@ def write_regions(folder: Path, episode: int, regions: Mapping[str, np.ndarray])
     for camera, labels in regions.items():
         check_labels(labels, None, f"{path} (episode {episode}), camera {camera!r}")
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **dict(regions))
+        np.savez_compressed(temporary, **dict(regions))
     return path
 
 

@@ -90,7 +90,10 @@ def _write(folder: Path, episode: Episode, index: int, robot_type: str | None) -
         **({"action": episode.action} if episode.action.shape[1] else {}),
         **{FEATURE + name: value for name, value in episode.features.items()},
     }
-    np.savez_compressed(folder / STATES[0], allow_pickle=False, **arrays)
+    for name, value in episode.features.items():
+        if value.dtype.kind not in "biuf":
+            raise ValueError(f"features[{name!r}]: dtype {value.dtype} given, a number wanted")
+    np.savez_compressed(folder / STATES[0], **arrays)
     content = {"index": index, "robot_type": robot_type, "metadata": dict(episode.metadata)}
     (folder / "episode.json").write_text(json.dumps(content, indent=2))
 
