@@ -6,6 +6,7 @@ python -m experiments.convert_dataset --config=configs/convert_dataset.py:v3.0 \
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,34 +42,35 @@ def from_config(config: ml_collections.ConfigDict) -> Options:
     Raises:
         ValueError: a JSON object cannot be read.
     """
+    content: dict[str, Any] = config.to_dict()
+    dataset = content["dataset"]
     return Options(
-        dataset=embedded.episodes_path() if config.dataset == "embedded" else Path(config.dataset),
-        to=config.to,
-        keys=keys_of(config.features),
-        fps=config.fps or None,
-        metadata=json_object(config.metadata, "metadata"),
-        task_from_prompt=config.task_from_prompt,
-        drop_unread=config.drop_unread,
-        verify=config.verify,
-        most=config.most or None,
-        quiet=config.quiet,
+        dataset=embedded.episodes_path() if dataset == "embedded" else Path(dataset),
+        to=content["to"],
+        keys=keys_of(content["features"]),
+        fps=content["fps"] or None,
+        metadata=json_object(content["metadata"], "metadata"),
+        task_from_prompt=content["task_from_prompt"],
+        drop_unread=content["drop_unread"],
+        verify=content["verify"],
+        most=content["most"] or None,
+        quiet=content["quiet"],
     )
 
 
-def keys_of(config: ml_collections.ConfigDict) -> Keys | None:
+def keys_of(given: Mapping[str, str]) -> Keys | None:
     """Which features are what; None when the config says nothing of it.
 
     Raises:
         ValueError: a JSON object cannot be read.
     """
-    if not any(config.values()):
+    if not any(given.values()):
         return None
-    return Keys(
-        cameras=json_object(config.cameras, "features.cameras") if config.cameras else None,
-        regions=json_object(config.regions, "features.regions") if config.regions else None,
-        state=config.state or None,
-        action=config.action or None,
+    cameras, regions = (
+        json_object(given[name], f"features.{name}") if given[name] else None
+        for name in ("cameras", "regions")
     )
+    return Keys(cameras, regions, given["state"] or None, given["action"] or None)
 
 
 def json_object(text: str, name: str) -> dict[str, Any]:

@@ -54,21 +54,19 @@ def from_config(config: ml_collections.ConfigDict) -> Options:
         ValueError: a value is missing, or is no source of masks.
     """
     needed = {"labels": ("dataset", "labels", "mapping"), "boxes": ("dataset", "boxes")}
-    if config.source not in needed:
-        raise ValueError(f"config.source: {config.source!r} given, one of {list(needed)} wanted")
-    empty = [name for name in needed[config.source] if not getattr(config, name)]
+    content: dict[str, Any] = config.to_dict()
+    del content["name"]
+    if content["source"] not in needed:
+        raise ValueError(f"config.source: {content['source']!r}, one of {list(needed)} wanted")
+    empty = [name for name in needed[content["source"]] if not content[name]]
     if empty:
         raise ValueError(f"config.{empty[0]}: empty; give --config.{empty[0]}=<path>")
-    values = {name: getattr(config, name) for name in ("source", "labels", "mapping", "boxes")}
-    return Options(
-        dataset=Path(config.dataset),
-        cameras=tuple(config.cameras),
-        features=keys_of(config.features),
-        replace=config.replace,
-        sheet=config.sheet,
-        quiet=config.quiet,
-        **values,
-    )
+    content |= {
+        "dataset": Path(content["dataset"]),
+        "cameras": tuple(content["cameras"]),
+        "features": keys_of(content["features"]),
+    }
+    return Options(**content)
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:

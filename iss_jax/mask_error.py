@@ -7,6 +7,7 @@ relevant. All run on the host.
 """
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,9 +36,9 @@ def dilate(labels: UInt8[np.ndarray, "*b h w"], radius: float) -> UInt8[np.ndarr
         relevant = frame != Region.NUISANCE
         if not relevant.any():
             continue
-        distance, nearest = scipy.ndimage.distance_transform_edt(~relevant, return_indices=True)
+        distance, nearest = _to_other(~relevant)
         taken = ~relevant & (distance <= radius)
-        frame[taken] = frame[tuple(nearest)][taken]
+        frame[taken] = frame[nearest][taken]
     return out
 
 
@@ -60,7 +61,7 @@ def erode(labels: UInt8[np.ndarray, "*b h w"], radius: float) -> UInt8[np.ndarra
         relevant = frame != Region.NUISANCE
         if relevant.all():
             continue
-        distance = scipy.ndimage.distance_transform_edt(relevant)
+        distance, _ = _to_other(relevant)
         frame[relevant & (distance <= radius)] = Region.NUISANCE
     return out
 
@@ -147,7 +148,7 @@ def pieces(labels: UInt8[np.ndarray, "h w"], *, smallest: int = 1) -> list[np.nd
     """
     found = []
     for region in (Region.SUPPORT, Region.ACTION):
-        numbered, count = scipy.ndimage.label(labels == region)
+        numbered, count = _numbered(labels == region)
         masks = [numbered == number for number in range(1, count + 1)]
         found += [mask for mask in masks if mask.sum() >= smallest]
     return found
@@ -165,6 +166,18 @@ def overlap(
     mine, theirs = (x.reshape(len(x), -1) != Region.NUISANCE for x in (labels, other))
     union = (mine | theirs).sum(1)
     return np.where(union > 0, (mine & theirs).sum(1) / np.maximum(union, 1), 1.0)
+
+
+def _to_other(mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Of each pixel of a mask, its distance from the nearest pixel outside, and which that is."""
+    found: Any = scipy.ndimage.distance_transform_edt(mask, return_indices=True)
+    return found[0], tuple(found[1])
+
+
+def _numbered(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """The connected sets of a mask, numbered from 1, and how many they are."""
+    found: Any = scipy.ndimage.label(mask)
+    return found
 
 
 def _check_radius(radius: float) -> None:

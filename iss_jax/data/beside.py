@@ -7,18 +7,16 @@ take the place of those inside it.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from iss_jax.data.atomic import atomic_path
+from iss_jax.data.npz import load_arrays, save_arrays
 
 FOLDER = "regions"
 LABELS = 3
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def regions_path(folder: Path, episode: int) -> Path:
@@ -44,7 +42,7 @@ def write_regions(folder: Path, episode: int, regions: Mapping[str, np.ndarray])
     for camera, labels in regions.items():
         check_labels(labels, None, f"{path} (episode {episode}), camera {camera!r}")
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **dict(regions))
+        save_arrays(temporary, regions)
     return path
 
 
@@ -71,29 +69,6 @@ def read_regions(folder: Path, episode: int, length: int) -> dict[str, np.ndarra
     return found
 
 
-def load_arrays(path: Path, where: str) -> dict[str, np.ndarray]:
-    """All arrays of an npz file, or the one of an npy file under the name ``; nothing is unpickled.
-
-    Raises:
-        ValueError: the file cannot be read, or an array could only be had by unpickling.
-    """
-    with open(path, "rb") as handle:
-        try:
-            file = np.load(handle, allow_pickle=False)
-        except _DAMAGE as error:
-            raise ValueError(f"{where}: {_unreadable(error)}") from error
-        if isinstance(file, np.ndarray):
-            return {"": file}
-        found = {}
-        with file:
-            for name in file.files:
-                try:
-                    found[name] = file[name]
-                except _DAMAGE as error:
-                    raise ValueError(f"{where}, array {name!r}: {_unreadable(error)}") from error
-    return found
-
-
 def check_labels(labels: np.ndarray, length: int | None, where: str) -> None:
     """Checks that an array is uint8 [T, h, w] of known labels.
 
@@ -116,12 +91,3 @@ def check_labels(labels: np.ndarray, length: int | None, where: str) -> None:
             f"{where}, frame {frame}: label {labels[frame].max()}, only 0 (nuisance), 1 (support) "
             "and 2 (action-critical) are known"
         )
-
-
-def _unreadable(error: Exception) -> str:
-    if "allow_pickle" in str(error):
-        return (
-            "holds Python objects, which could only be unpickled, and nothing is; store plain "
-            "arrays of numbers or strings"
-        )
-    return f"cannot be read ({error})"

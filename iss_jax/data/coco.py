@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -110,7 +110,7 @@ def rasterise(keyframe: Keyframe, where: str) -> np.ndarray:
     labels = Image.new("L", (width, height), REGIONS["nuisance"])
     for region, annotation in keyframe.shapes:
         named = f"{where}, frame {keyframe.frame}, annotation {annotation.get('id')}"
-        drawing = annotation.get("segmentation")
+        drawing, box = annotation.get("segmentation"), annotation.get("bbox")
         if isinstance(drawing, Mapping):
             mask = _runs(drawing, (height, width), named)
             labels.paste(region, (0, 0), Image.fromarray(mask.astype(np.uint8) * 255))
@@ -121,7 +121,7 @@ def rasterise(keyframe: Keyframe, where: str) -> np.ndarray:
                     raise ValueError(f"{named}: {polygon!r} is no polygon [x, y, x, y, x, y, ...]")
                 # Pillow's whole numbers are the centres of pixels, COCO's their corners.
                 draw.polygon([value - 0.5 for value in polygon], fill=region)
-        elif _numbers(box := annotation.get("bbox")) and len(box) == 4:
+        elif _numbers(box) and len(box) == 4:
             left, top, right, bottom = _inside(box, (height, width))
             if right > left and bottom > top:
                 labels.paste(region, (left, top, right, bottom))
@@ -197,9 +197,9 @@ def _runs(drawing: Mapping[str, Any], size: tuple[int, int], where: str) -> np.n
         raise ValueError(
             f"{where}: run lengths of {sum(counts)} pixels, {size[0] * size[1]} wanted"
         )
-    flat = np.repeat(np.arange(len(counts)) % 2, counts)
+    flat = np.repeat(np.arange(len(counts)) % 2, np.array(counts, np.int64))
     return flat.reshape(size[1], size[0]).T.astype(bool)
 
 
-def _numbers(value: Any) -> bool:
+def _numbers(value: Any) -> TypeGuard[list[float]]:
     return isinstance(value, list) and all(isinstance(v, int | float) for v in value)

@@ -15,6 +15,7 @@ from iss_jax.data.atomic import atomic_directory, atomic_path
 from iss_jax.data.beside import check_labels
 from iss_jax.data.episode import Episode
 from iss_jax.data.folders import FEATURE, RENAMED, STATES
+from iss_jax.data.npz import save_arrays
 
 
 def write_folders(
@@ -93,7 +94,7 @@ def _write(folder: Path, episode: Episode, index: int, robot_type: str | None) -
     for name, value in episode.features.items():
         if value.dtype.kind not in "biuf":
             raise ValueError(f"features[{name!r}]: dtype {value.dtype} given, a number wanted")
-    np.savez_compressed(folder / STATES[0], **arrays)
+    save_arrays(folder / STATES[0], arrays)
     content = {"index": index, "robot_type": robot_type, "metadata": dict(episode.metadata)}
     (folder / "episode.json").write_text(json.dumps(content, indent=2))
 

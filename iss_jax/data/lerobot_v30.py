@@ -69,7 +69,8 @@ def read_index(root: Path, info: Mapping[str, Any]) -> Index:
     for row, _ in found:
         at = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
         data = filled(root, info, "data_path", **at)
-        begins[data] = min(begins.get(data, row["dataset_from_index"]), row["dataset_from_index"])
+        first: int = row["dataset_from_index"]
+        begins[data] = min(begins[data], first) if data in begins else first
         held[data] = held.get(data, 0) + row["length"]
         placed.append(data)
     videos = [name for name, entry in info["features"].items() if entry["dtype"] == "video"]
@@ -104,8 +105,11 @@ def _rows(path: Path, without: str) -> list[dict[str, Any]]:
 def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     for name in _OWN[:-1]:
         value = row.get(name)
-        good = isinstance(value, list) if name == "tasks" else isinstance(value, int)
-        if not good or (name == "length" and value < 1):
+        if name == "tasks":
+            good = isinstance(value, list)
+        else:
+            good = isinstance(value, int) and value >= (name == "length")
+        if not good:
             raise ValueError(f"{where}: {name} is {value!r}")
     if row["dataset_to_index"] - row["dataset_from_index"] != row["length"]:
         raise ValueError(

@@ -39,6 +39,7 @@ def read_frames(
             size; the message names the frame.
     """
     import av
+    import av.error
 
     if not path.exists():
         raise FileNotFoundError(f"{where}: the video is missing")
@@ -72,7 +73,7 @@ def read_frames(
                     found[waiting.pop(0)] = picture
                 if not waiting or time > times[waiting[0]] + _TOLERANCE / fps:
                     break
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         damage = error
     if waiting:
         reason = f"cannot be decoded ({damage})" if damage else "has no picture"
