@@ -10,7 +10,9 @@ import importlib
 import importlib.util
 import os
 import pathlib
+import socket
 import sys
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +29,7 @@ from iss_jax.pi05.observation import preprocess
 from iss_jax.pi05.params import as_params
 from iss_jax.pi05.tokenizer import FILE_NAME, open_tokenizer, train_tokenizer
 from iss_jax.policies import openpi
+from iss_jax.policies.client import PolicyClient, ServerError
 from iss_jax.policies.configs import PI05_ALOHA, PI05_DROID, PI05_LIBERO
 
 ROOT = pathlib.Path(os.environ.get("OPENPI_PATH", "third_party/openpi")).resolve()
@@ -279,3 +282,24 @@ def test_their_training_state_sharded_and_one_of_their_steps(obs, record_propert
     assert logged[1][1]["iss/effect"] != before["iss/effect"]
     record_property("loss of their step", float(info["loss"]))
     record_property("effect before and after", [data["iss/effect"] for _, data in logged])
+
+
+def test_their_server_answers_our_client():
+    serving = imported("openpi.serving.websocket_policy_server")
+
+    class Doubled:
+        def infer(self, raw):
+            if "state" not in raw:
+                raise KeyError("state")
+            return {"actions": 2 * np.asarray(raw["state"])[None]}
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = serving.WebsocketPolicyServer(Doubled(), "127.0.0.1", port, {"robot": "toy"})
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with PolicyClient(f"ws://127.0.0.1:{port}", retries=8, pause=0.1) as client:
+        answer = client.infer({"state": np.arange(3.0)})
+        np.testing.assert_array_equal(answer["actions"], [[0.0, 2.0, 4.0]])
+        assert client.metadata == {"robot": "toy"} and "infer_ms" in answer["server_timing"]
+        with pytest.raises(ServerError, match="KeyError: 'state'"):
+            client.infer({"prompt": "x"})

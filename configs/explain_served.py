@@ -1,0 +1,32 @@
+"""Saliency of a policy behind a server, on one frame of an episode.
+
+    python -m experiments.serve_policy &
+    python -m experiments.explain_served --config=configs/explain_served.py
+
+A run that was stopped goes on. The frame's cameras and state are sent under the keys of
+`config.robot` (`iss_jax.policies.configs`). `smoke` asks with few masks.
+"""
+
+import ml_collections
+
+
+def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
+    if variant not in ("embedded", "smoke"):
+        raise ValueError(f"variant {variant!r}: embedded or smoke wanted")
+    config = ml_collections.ConfigDict()
+    config.name = f"explain_served-{variant}"
+    config.uri = "ws://127.0.0.1:8000"
+    config.robot = "embedded"
+    config.dataset = "embedded"
+    config.episode = 0
+    config.frame = 0
+    # View of the policy to camera of the dataset.
+    config.cameras = ml_collections.ConfigDict(
+        {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
+    )
+    # Send this one noise with every call, for servers that take it (`experiments.serve_policy`).
+    config.shared_noise = False
+    config.num_masks = 10 if variant == "smoke" else 100
+    config.baseline_calls = 4 if variant == "smoke" else 16
+    config.reply_timeout = 120.0
+    return config

@@ -1,0 +1,98 @@
+"""Saliency of a policy behind a server: `configs/explain_served.py` says how to run it.
+
+Writes `answers.npz` (the run's progress), `results.json` (NMR, the noise floor and its share) and
+`figures/maps.png`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+import tqdm
+
+from experiments import app
+from experiments.run_directory import open_run
+from iss_jax import ISSConfig, chance_level, embedded, nuisance_mass_ratio
+from iss_jax.data.lerobot import open_dataset
+from iss_jax.policies import served
+from iss_jax.policies.client import PolicyClient
+from iss_jax.policies.configs import named
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Asks the server and reports."""
+    robot, run = named(config.robot), open_run(workdir, config)
+    own = config.dataset == "embedded"
+    dataset = open_dataset(embedded.episodes_path() if own else config.dataset)
+    episode = dataset.read(config.episode, [config.frame])
+    cameras = {view: camera for view, camera in config.cameras.items() if view in robot.cameras}
+    frames = {robot.cameras[view]: episode.images[camera][0] for view, camera in cameras.items()}
+    raw = robot.join(frames, episode.state[0], episode.prompt)
+    with PolicyClient(config.uri, reply_timeout=config.reply_timeout) as client:
+        if config.shared_noise:
+            client.connect()
+            shape = (client.metadata["action_horizon"], client.metadata["action_dim"])
+            raw["noise"] = np.random.default_rng(0).standard_normal(shape, np.float32)
+        with tqdm.tqdm(unit="call") as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            found = served.attribute(
+                client.infer,
+                raw,
+                robot,
+                config=ISSConfig(num_masks=config.num_masks),
+                baseline_calls=config.baseline_calls,
+                resume=workdir / "answers.npz",
+                progress=progress,
+            )
+    sal = found.saliency
+    measured = float(np.asarray(sal.effects).mean())
+    content: dict[str, Any] = {
+        "robot": config.robot,
+        "prompt": episode.prompt,
+        "effect": measured,
+        "floor": found.floor,
+        "floor_stderr": found.floor_stderr,
+        "floor_share": found.floor / (measured + found.floor),
+        "stderr": float(np.asarray(sal.stderr).mean()),
+        "spread": float(np.asarray(sal.cells).std()),
+    }
+    regions = {view: episode.regions[c] for view, c in cameras.items() if c in episode.regions}
+    if regions:
+        maps = {view: sal.maps[view][None] for view in regions}
+        content["nmr_at_10"] = float(nuisance_mass_ratio(maps, regions, k=10)[0])
+        content["nuisance_area"] = float(chance_level(regions)[0])
+    run.write_json("results.json", content)
+    _picture(run.path / "figures" / "maps.png", sal.maps, episode, cameras)
+    for name, value in content.items():
+        print(f"{name:<14} {value:.4g}" if isinstance(value, float) else f"{name:<14} {value}")
+    return content
+
+
+def _picture(path: Path, maps: Any, episode: Any, cameras: dict[str, str]) -> None:
+    from PIL import Image
+
+    from iss_jax.data.atomic import atomic_path
+    from iss_jax.viz.overlays import overlay
+
+    found = {view: np.asarray(maps[view]) for view in cameras}
+    limits = (min(m.min() for m in found.values()), max(m.max() for m in found.values()))
+    panels = [
+        overlay(
+            episode.images[camera][0],
+            found[view],
+            episode.regions[camera][0] if camera in episode.regions else None,
+            limits=limits,
+        )
+        for view, camera in cameras.items()
+    ]
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.concatenate(panels, axis=1)).save(temporary)
+
+
+if __name__ == "__main__":
+    app.run(main, "explain_served")

@@ -1,0 +1,288 @@
+"""Attribution of a policy that can only be asked: behind a server, in PyTorch, a black box.
+
+    with PolicyClient("ws://localhost:8000") as client:
+        found = attribute(client.infer, raw, "pi05_libero", resume="frame.npz")
+    found.saliency.maps["base_0_rgb"]; found.floor
+
+A server that draws its own flow noise moves its actions even where nothing is masked. With A_k the
+actions under mask k and ā the mean of R unmasked calls,
+
+    E |A_k − ā|² = |μ_k − μ|² + σ_k² + σ²/R,
+
+μ and σ² the mean and variance of the actions over the noise. The sample variance s² of the R calls
+estimates σ² without bias, and the floor (1 + 1/R) s² is subtracted from every effect. What is left
+is exact in expectation where masking does not change the variance (σ_k = σ), and off by σ_k² − σ²
+where it does. The floor shifts all cells of a map alike; the noise around it is what more masks or
+a server with fixed noise are for. A policy that takes its noise from the observation has no floor.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from iss_jax import divergence, estimators
+from iss_jax.attribution import ISSConfig, Saliency, draw_masks
+from iss_jax.interventions import blend, blur
+from iss_jax.masks import upsample
+from iss_jax.pi05.observation import VIEWS
+from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.units import in_units
+
+Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
+
+
+class ServedSaliency(NamedTuple):
+    """What came of a policy that was asked.
+
+    Attributes:
+        saliency: As of `iss_jax.attribute`: no batch axis; views in the order of π0.5's, their maps
+            at the cameras' sizes; effects less the floor, in the actions' units; `actions` the mean
+            of the unmasked calls.
+        floor: What an unmasked frame's effect is on average, in the effects' unit; zero for a
+            policy whose answers repeat.
+        floor_stderr: Its standard error.
+        baselines: Actions of each unmasked call, [R, H, a].
+    """
+
+    saliency: Saliency
+    floor: float
+    floor_stderr: float
+    baselines: Float[np.ndarray, "calls horizon dims"]
+
+
+def attribute(
+    infer: Infer,
+    raw: Mapping[str, Any],
+    robot: str | PolicyConfig,
+    *,
+    key: Key[Array, ""] | None = None,
+    config: ISSConfig | None = None,
+    masks: Bool[Array, "n views gh gw"] | None = None,
+    scale: Any = None,
+    baseline_calls: int = 8,
+    quantise: bool = True,
+    resume: str | os.PathLike | None = None,
+    save_every: int = 10,
+    progress: Callable[[int, int], object] | None = None,
+) -> ServedSaliency:
+    """Interventional saliency (Algorithm 1) of one observation, one call a mask.
+
+    Args:
+        infer: Observation -> a dict with `actions` [H, a]; `PolicyClient.infer`, or any other.
+        raw: The robot's dict; all that is not a camera is sent along unchanged.
+        robot: Which entries are cameras (`PolicyConfig`, or its name).
+        key: Of the masks, `jax.random.key(0)` when None.
+        config: Options; the default's estimator needs no gradients, which cannot be had here.
+        masks: Keep bits to use instead, of the robot's views.
+        scale: [a], the actions' unit in each dimension: effects are of actions divided by it. With
+            an un-normalisation's scale they are normalised; in the server's own units when None.
+        baseline_calls: R, unmasked calls, of which the floor is estimated; at least 2.
+        quantise: Send uint8 frames, as cameras do; else float32 in [0, 1], which not every server
+            takes without rounding.
+        resume: An `.npz` file that keeps the answers so far; a call with the same arguments goes on
+            from it, also after an exception.
+        save_every: Answers between two writes of that file.
+        progress: Called with (answers so far, answers wanted).
+
+    Raises:
+        ValueError: Options, masks or answers of the wrong form, or a file of another run.
+        Exception: What `infer` raises, after the answers so far are saved.
+    """
+    robot = named(robot)
+    config = ISSConfig(estimator="centred") if config is None else config
+    if config.estimator not in estimators.ESTIMATORS:
+        raise ValueError(
+            f"ISSConfig.estimator {config.estimator!r} needs gradients, which a served policy has "
+            f"not; one of {estimators.ESTIMATORS} wanted"
+        )
+    if baseline_calls < 2:
+        raise ValueError(f"baseline_calls must be at least 2, got {baseline_calls}")
+    frames, _, _ = robot.split(raw)
+    cameras = {
+        view: robot.cameras[view]
+        for view in VIEWS
+        if view in robot.cameras and robot.cameras[view] in frames
+    }
+    if masks is None:
+        masks = draw_masks(jax.random.key(0) if key is None else key, len(cameras), config)
+    wanted = (len(cameras), *config.grid)
+    if masks.dtype != jnp.bool_ or masks.ndim != 4 or masks.shape[1:] != wanted:
+        raise ValueError(
+            f"masks must be bool [n, {wanted[0]} views {list(cameras)}, {wanted[1]}, {wanted[2]}], "
+            f"got {masks.dtype} {list(masks.shape)}"
+        )
+    answers = _Answers(resume, _digest(raw, masks, baseline_calls, quantise, config))
+    unit = {view: _unit_range(camera, frames[camera]) for view, camera in cameras.items()}
+    blurred = {view: blur(frame, sigma=config.blur_sigma) for view, frame in unit.items()}
+    total = baseline_calls + len(masks)
+    try:
+        for index in range(len(answers), total):
+            if index < baseline_calls:
+                keep = np.ones(wanted, np.float32)
+            else:
+                keep = np.asarray(masks[index - baseline_calls], np.float32)
+            copies = {
+                camera: _sent(np.asarray(_blended(unit[view], blurred[view], keep[row])), quantise)
+                for row, (view, camera) in enumerate(cameras.items())
+            }
+            answers.add(infer(robot.with_frames(raw, copies)))
+            if progress is not None:
+                progress(len(answers), total)
+            if len(answers) % save_every == 0:
+                answers.save()
+    finally:
+        answers.save()
+    actions = answers.actions()
+    return _estimate(
+        actions[:baseline_calls],
+        actions[baseline_calls:],
+        masks,
+        {view: frame.shape[:2] for view, frame in unit.items()},
+        config if scale is None else in_units(config, 1.0 / np.asarray(scale), actions.shape[1]),
+    )
+
+
+def _estimate(
+    baselines: np.ndarray,
+    actions: np.ndarray,
+    masks: Array,
+    sizes: Mapping[str, tuple[int, int]],
+    config: ISSConfig,
+) -> ServedSaliency:
+    def effects(chunks: np.ndarray) -> np.ndarray:
+        found = divergence.effects(
+            jnp.asarray(chunks),
+            jnp.asarray(baseline),
+            reduction=config.reduction,
+            action_dims=config.action_dims,
+            horizon=config.horizon,
+            weights=config.action_weights,
+        )
+        return np.asarray(found)
+
+    calls = len(baselines)
+    # A mean of equal numbers is not always that number; equal answers have no noise.
+    repeat = bool((baselines == baselines[0]).all())
+    baseline = baselines[0] if repeat else baselines.mean(0)
+    around = effects(baselines) * calls / (calls - 1)
+    floor = float(around.mean()) * (1 + 1 / calls)
+    floor_stderr = float(around.std(ddof=1)) / calls**0.5 * (1 + 1 / calls)
+    moved = effects(actions) - np.float32(floor)
+    estimate = estimators.estimate(
+        masks,
+        jnp.asarray(moved),
+        estimator=config.estimator,
+        design=config.design,
+        keep_prob=config.keep_prob,
+    )
+    saliency = Saliency(
+        maps={v: upsample(estimate.scores[i], size) for i, (v, size) in enumerate(sizes.items())},
+        valid={view: jnp.ones(size, bool) for view, size in sizes.items()},
+        cells=estimate.scores,
+        stderr=estimate.stderr,
+        effects=jnp.asarray(moved),
+        actions=jnp.asarray(baseline),
+        masks=masks,
+    )
+    return ServedSaliency(saliency, floor, floor_stderr, baselines)
+
+
+@jax.jit
+def _blended(frame: Array, blurred: Array, keep: Array) -> Array:
+    return blend(frame, blurred, upsample(keep, frame.shape[:2]))
+
+
+def _unit_range(camera: str, frame: np.ndarray) -> Array:
+    if frame.dtype == np.uint8:
+        return jnp.asarray(frame, jnp.float32) / 255.0
+    if not np.issubdtype(frame.dtype, np.floating) or frame.min() < 0 or frame.max() > 1:
+        raise ValueError(
+            f"camera {camera!r}: {frame.dtype} frame, wanted uint8 or floats in [0, 1]"
+        )
+    return jnp.asarray(frame, jnp.float32)
+
+
+def _sent(frame: np.ndarray, quantise: bool) -> np.ndarray:
+    frame = np.clip(frame, 0.0, 1.0)
+    return np.round(frame * 255.0).astype(np.uint8) if quantise else frame
+
+
+def _digest(raw: Any, masks: Array, calls: int, quantise: bool, config: ISSConfig) -> str:
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name in sorted(value):
+                digest.update(f"{name}:".encode())
+                add(value[name])
+        else:
+            array = np.asarray(value)
+            digest.update(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes())
+
+    add(raw)
+    add(masks)
+    digest.update(f"{calls} {quantise} {config.blur_sigma}".encode())
+    return digest.hexdigest()
+
+
+class _Answers:
+    """Action chunks so far, in memory and in a file that is whole or not there."""
+
+    def __init__(self, path: str | os.PathLike | None, digest: str):
+        self._path, self._digest = None if path is None else Path(path), digest
+        self._chunks: list[np.ndarray] = []
+        self._saved = 0
+        if self._path is None:
+            return
+        if self._path.suffix != ".npz":
+            raise ValueError(f"resume: {self._path}: a file name that ends in .npz wanted")
+        if not self._path.exists():
+            return
+        try:
+            # From memory: numpy leaves a truncated file open.
+            content = io.BytesIO(self._path.read_bytes())
+            with np.load(content, allow_pickle=False) as file:
+                found, chunks = str(file["digest"]), file["actions"]
+        except Exception as error:
+            raise ValueError(f"resume: {self._path} cannot be read ({error!r})") from error
+        if found != digest:
+            raise ValueError(
+                f"resume: {self._path} holds answers to another observation, masks or options; "
+                "name another file, or remove it"
+            )
+        self._chunks, self._saved = list(chunks), len(chunks)
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def add(self, answer: Mapping[str, Any]) -> None:
+        if "actions" not in answer:
+            raise ValueError(f"answer {len(self)}: has no 'actions', it has {sorted(answer)}")
+        chunk = np.asarray(answer["actions"], np.float32)
+        shape = self._chunks[0].shape if self._chunks else chunk.shape
+        if chunk.ndim != 2 or chunk.shape != shape or not np.isfinite(chunk).all():
+            raise ValueError(
+                f"answer {len(self)}: actions of shape {chunk.shape}, wanted finite "
+                + (f"{shape}, as before" if self._chunks else "[H, a]")
+            )
+        self._chunks.append(chunk)
+
+    def actions(self) -> np.ndarray:
+        return np.stack(self._chunks)
+
+    def save(self) -> None:
+        from iss_jax.data.atomic import atomic_path
+
+        if self._path is None or len(self) == self._saved:
+            return
+        with atomic_path(self._path) as temporary:
+            np.savez(temporary, digest=self._digest, actions=self.actions())
+        self._saved = len(self)

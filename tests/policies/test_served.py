@@ -1,0 +1,280 @@
+"""A policy that can only be asked, over openpi's protocol: against a real server process."""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from iss_jax import ISSConfig, embedded
+from iss_jax.data.lerobot import open_dataset
+from iss_jax.masks import sample_masks
+from iss_jax.policies import served, wire
+from iss_jax.policies.client import PolicyClient, ServerError
+from iss_jax.policies.configs import EMBEDDED, PolicyConfig
+from iss_jax.policies.openpi import from_checkpoint
+from iss_jax.policies.server import serve
+
+ISS = ISSConfig(num_masks=8, micro_batch=9)
+ROBOT = PolicyConfig(
+    name="toy",
+    cameras={"base_0_rgb": "front"},
+    state={"state": 1},
+    action_horizon=2,
+    action_dims=3,
+)
+RNG = np.random.default_rng(0)
+FRAME = RNG.integers(0, 256, (14, 14, 3), np.uint8)
+RAW = ROBOT.join({"front": FRAME}, [0.5], "go")
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The embedded policy behind a process of its own."""
+    command = [sys.executable, "-m", "experiments.serve_policy"]
+    config = "--config=configs/serve_policy.py:smoke"
+    process = subprocess.Popen(
+        [*command, config, "--config.port=0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("serving ws://"), line
+        yield line.split()[1]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def seen():
+    episode = open_dataset(embedded.episodes_path()).read(0, [1])
+    return EMBEDDED.join(
+        {camera: image[0] for camera, image in episode.images.items()},
+        episode.state[0],
+        episode.prompt,
+    )
+
+
+def test_with_shared_noise_it_equals_saliency(address, seen):
+    policy = from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None, num_steps=2)
+    noise = RNG.normal(size=(16, 7)).astype(np.float32)
+    masks = sample_masks(jax.random.key(1), 8, 3)
+    expected = policy.explain(seen, noise=noise[None], masks=masks, config=ISS)
+    state = np.asarray(policy.observe(seen).state)[0]
+    options = {
+        "masks": masks,
+        "config": ISS,
+        "baseline_calls": 2,
+        "scale": policy.action_scale(state),
+    }
+    raw = {**seen, "noise": noise}
+    with PolicyClient(address) as client:
+        found = served.attribute(client.infer, raw, "embedded", quantise=False, **options)
+        rounded = served.attribute(client.infer, raw, "embedded", **options)
+        assert client.metadata == {"robot": "embedded", "action_horizon": 16, "action_dim": 7}
+    assert found.floor == found.floor_stderr == 0.0
+    np.testing.assert_allclose(found.saliency.effects, expected.effects[0], rtol=1e-3)
+    np.testing.assert_allclose(found.saliency.cells, expected.cells[0], rtol=1e-3)
+    assert list(found.saliency.maps) == list(expected.maps)
+    for view, saliency in found.saliency.maps.items():
+        np.testing.assert_allclose(saliency, expected.maps[view][0], rtol=1e-3, atol=1e-7)
+    # Frames rounded to bytes are at most half of 1/255 off.
+    np.testing.assert_allclose(rounded.saliency.effects, expected.effects[0], rtol=0.1)
+    assert np.abs(rounded.saliency.effects - expected.effects[0]).max() > 0
+
+
+def test_a_server_that_draws_its_noise_has_a_floor(address, seen):
+    with PolicyClient(address) as client:
+        found = served.attribute(client.infer, seen, "embedded", config=ISS, baseline_calls=6)
+        assert found.baselines.shape == (6, 16, 7)
+        assert found.floor > 3 * found.floor_stderr > 0
+        # It refuses what it cannot read, says why, and goes on.
+        with pytest.raises(ServerError, match="lacks the camera 'front'"):
+            client.infer({"images": {}, "state": seen["state"], "prompt": "x"})
+        assert client.infer(seen)["actions"].shape == (16, 7)
+    with urllib.request.urlopen(address.replace("ws://", "http://") + "/healthz") as reply:
+        assert reply.status == 200
+
+
+def noisy(spread):
+    """Actions that follow the frame's mean, plus noise of the policy's own."""
+    rng = np.random.default_rng(2)
+
+    def infer(raw):
+        mean = np.float32(raw["front"]).mean((0, 1)) / 255
+        chunk = np.broadcast_to(mean, (2, 3)) + spread * rng.normal(size=(2, 3))
+        return {"actions": chunk.astype(np.float32)}
+
+    return infer
+
+
+def test_floor_is_unbiased_and_what_is_left_is_the_noiseless_effect():
+    masks = jnp.asarray(np.random.default_rng(3).random((12, 1, 7, 7)) < 0.3)
+    options = {"masks": masks, "config": ISSConfig(num_masks=12, design="bernoulli")}
+    clean = served.attribute(noisy(0.0), RAW, ROBOT, baseline_calls=2, **options)
+    assert clean.floor == 0.0
+    infer, runs = noisy(0.1), 60
+    found = [served.attribute(infer, RAW, ROBOT, baseline_calls=4, **options) for _ in range(runs)]
+    # One dimension's squared noise around a mean of four: 0.01 (1 + 1/4).
+    floors = np.array([run.floor for run in found])
+    error = floors.std(ddof=1) / runs**0.5
+    assert abs(floors.mean() - 0.0125) < 4 * error and error < 0.0008
+    # The stated standard error is the floor's spread, to within its own from four calls.
+    assert 0.5 < np.mean([run.floor_stderr for run in found]) / floors.std(ddof=1) < 1.5
+    effects = np.stack([np.asarray(run.saliency.effects) for run in found])
+    off = (effects - np.asarray(clean.saliency.effects)).mean(0)
+    assert (np.abs(off) < 4 * effects.std(0, ddof=1) / runs**0.5).all()
+    assert effects.mean() + floors.mean() > 1.5 * float(clean.saliency.effects.mean())
+
+
+def test_answers_survive_a_failure_and_belong_to_one_run(tmp_path):
+    path, calls, infer = tmp_path / "run.npz", [], noisy(0.0)
+
+    def failing(raw):
+        calls.append(1)
+        if len(calls) == 6:
+            raise ConnectionError("gone")
+        return infer(raw)
+
+    options = {"config": ISS, "baseline_calls": 2, "resume": path}
+    with pytest.raises(ConnectionError, match="gone"):
+        served.attribute(failing, RAW, ROBOT, **options)
+    seen = []
+    found = served.attribute(
+        failing, RAW, ROBOT, progress=lambda done, total: seen.append((done, total)), **options
+    )
+    assert len(calls) == 6 + 5 and seen == [(done, 10) for done in range(6, 11)]
+    expected = served.attribute(infer, RAW, ROBOT, config=ISS, baseline_calls=2)
+    np.testing.assert_array_equal(found.saliency.cells, expected.saliency.cells)
+    with pytest.raises(ValueError, match=r"run\.npz holds answers to another observation"):
+        served.attribute(failing, {**RAW, "prompt": "stop"}, ROBOT, **options)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"run\.npz cannot be read"):
+        served.attribute(failing, RAW, ROBOT, **options)
+
+
+def test_malformed_requests_and_answers_are_named():
+    infer = noisy(0.0)
+    with pytest.raises(ValueError, match="needs gradients"):
+        served.attribute(infer, RAW, ROBOT, config=ISSConfig(estimator="gradient"))
+    with pytest.raises(ValueError, match="baseline_calls"):
+        served.attribute(infer, RAW, ROBOT, baseline_calls=1)
+    with pytest.raises(ValueError, match="masks must be bool"):
+        served.attribute(infer, RAW, ROBOT, masks=jnp.ones((4, 3, 7, 7), bool))
+    with pytest.raises(ValueError, match=r"answer 0: has no 'actions'"):
+        served.attribute(lambda raw: {"action": 1}, RAW, ROBOT)
+    with pytest.raises(ValueError, match=r"answer 0: actions of shape \(3,\)"):
+        served.attribute(lambda raw: {"actions": np.zeros(3)}, RAW, ROBOT)
+    with pytest.raises(ValueError, match=r"end.* in \.npz"):
+        served.attribute(infer, RAW, ROBOT, resume="answers")
+
+
+@contextlib.contextmanager
+def listening(infer):
+    """A server in a thread; ends with the test process."""
+    port, ready = [], threading.Event()
+
+    def known(number):
+        port.append(number)
+        ready.set()
+
+    threading.Thread(
+        target=serve, args=(infer,), kwargs={"port": 0, "ready": known}, daemon=True
+    ).start()
+    assert ready.wait(10)
+    yield f"ws://127.0.0.1:{port[0]}"
+
+
+def test_client_asks_again_where_an_answer_is_late_or_lost():
+    release, calls = threading.Event(), []
+
+    def infer(raw):
+        calls.append(1)
+        if len(calls) == 1:
+            release.wait(5)
+        return {"actions": np.full((1, 1), len(calls), np.float32)}
+
+    with (
+        listening(infer) as address,
+        PolicyClient(address, reply_timeout=0.5, retries=2, pause=0.6) as client,
+    ):
+        threading.Timer(0.8, release.set).start()
+        # The first answer comes too late, on a connection that was given up.
+        assert client.infer(RAW)["actions"].item() == 2
+        client._socket.socket.shutdown(socket.SHUT_RDWR)
+        assert client.infer(RAW)["actions"].item() == 3
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    nobody = PolicyClient(f"ws://127.0.0.1:{port}", retries=1, pause=0.01)
+    with pytest.raises(ConnectionError, match="no answer after 2 attempts"):
+        nobody.infer(RAW)
+
+
+MESSAGES = {
+    "image": FRAME,
+    "nested": {"half": np.float16([1.5]), "empty": np.zeros((0, 3), np.int32)},
+    "scalar": np.float32(2.5),
+    "flag": np.True_,
+    "text": "pick up",
+    "number": 3,
+    "big": np.arange(3, dtype=">i8"),
+}
+
+
+def same(found, wanted):
+    assert type(found) is type(wanted)
+    if isinstance(wanted, dict):
+        assert list(found) == list(wanted)
+        for name in wanted:
+            same(found[name], wanted[name])
+    else:
+        assert getattr(found, "dtype", None) == getattr(wanted, "dtype", None)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_messages_come_back_as_they_were():
+    same(wire.unpack(wire.pack(MESSAGES)), MESSAGES)
+    same(wire.unpack(wire.pack({"x": jnp.arange(3)})), {"x": np.arange(3, dtype=np.int32)})
+    for refused in (np.array([object()]), np.complex64(1), object()):
+        with pytest.raises(ValueError, match="travel"):
+            wire.pack({"x": refused})
+    hostile = {b"__ndarray__": True, b"dtype": "|O", b"shape": [1], b"data": b"12345678"}
+    with pytest.raises(ValueError, match="travel"):
+        wire.unpack(wire.pack(hostile))
+    with pytest.raises(ValueError, match="7 bytes"):
+        wire.unpack(wire.pack({**hostile, b"dtype": "<f8", b"data": b"1234567"}))
+    with pytest.raises(ValueError, match="not a message"):
+        wire.unpack(b"\xc1")
+
+
+def test_openpis_own_client_understands_it():
+    packing = pytest.importorskip("openpi_client.msgpack_numpy", reason="openpi-client, numpy < 2")
+    from openpi_client.websocket_client_policy import WebsocketClientPolicy
+
+    same(packing.unpackb(wire.pack(MESSAGES)), MESSAGES)
+    same(wire.unpack(packing.packb(MESSAGES)), MESSAGES)
+    with listening(lambda raw: {"actions": np.asarray(raw["state"]) * 2}) as address:
+        host, port = address.removeprefix("ws://").split(":")
+        answer = WebsocketClientPolicy(host, int(port)).infer({"state": np.arange(3.0)})
+    np.testing.assert_array_equal(answer["actions"], [0.0, 2.0, 4.0])
+
+
+def test_the_experiment_explains_a_served_frame(address, tmp_path):
+    import importlib
+
+    from experiments import explain_served
+
+    config = importlib.import_module("configs.explain_served").get_config("smoke")
+    config.uri = address
+    content = explain_served.main(config, tmp_path)
+    assert 0 <= content["nmr_at_10"] <= 1 and content["floor"] > 0
+    assert (tmp_path / "figures" / "maps.png").stat().st_size > 1000
+    again = explain_served.main(config, tmp_path)
+    assert again == content
