@@ -4,9 +4,11 @@ Writes `answers.npz` (the run's progress), `results.json` (NMR, the noise floor 
 `figures/maps.png`.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import tqdm
@@ -20,17 +22,35 @@ from iss_jax.policies.client import PolicyClient
 from iss_jax.policies.configs import named
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """One attribute per key of `configs/explain_served.py`."""
+
+    name: str
+    uri: str
+    robot: str
+    dataset: str
+    episode: int
+    frame: int
+    cameras: dict[str, str]
+    shared_noise: bool
+    num_masks: int
+    baseline_calls: int
+    reply_timeout: float
+
+
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Asks the server and reports."""
-    robot, run = named(config.robot), open_run(workdir, config)
-    own = config.dataset == "embedded"
-    dataset = open_dataset(embedded.episodes_path() if own else config.dataset)
-    episode = dataset.read(config.episode, [config.frame])
-    cameras = {view: camera for view, camera in config.cameras.items() if view in robot.cameras}
+    options, run = Options(**config.to_dict()), open_run(workdir, config)
+    robot = named(options.robot)
+    own = options.dataset == "embedded"
+    dataset = open_dataset(embedded.episodes_path() if own else options.dataset)
+    episode = dataset.read(options.episode, [options.frame])
+    cameras = {view: camera for view, camera in options.cameras.items() if view in robot.cameras}
     frames = {robot.cameras[view]: episode.images[camera][0] for view, camera in cameras.items()}
     raw = robot.join(frames, episode.state[0], episode.prompt)
-    with PolicyClient(config.uri, reply_timeout=config.reply_timeout) as client:
-        if config.shared_noise:
+    with PolicyClient(options.uri, reply_timeout=options.reply_timeout) as client:
+        if options.shared_noise:
             client.connect()
             shape = (client.metadata["action_horizon"], client.metadata["action_dim"])
             raw["noise"] = np.random.default_rng(0).standard_normal(shape, np.float32)
@@ -44,15 +64,15 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
                 client.infer,
                 raw,
                 robot,
-                config=ISSConfig(num_masks=config.num_masks),
-                baseline_calls=config.baseline_calls,
+                config=ISSConfig(num_masks=options.num_masks),
+                baseline_calls=options.baseline_calls,
                 resume=workdir / "answers.npz",
                 progress=progress,
             )
     sal = found.saliency
     measured = float(np.asarray(sal.effects).mean())
     content: dict[str, Any] = {
-        "robot": config.robot,
+        "robot": options.robot,
         "prompt": episode.prompt,
         "effect": measured,
         "floor": found.floor,
@@ -64,8 +84,9 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     regions = {view: episode.regions[c] for view, c in cameras.items() if c in episode.regions}
     if regions:
         maps = {view: sal.maps[view][None] for view in regions}
-        content["nmr_at_10"] = float(nuisance_mass_ratio(maps, regions, k=10)[0])
-        content["nuisance_area"] = float(chance_level(regions)[0])
+        labels = {view: jnp.asarray(region) for view, region in regions.items()}
+        content["nmr_at_10"] = float(nuisance_mass_ratio(maps, labels, k=10)[0])
+        content["nuisance_area"] = float(chance_level(labels)[0])
     run.write_json("results.json", content)
     _picture(run.path / "figures" / "maps.png", sal.maps, episode, cameras)
     for name, value in content.items():

@@ -4,6 +4,7 @@ Every observation gets flow noise of its own, as openpi's server draws it, unles
 float32 array [H, A] under "noise", which repeated calls may share.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,35 @@ from iss_jax.policies.openpi import from_checkpoint
 from iss_jax.policies.server import serve
 
 
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """One attribute per key of `configs/serve_policy.py`."""
+
+    name: str
+    robot: str
+    checkpoint: str
+    tokenizer: str
+    dtype: str
+    num_steps: int
+    host: str
+    port: int
+    seed: int
+
+
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Serves until interrupted; nothing is written."""
     del workdir
-    own = config.checkpoint == "embedded"
+    options = Options(**config.to_dict())
+    own = options.checkpoint == "embedded"
     policy = from_checkpoint(
-        embedded.checkpoint_path() if own else config.checkpoint,
-        config.robot,
-        tokenizer=config.tokenizer or None,
-        dtype=jnp.dtype(config.dtype),
-        num_steps=config.num_steps,
+        embedded.checkpoint_path() if own else options.checkpoint,
+        options.robot,
+        tokenizer=options.tokenizer or None,
+        dtype=jnp.dtype(options.dtype),
+        num_steps=options.num_steps,
     )
     shape = (policy.action_horizon, sizes_of(policy.params).action_dim)
-    rng = np.random.default_rng(config.seed)
+    rng = np.random.default_rng(options.seed)
 
     def infer(observation: Mapping[str, Any]) -> dict[str, Any]:
         noise = observation.get("noise")
@@ -41,10 +58,10 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
     serve(
         infer,
-        host=config.host,
-        port=config.port,
-        metadata={"robot": config.robot, "action_horizon": shape[0], "action_dim": shape[1]},
-        ready=lambda port: print(f"serving ws://{config.host}:{port}", flush=True),
+        host=options.host,
+        port=options.port,
+        metadata={"robot": options.robot, "action_horizon": shape[0], "action_dim": shape[1]},
+        ready=lambda port: print(f"serving ws://{options.host}:{port}", flush=True),
     )
 
 

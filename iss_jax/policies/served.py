@@ -145,7 +145,7 @@ def attribute(
         actions[:baseline_calls],
         actions[baseline_calls:],
         masks,
-        {view: frame.shape[:2] for view, frame in unit.items()},
+        {view: (frame.shape[0], frame.shape[1]) for view, frame in unit.items()},
         config if scale is None else in_units(config, 1.0 / np.asarray(scale), actions.shape[1]),
     )
 
@@ -197,7 +197,7 @@ def _estimate(
 
 @jax.jit
 def _blended(frame: Array, blurred: Array, keep: Array) -> Array:
-    return blend(frame, blurred, upsample(keep, frame.shape[:2]))
+    return blend(frame, blurred, upsample(keep, (frame.shape[0], frame.shape[1])))
 
 
 def _unit_range(camera: str, frame: np.ndarray) -> Array:

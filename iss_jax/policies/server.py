@@ -32,7 +32,8 @@ def serve(
     import threading
 
     from websockets.exceptions import ConnectionClosed
-    from websockets.sync.server import Request, Response, ServerConnection, serve as listen
+    from websockets.http11 import Request, Response
+    from websockets.sync.server import ServerConnection, serve as listen
 
     # Connections have threads of their own; a policy is not made for that.
     turn = threading.Lock()

@@ -23,7 +23,9 @@ def pack(content: Any) -> bytes:
     Raises:
         ValueError: An array whose dtype does not travel.
     """
-    return msgpack.packb(content, default=_encode)
+    message = msgpack.packb(content, default=_encode)
+    assert message is not None
+    return message
 
 
 def unpack(message: bytes) -> Any:
