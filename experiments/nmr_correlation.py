@@ -25,11 +25,12 @@ import ml_collections
 import numpy as np
 
 from experiments import app
-from experiments.nmr_items import work_items
+from experiments.nmr_items import chosen_frames, work_items
 from experiments.nmr_measure import Measures, measure
 from experiments.nmr_options import Options, from_config
 from experiments.nmr_report import print_report, write_figures
 from experiments.nmr_rows import Key, correlations, join_success, make_rows, table
+from experiments.planned import Episodes, PlannedItem, iss_runs
 from experiments.policy import Policy, load_policy
 from experiments.run_directory import RunDirectory, open_run, run_items
 from iss_jax import ISSConfig, embedded
@@ -75,6 +76,25 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     if not options.quiet:
         print_report(run, content, options.percents, figures)
     return content
+
+
+def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
+    """Runs of ISS by split, batches filled up; attention and token norms come beside, unpriced."""
+    options = from_config(config)
+    success = join_success(
+        read_success(located(options.success, "success")),
+        options.policy_seed,
+        by_split=bool(options.split_key),
+    )
+    frame = iss_runs(options.iss_config(1))
+    return [
+        PlannedItem(
+            one.split,
+            len(one.frames),
+            -(-len(one.frames) // options.batch) * options.batch * frame,
+        )
+        for one in chosen_frames(options, episodes, success)
+    ]
 
 
 class Measured(NamedTuple):

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.nmr_options import Options
 from experiments.nmr_rows import ALL_SPLITS, Key
+from experiments.planned import Episodes
 from experiments.policy import Policy
 from iss_jax import ISSConfig
 from iss_jax.data.dataset import Dataset, digest
@@ -30,15 +31,7 @@ def work_items(
         ValueError: an episode lacks the metadata that name its task, nothing is left to do, or the
             success table lacks a task or seed; the message names it.
     """
-    chosen = choose_episodes(options, dataset)
-    seeds = options.seeds or tuple(dict.fromkeys(key[3] for key in success))
-    unknown = [(*task, seed) for task in chosen for seed in seeds if (*task, seed) not in success]
-    if unknown or not chosen or not seeds:
-        raise ValueError(
-            f"success table: {len(unknown)} of {len(chosen) * len(seeds)} wanted rows (suite, "
-            f"task, split, seed) of policy_seed {options.policy_seed} are missing, such as "
-            f"{unknown[:3]}; it has {list(success)[:3]} and so on"
-        )
+    chosen = chosen_frames(options, dataset, success)
     common = {
         "experiment": "nmr_correlation",
         "checkpoint": policy.fingerprint,
@@ -53,39 +46,72 @@ def work_items(
         "control_draws": options.control_draws,
         "batch": options.batch,
     }
-    data = {
-        episode: digest(dataset.files(episode))
-        for episodes in chosen.values()
-        for seed in seeds
-        for episode in _of_seed(options, dataset, episodes, seed)
-    }
     return [
         {
             **common,
-            "suite": suite,
-            "task": task,
-            "split": split,
-            "seed": seed,
-            "episode": episode,
-            "data": data[episode],
-            "frames": strided_frames(
+            "suite": one.suite,
+            "task": one.task,
+            "split": one.split,
+            "seed": one.seed,
+            "episode": one.episode,
+            "data": digest(dataset.files(one.episode)),
+            "frames": one.frames,
+        }
+        for one in chosen
+    ]
+
+
+class Chosen(NamedTuple):
+    """Frames of one episode that are explained under one seed."""
+
+    suite: str
+    task: str
+    split: str
+    seed: int
+    episode: int
+    frames: list[int]
+
+
+def chosen_frames(
+    options: Options, dataset: Episodes, success: Mapping[Key, Success]
+) -> list[Chosen]:
+    """The frames of every task, seed and episode that the options ask for.
+
+    Raises:
+        ValueError: as `work_items`.
+    """
+    chosen = choose_episodes(options, dataset)
+    seeds = options.seeds or tuple(dict.fromkeys(key[3] for key in success))
+    unknown = [(*task, seed) for task in chosen for seed in seeds if (*task, seed) not in success]
+    if unknown or not chosen or not seeds:
+        raise ValueError(
+            f"success table: {len(unknown)} of {len(chosen) * len(seeds)} wanted rows (suite, "
+            f"task, split, seed) of policy_seed {options.policy_seed} are missing, such as "
+            f"{unknown[:3]}; it has {list(success)[:3]} and so on"
+        )
+    return [
+        Chosen(
+            *task,
+            seed,
+            episode,
+            strided_frames(
                 dataset.metadata(episode)["length"], options.stride, options.frames_per_episode
             ),
-        }
-        for (suite, task, split), episodes in chosen.items()
+        )
+        for task, episodes in chosen.items()
         for seed in seeds
         for episode in _of_seed(options, dataset, episodes, seed)
     ]
 
 
-def _of_seed(options: Options, dataset: Dataset, episodes: list[int], seed: int) -> list[int]:
+def _of_seed(options: Options, dataset: Episodes, episodes: list[int], seed: int) -> list[int]:
     """As many episodes as the options say; where episodes have seeds, those of that seed."""
     if options.seed_key:
         episodes = [e for e in episodes if dataset.metadata(e)[options.seed_key] == seed]
     return episodes[: options.episodes_per_task or None]
 
 
-def choose_episodes(options: Options, dataset: Dataset) -> dict[Task, list[int]]:
+def choose_episodes(options: Options, dataset: Episodes) -> dict[Task, list[int]]:
     """The episodes of the first tasks, as many tasks as the options say.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from iss_jax.pi05.normalize import NormStats, save_norm_stats
-from iss_jax.pi05.params import Params, as_params, flatten, sizes_of, unflatten
+from iss_jax.pi05.params import Params, Sizes, as_params, flatten, sizes_of, unflatten
 from iss_jax.sharding import LeafShardings
 
 
@@ -38,9 +38,7 @@ def restore_params(
 
     folder = params_folder(path)
     with ocp.PyTreeCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata(folder)
-        tree = getattr(metadata, "item_metadata", metadata)
-        tree = getattr(tree, "tree", tree)
+        tree = _saved_tree(checkpointer, folder)
         placed = _leaf_rule(sharding)
 
         def arguments(keys: Any, leaf: Any) -> ocp.ArrayRestoreArgs:
@@ -116,6 +114,29 @@ def save_checkpoint(
     flat = {f"{name}/value": np.asarray(leaf) for name, leaf in flatten(as_params(params)).items()}
     with ocp.PyTreeCheckpointer() as checkpointer:
         checkpointer.save(root / "params", {"params": unflatten(flat)})
+
+
+def read_sizes(path: epath.PathLike) -> Sizes:
+    """Sizes of a checkpoint's model, its parameters unread.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: it is not a π0.5 tree; the message names the leaf.
+    """
+    import orbax.checkpoint as ocp
+
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        tree = _saved_tree(checkpointer, params_folder(path))
+    return sizes_of(
+        as_params(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree))
+    )
+
+
+def _saved_tree(checkpointer: Any, folder: epath.Path) -> Any:
+    """What was saved: a tree of leaves that have a shape and a dtype."""
+    metadata = checkpointer.metadata(folder)
+    tree = getattr(metadata, "item_metadata", metadata)
+    return getattr(tree, "tree", tree)
 
 
 def _leaf_path(keys: Any) -> str:

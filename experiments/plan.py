@@ -1,0 +1,183 @@
+r"""What would an experiment cost? A dry run that needs neither its checkpoint nor its dataset.
+
+    python -m experiments.plan --config=configs/nmr_correlation.py:paper
+    python -m experiments.plan --config=configs/nmr_correlation.py
+    python -m experiments.plan --config=configs/nmr_correlation.py:paper \
+        --config.episodes_per_task=0 --config.seeds="(0,)" --peak_tflops=989 --utilisation=0.4
+
+Any experiment can be planned whose module has
+
+    def plan(config: ConfigDict, episodes: Episodes) -> list[PlannedItem]
+
+(`experiments.planned`): its work items with the frames and policy runs of each. `episodes` is the
+config's dataset where that is there, otherwise the paper's, a table of 3,600 seen and 575 unseen
+episodes. Of the config this module itself reads `checkpoint` and `dataset` (`embedded`, a path, or
+empty for the paper's) and, where it has them, `cameras`, `action_horizon` and `num_steps`.
+
+FLOPs are those of matrix products of one masked copy (`iss_jax.pi05.flops`), so the hours hold as
+far as the rate does: `--peak_tflops` times `--utilisation`. The default is the rate of the paper's
+own measurement: 100 masked runs in 5.18 s (App. B), 4.76 TFLOP each by the count of openpi's padded
+pass with H = 16, hence 92 TFLOP/s on one GPU, mask generation on the CPU included. Items are dealt
+as `run_items` deals them, so the hours on several GPUs are those of the fullest share. Loading,
+compiling, tables and figures are not counted.
+"""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from experiments.nmr_correlation import PACKAGED
+from experiments.planned import Episodes, PlannedItem, paper_episodes
+from experiments.processes import Processes
+from experiments.run_directory import RunDirectory
+from iss_jax.data.dataset import open_dataset
+from iss_jax.pi05.checkpoint import read_sizes
+from iss_jax.pi05.flops import masked_copy_flops
+from iss_jax.pi05.observation import VIEWS
+from iss_jax.pi05.params import PI05, Sizes
+
+
+def episodes_of(config: ml_collections.ConfigDict, length: int) -> Episodes:
+    """The config's dataset, or the paper's episodes where it names none."""
+    name = config.get("dataset", "")
+    if not name:
+        return paper_episodes(length)
+    packaged = PACKAGED["dataset"]
+    return open_dataset(packaged[name]() if name in packaged else name)
+
+
+def sizes_of_config(config: ml_collections.ConfigDict) -> tuple[str, Sizes]:
+    """Name and sizes of the config's checkpoint, the released π0.5 where it names none."""
+    name = config.get("checkpoint", "")
+    if not name:
+        return "the released pi0.5", PI05
+    packaged = PACKAGED["checkpoint"]
+    return name, read_sizes(packaged[name]() if name in packaged else name)
+
+
+def fullest_share(items: Sequence[PlannedItem], processes: int) -> float:
+    """Runs of the process that is dealt most of them."""
+    named = [{"number": number} for number in range(len(items))]
+    owners = RunDirectory(Path(), Processes(processes, 0)).owners(named)
+    return float(np.bincount(owners, weights=[item.runs for item in items]).max())
+
+
+def table(
+    items: Sequence[PlannedItem], flops: float, rate: float, gpus: Sequence[int]
+) -> list[dict[str, Any]]:
+    """A row a kind of item and one for all: items, frames, runs, FLOPs and hours.
+
+    Args:
+        items: the plan.
+        flops: of one run.
+        rate: FLOPs a second of one GPU.
+        gpus: numbers of GPUs to give hours for.
+    """
+    rows = []
+    for kind in (*dict.fromkeys(item.kind for item in items), None):
+        own = [item for item in items if kind in (item.kind, None)]
+        runs = sum(item.runs for item in own)
+        row = {
+            "kind": "all" if kind is None else kind,
+            "items": len(own),
+            "frames": sum(item.frames for item in own),
+            "runs": round(runs),
+            "pflop": runs * flops / 1e15,
+        }
+        hours = {f"hours_{n}": fullest_share(own, n) * flops / rate / 3600 for n in gpus}
+        rows.append(row | hours)
+    return rows
+
+
+def print_table(rows: Sequence[dict[str, Any]], gpus: Sequence[int]) -> None:
+    """The rows under a heading."""
+    width = max(len(row["kind"]) for row in rows) + 2
+    print(f"{'':<{width}}{'items':>9}{'frames':>11}{'runs':>14}{'PFLOP':>12}", end="")
+    print("".join(f"{f'{n} GPU' if n == 1 else f'{n} GPUs':>12}" for n in gpus))
+    for row in rows:
+        print(f"{row['kind']:<{width}}{row['items']:>9,}{row['frames']:>11,}", end="")
+        print(f"{row['runs']:>14,}{row['pflop']:>12,.4g}", end="")
+        print("".join(f"{_hours(row[f'hours_{n}']):>12}" for n in gpus))
+
+
+def _hours(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{3600 * hours:,.2g} s"
+    return f"{hours:,.1f} h" if hours >= 1 else f"{60 * hours:,.0f} min"
+
+
+def planner(name: str) -> Any:
+    """The function `plan` of an experiment.
+
+    Raises:
+        SystemExit: there is no such experiment, or it has no plan.
+    """
+    try:
+        found = importlib.import_module(f"experiments.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"experiments.{name}":
+            raise
+        raise SystemExit(f"configs/{name}.py: there is no experiments/{name}.py") from None
+    if not hasattr(found, "plan"):
+        raise SystemExit(f"experiments.{name} has no function plan(config, episodes)")
+    return found.plan
+
+
+def main() -> None:
+    """Parses the command line and prints the plan."""
+    config = config_flags.DEFINE_config_file(
+        "config", "configs/nmr_correlation.py:paper", "The experiment's config.", lock_config=True
+    )
+    tflops = flags.DEFINE_float("peak_tflops", 92.0, "Of one GPU, in the policy's dtype.")
+    utilisation = flags.DEFINE_float("utilisation", 1.0, "Share of it that the policy reaches.")
+    gpus = flags.DEFINE_list("gpus", ["1", "8", "64"], "Numbers of GPUs, one process each.")
+    tokens = flags.DEFINE_integer("prompt_tokens", 60, "Tokens of a prompt, state included.")
+    length = flags.DEFINE_integer("episode_length", 200, "Frames of one of the paper's episodes.")
+    listed = flags.DEFINE_bool("list_items", False, "Print every work item, too.")
+
+    def parsed(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unknown arguments {argv[1:]}")
+        logging.set_verbosity(logging.WARNING)
+        path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
+        episodes = episodes_of(config.value, length.value)
+        items = planner(path.stem)(config.value, episodes)
+        if not items:
+            raise SystemExit(f"{path}: nothing would be computed")
+        name, sizes = sizes_of_config(config.value)
+        views = sum(map(bool, config.value.get("cameras", dict.fromkeys(VIEWS, "a")).values()))
+        horizon, steps = config.value.get("action_horizon", 50), config.value.get("num_steps", 10)
+        flops = masked_copy_flops(
+            sizes,
+            valid_tokens=tokens.value,
+            present_views=views,
+            action_horizon=horizon,
+            num_steps=steps,
+        ).total
+        rate = tflops.value * utilisation.value * 1e12
+        if listed.value:
+            for item in items:
+                print(f"{item.kind}: {item.frames} frames, {item.runs:,.0f} runs")
+        print(f"{config.value.get('name', path.stem)}, {episodes.root}")
+        if not config.value.get("dataset", ""):
+            print(f"assumed: {length.value} frames an episode (--episode_length)")
+        print(
+            f"a run: {flops / 1e12:.4g} TFLOP ({name}; {views} views, {horizon} actions, {steps} "
+            f"denoising steps)\nassumed: {tokens.value} prompt tokens (--prompt_tokens)\n"
+            f"assumed: {tflops.value:g} TFLOP/s (--peak_tflops) x {utilisation.value:g} "
+            "(--utilisation)\n"
+        )
+        counts = [int(number) for number in gpus.value]
+        print_table(table(items, flops, rate, counts), counts)
+
+    app.run(parsed)
+
+
+if __name__ == "__main__":
+    main()
