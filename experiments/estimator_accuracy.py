@@ -35,6 +35,7 @@ import iss_jax
 from experiments import app
 from experiments.count_flops import count_flops
 from experiments.nmr_correlation import located
+from experiments.planned import GRADIENT_RUN, Episodes, PlannedItem
 from experiments.policy import Policy, load_policy
 from experiments.run_directory import open_run, run_items
 from iss_jax import estimators
@@ -102,6 +103,15 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         print_table(rows, results)
         print(f"\n{run.path / 'results.csv'}")
     return rows
+
+
+def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
+    """An item a frame: the reference and every candidate, a baseline a chunk left out."""
+    del episodes
+    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    candidates = sum(options.plain_runs) + GRADIENT_RUN * sum(options.gradient_runs)
+    runs = options.reference_masks + len(DESIGNS) * options.repeats * candidates
+    return [PlannedItem("frames", 1, runs)] * options.frames
 
 
 def work_items(options: Options, dataset: LeRobotDataset, policy: Policy) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ from iss_jax.pi05.params import PI05, Sizes
 
 def episodes_of(config: ml_collections.ConfigDict, length: int) -> Episodes:
     """The config's dataset, or the paper's episodes where it names none."""
-    name = config.get("dataset", "")
+    name = str(config.get("dataset", ""))
     if not name:
         return paper_episodes(length)
     packaged = PACKAGED["dataset"]
@@ -54,7 +54,7 @@ def episodes_of(config: ml_collections.ConfigDict, length: int) -> Episodes:
 
 def sizes_of_config(config: ml_collections.ConfigDict) -> tuple[str, Sizes]:
     """Name and sizes of the config's checkpoint, the released π0.5 where it names none."""
-    name = config.get("checkpoint", "")
+    name = str(config.get("checkpoint", ""))
     if not name:
         return "the released pi0.5", PI05
     packaged = PACKAGED["checkpoint"]

@@ -52,7 +52,7 @@ class Episodes(Protocol):
         """Number of episodes."""
         ...
 
-    def metadata(self, index: int) -> Mapping[str, Any]:
+    def metadata(self, index: int, /) -> Mapping[str, Any]:
         """Metadata of one episode."""
         ...
 
@@ -67,7 +67,7 @@ class EpisodeTable:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def metadata(self, index: int) -> Mapping[str, Any]:
+    def metadata(self, index: int, /) -> Mapping[str, Any]:
         """Metadata of one episode."""
         return self.lines[index]
 

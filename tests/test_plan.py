@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import nmr_correlation, plan
+from experiments import estimator_accuracy, nmr_correlation, plan
 from experiments.planned import PlannedItem, iss_runs, paper_episodes
 from iss_jax import ISSConfig, embedded
 from iss_jax.data.lerobot import open_dataset
@@ -59,6 +59,13 @@ def test_a_plan_of_data_that_is_there_counts_its_frames(variant):
         assert {item.runs for item in items} == {2 * 101}
     else:
         assert len(items) == 2 * 5 and {tuple(item[1:]) for item in items} == {(1, 11)}
+
+
+def test_the_accuracy_benchmark():
+    """20 frames: 20,000 reference masks; 2 designs, 5 repeats, 375 plain and 87 gradient runs."""
+    config = importlib.import_module("configs.estimator_accuracy").get_config()
+    items = estimator_accuracy.plan(config, plan.episodes_of(config, 1))
+    assert items == [PlannedItem("frames", 1, 20_000 + 10 * (375 + 3 * 87))] * 20
 
 
 def test_runs_of_a_map():

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import types
 
 import jax
@@ -276,6 +277,27 @@ def test_a_model_spread_over_devices_gives_the_same(params):
     leaves = [(leaf, leaf.addressable_shards[0].data.size) for leaf in jax.tree.leaves(placed)]
     assert sum(held for _, held in leaves) < 0.55 * sum(leaf.size for leaf, _ in leaves)
     same(run(placed, mesh=mesh), run(params))
+
+
+def test_no_device_ever_holds_the_whole_model():
+    """Arguments and temporaries of the compiled program, a device, against the parameters.
+
+    Nearly all of these 25 MB are in layers that eight divides; gathered at once they would be seen.
+    """
+    vlm, action = Expert(width=256, mlp=2048), Expert(width=16, mlp=16)
+    sizes = dataclasses.replace(SIZES, vlm=vlm, action=action, depth=4)
+    mesh = iss_jax.device_mesh(params=8)
+    rule = iss_jax.fsdp(mesh, small=4096)
+
+    def struct(shape):
+        return jax.ShapeDtypeStruct(shape, jnp.float32, sharding=rule("", shape))
+
+    spread = jax.tree.map(struct, shapes(sizes), is_leaf=lambda leaf: isinstance(leaf, tuple))
+    program = jax.jit(lambda p: run(p, mesh=mesh)).lower(unflatten(spread)).compile()
+    used, total = program.memory_analysis(), 4 * sum(map(math.prod, shapes(sizes).values()))
+    assert total > 25e6
+    assert total / 8 < used.argument_size_in_bytes < total / 7
+    assert used.argument_size_in_bytes + used.temp_size_in_bytes < total / 4
 
 
 def test_gradients_equal_finite_differences(params):
