@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from matplotlib.figure import Figure
 
 # Outline of each region: support and action-critical in the colours of the paper's Figure 8.
 OUTLINES = {1: (51, 136, 255), 2: (0, 220, 90)}
+CRITICAL_OUTLINE = (255, 255, 255)
 
 
 def overlay(
@@ -21,6 +22,7 @@ def overlay(
     limits: tuple[float, float] | None = None,
     opacity: float = 0.5,
     colormap: str = "inferno",
+    critical: Bool[np.ndarray, "h w"] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A frame blended with its saliency map's colours, regions outlined.
 
@@ -32,6 +34,7 @@ def overlay(
             observation should share them.
         opacity: weight of the colours, in [0, 1].
         colormap: any of matplotlib's.
+        critical: the critical pixels, outlined in white; none when None.
 
     Returns:
         The blend.
@@ -39,7 +42,7 @@ def overlay(
     Raises:
         ValueError: the sizes differ.
     """
-    for name, array in (("saliency", saliency), ("regions", regions)):
+    for name, array in (("saliency", saliency), ("regions", regions), ("critical", critical)):
         if array is not None and array.shape != image.shape[:2]:
             raise ValueError(f"{name} is {list(array.shape)}, the image is {list(image.shape[:2])}")
     low, high = limits if limits is not None else (saliency.min(), saliency.max())
@@ -50,6 +53,8 @@ def overlay(
     if regions is not None:
         for label, colour in OUTLINES.items():
             blended[outline(regions == label)] = colour
+    if critical is not None:
+        blended[outline(critical)] = CRITICAL_OUTLINE
     return np.round(blended).astype(np.uint8)
 
 
@@ -58,6 +63,17 @@ def outline(inside: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     padded = np.pad(inside, 1, mode="edge")
     core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inside & ~core
+
+
+def magnify(array: Shaped[np.ndarray, "h w *c"], factor: int) -> Shaped[np.ndarray, "H W *c"]:
+    """Every pixel as a square of `factor` pixels a side: outlines of a small frame become thin.
+
+    Raises:
+        ValueError: a factor below one.
+    """
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    return array.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def overlay_figure(
@@ -80,7 +96,7 @@ def overlay_figure(
     grid = figure.subplots(len(rows), len(views), squeeze=False)
     for axes_row, frames, label in zip(grid, rows, labels, strict=True):
         for axes, view in zip(axes_row, views, strict=True):
-            axes.imshow(frames[view], interpolation="nearest")
+            axes.imshow(frames[view], interpolation="antialiased")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         axes_row[0].set_ylabel(label, fontsize=7)

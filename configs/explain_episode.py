@@ -1,0 +1,94 @@
+r"""ISS and NMR over whole episodes: maps, overlays, regions over time, a video, a report.
+
+    python -m experiments.explain_episode --config=configs/explain_episode.py
+    python -m experiments.explain_episode --config=configs/explain_episode.py:smoke
+    python -m experiments.explain_episode --config=configs/explain_episode.py:paper \
+        --config.checkpoint=<folder> --config.dataset=<folder>
+
+- `embedded` (default): the embedded policy on two whole episodes of its own, recorded by
+  `experiments/record_episodes.py`; about three minutes on two CPU cores.
+- `smoke`: four frames and a few masks; seconds.
+- `paper`: Algorithm 1 with the authors' settings, every tenth frame.
+
+The default dataset is found from the root of the checkout.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+VARIANTS = ("embedded", "smoke", "paper")
+
+
+def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
+    """The configuration of one variant."""
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
+    config = ml_collections.ConfigDict()
+    config.name = f"explain_episode-{variant}"
+    config.quiet = False
+
+    config.checkpoint = "embedded"
+    config.dataset = "docs/episodes/whole"
+    # Datasets whose end-effector paths are drawn besides, by success.
+    config.paths = ("docs/episodes/paths",)
+    # Indices; all when empty.
+    config.episodes = ()
+    # The first so many frames of each episode; 0 means all.
+    config.frames = 0
+    config.tokenizer = ""
+    config.dtype = "float32"
+    config.cameras = ml_collections.ConfigDict(
+        {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
+    )
+    config.discrete_state_input = True
+    config.max_token_len = 200
+    config.action_horizon = 16
+    config.num_steps = 10
+
+    # Computed are frames 0, s, 2s, ... and the last, the others lie linearly between. Recorded is
+    # every fourth control step, and the policy acts at every eighth: two is where it acted.
+    config.stride = 2
+    config.seed = 0
+    config.iss = ml_collections.ConfigDict(
+        {
+            "num_masks": 400,
+            "keep_prob": 0.3,
+            "grid": (7, 7),
+            "design": "balanced",
+            "estimator": "centred",
+            "blur_sigma": 10.0,
+            "micro_batch": config_dict.placeholder(int),
+            "noise_draws": 1,
+            "action_dims": config_dict.placeholder(int),
+            "horizon": config_dict.placeholder(int),
+            "reduction": "mean",
+        }
+    )
+    # The first one is drawn.
+    config.percents = (10, 1, 5, 15, 20)
+    # Random explanations per frame.
+    config.control_draws = 20
+
+    # Frames of the overlay and of the region figure.
+    config.shown_frames = 6
+    config.video = True
+    # Frames of the recording a second of video are those of the dataset times this.
+    config.video_speed = 1.0
+    # Also `episode.gif`, for pages that show no video.
+    config.gif = False
+    # `timeline.rrd`; needs the extra `rerun`.
+    config.rerun = False
+
+    if variant == "smoke":
+        config.episodes, config.frames = (0,), 4
+        config.iss.num_masks = 10
+        config.control_draws = 2
+        config.shown_frames = 2
+    if variant == "paper":
+        config.checkpoint, config.dataset, config.paths = "", "", ()
+        config.dtype = "bfloat16"
+        config.stride = 10
+        config.iss.num_masks = 100
+        config.iss.design = "bernoulli"
+        config.iss.estimator = "fixed"
+    return config

@@ -1,0 +1,223 @@
+"""ISS and NMR over whole episodes: `configs/explain_episode.py` says how to run it.
+
+Writes, for every episode, into `episode_<index>/`:
+
+- `iss_heatmaps.npz`: see `experiments.explain_files.write_heatmaps`;
+- `nmr.json`, `nmr.csv`, `nmr.png`: NMR of every frame, its chance level and random explanations;
+- `overlays.png`, `masks.png`, `regions.png`: some frames with their saliency, with their regions
+  (Figure 8), and where the saliency lies over the episode;
+- `episode.mp4`, and where the config asks for them `episode.gif` and `timeline.rrd`;
+
+and over all of them `results.csv`, `results.json`, `figures/` and `report.html`. An interrupted run
+is resumed by running it again, frame by frame.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments import app
+from experiments.episode_nmr import measure_episode
+from experiments.explain_files import Explained, paths_of, summary, write_episode_files
+from experiments.explain_options import Options, from_config
+from experiments.observed import Observed, observed
+from experiments.policy import Policy, load_policy
+from experiments.run_directory import RunDirectory, open_run, run_items
+from iss_jax import ISSConfig, embedded, interpolate, saliency, stride_frames
+from iss_jax.data.episode import Episode
+from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.pi05.observation import Observation
+from iss_jax.viz.nmr_curve import compare_figure
+from iss_jax.viz.report import write_report
+from iss_jax.viz.trajectories import trajectories_figure
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Runs the experiment; returns what `results.json` holds."""
+    options = from_config(config)
+    run = open_run(workdir, config)
+    embedded_policy = options.checkpoint == "embedded"
+    policy = load_policy(
+        embedded.checkpoint_path() if embedded_policy else options.checkpoint,
+        tokenizer=options.tokenizer,
+        dtype=options.dtype,
+    )
+    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
+    dataset = open_dataset(options.dataset)
+    explained = []
+    for index in options.episodes or range(len(dataset)):
+        found = explain(run, options, iss, dataset, index, policy)
+        write_episode_files(run.path / f"episode_{index:06d}", found, options)
+        explained.append(found)
+    rows = [row for found in explained for row in summary(found)]
+    run.write_csv("results.csv", rows)
+    content = {"iss": dataclasses.asdict(iss), "stride": options.stride, "episodes": rows}
+    run.write_json("results.json", content)
+    _write_figures(run, options, explained)
+    page = write_report(run.path)
+    if not options.quiet:
+        _print(rows)
+        print(f"report:  {page}")
+    return content
+
+
+def explain(
+    run: RunDirectory,
+    options: Options,
+    iss: ISSConfig,
+    dataset: LeRobotDataset,
+    index: int,
+    policy: Policy,
+) -> Explained:
+    """ISS at strided frames of an episode, in between by interpolation, and where it lies.
+
+    Raises:
+        IndexError: there is no such episode.
+        ValueError: a camera has no images or labels.
+    """
+    episode = _first(dataset.read(index), options.frames)
+    seen = observed(
+        episode,
+        np.arange(len(episode)),
+        policy,
+        options.cameras,
+        max_token_len=options.max_token_len,
+        discrete_state_input=options.discrete_state_input,
+    )
+    computed = stride_frames(len(episode), options.stride)
+    common = {
+        "experiment": "explain_episode",
+        "checkpoint": policy.fingerprint,
+        "dtype": options.dtype,
+        "data": hashlib.sha256(dataset.data_path(index).read_bytes()).hexdigest()[:16],
+        "cameras": {view: options.cameras[view] for view in seen.images},
+        "discrete_state_input": options.discrete_state_input,
+        "max_token_len": options.max_token_len,
+        "action_horizon": options.action_horizon,
+        "num_steps": options.num_steps,
+        "iss": dataclasses.asdict(iss),
+        "seed": options.seed,
+    }
+    results = run_items(
+        run,
+        [{**common, "frame": int(frame)} for frame in computed],
+        partial(_compute, seen=seen, iss=iss, policy=policy),
+        description=f"ISS, episode {index}",
+        quiet=options.quiet,
+    )
+    cells, stderr = (
+        np.array([result[name] for result in results], np.float32) for name in ("cells", "stderr")
+    )
+    # Upsampling is linear, so that maps of interpolated cells are the interpolated maps.
+    cells = np.asarray(interpolate(jnp.asarray(cells), computed, len(episode)))
+    measures = measure_episode(
+        cells,
+        seen.regions,
+        seen.valid,
+        jax.random.key(options.seed),
+        percents=options.percents,
+        control_draws=options.control_draws,
+    )
+    return Explained(
+        index=index,
+        episode=episode,
+        seen=seen,
+        cameras={view: options.cameras[view] for view in seen.images},
+        computed=computed,
+        cells=cells,
+        stderr=stderr,
+        effect=np.array([result["effect"] for result in results]),
+        measures=measures,
+        percents=options.percents,
+    )
+
+
+def _first(episode: Episode, frames: int) -> Episode:
+    if not frames or frames >= len(episode):
+        return episode
+
+    def take(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: value[:frames] for name, value in arrays.items()}
+
+    return dataclasses.replace(
+        episode,
+        images=take(episode.images),
+        regions=take(episode.regions),
+        state=episode.state[:frames],
+        action=episode.action[:frames],
+        features=take(episode.features),
+    )
+
+
+def _compute(
+    item: Mapping[str, Any], seen: Observed, iss: ISSConfig, policy: Policy
+) -> dict[str, Any]:
+    frame = item["frame"]
+    obs: Observation = jax.tree.map(lambda leaf: leaf[frame : frame + 1], seen.obs)
+    result = _saliency(
+        policy.params,
+        obs,
+        {view: inside[frame : frame + 1] for view, inside in seen.valid.items()},
+        jax.random.fold_in(jax.random.key(item["seed"]), frame),
+        views=tuple(seen.images),
+        iss=iss,
+        action_horizon=item["action_horizon"],
+        num_steps=item["num_steps"],
+    )
+    rows = [list(result.maps).index(view) for view in seen.images]
+    return {
+        "cells": np.asarray(result.cells)[0, rows],
+        "stderr": np.asarray(result.stderr)[0, rows],
+        "effect": float(result.effects.mean()),
+    }
+
+
+@partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "num_steps"))
+def _saliency(params, obs, valid, key, *, views, iss, action_horizon, num_steps):
+    # Under jit prompts are not trimmed, each to its own length: one program serves all frames.
+    masks = {view: np.full(obs.state.shape[0], view in views) for view in obs.images}
+    return saliency(
+        params,
+        dataclasses.replace(obs, image_masks=masks),
+        key=key,
+        config=iss,
+        valid=valid,
+        action_horizon=action_horizon,
+        num_steps=num_steps,
+    )
+
+
+def _write_figures(run: RunDirectory, options: Options, explained: list[Explained]) -> None:
+    run.write_figure(
+        "nmr_less_chance.png",
+        compare_figure([found.curve() for found in explained], [e.title() for e in explained]),
+    )
+    coloured: dict[str, list] = {}
+    for found in explained:
+        coloured.setdefault(found.task(), []).append(found.path())
+    label = f"nmr@{options.percents[0]:g}"
+    run.write_figure("paths_by_nmr.png", trajectories_figure(coloured, label=label))
+    for number, root in enumerate(options.paths):
+        name = "paths_by_success.png" if number == 0 else f"paths_by_success_{number}.png"
+        run.write_figure(name, trajectories_figure(paths_of(open_dataset(root))))
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    print("\nepisode  success frames     k    nmr  chance  random")
+    for row in rows:
+        print(
+            f"{row['episode']:>7}  {row['success']!s:<8}{row['frames']:>6}  {row['k']:>4g}  "
+            f"{row['nmr']:>5.2f}  {row['chance']:>6.2f}  {row['random']:>6.2f}"
+        )
+
+
+if __name__ == "__main__":
+    app.run(main, "explain_episode")

@@ -1,0 +1,59 @@
+"""An episode as a rerun recording: frames, saliency, NMR and the robot's path on one time line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from iss_jax.data.atomic import atomic_path
+from iss_jax.viz.nmr_curve import Curve
+
+
+def write_timeline(
+    path: str | Path,
+    name: str,
+    images: Mapping[str, UInt8[np.ndarray, "t h w 3"]],
+    overlays: Mapping[str, UInt8[np.ndarray, "t h w 3"]],
+    regions: Mapping[str, UInt8[np.ndarray, "t h w"]],
+    curve: Curve,
+    position: Float[np.ndarray, "t 3"],
+) -> Path:
+    """Writes a `.rrd` file, whole or not at all; `rerun <path>` shows it.
+
+    Args:
+        path: where, with suffix `.rrd`.
+        name: of the recording.
+        images: view to frames.
+        overlays: view to frames with their saliency.
+        regions: view to labels.
+        curve: NMR of the frames.
+        position: of the end effector, metres.
+
+    Returns:
+        The path.
+
+    Raises:
+        ModuleNotFoundError: rerun-sdk is not installed (extra `rerun`).
+    """
+    import rerun as rr
+
+    with atomic_path(path) as temporary:
+        recording = rr.RecordingStream("iss_jax", recording_id=name)
+        recording.save(str(temporary))
+        recording.log("robot/path", rr.LineStrips3D([position]), static=True)
+        for index, time in enumerate(curve.times):
+            recording.set_time("frame", sequence=index)
+            recording.set_time("time", duration=float(time))
+            for view in images:
+                recording.log(f"{view}/frame", rr.Image(images[view][index]))
+                recording.log(f"{view}/saliency", rr.Image(overlays[view][index]))
+                recording.log(f"{view}/regions", rr.SegmentationImage(regions[view][index]))
+            recording.log(f"nmr/nmr@{curve.percent:g}", rr.Scalars(float(curve.nmr[index])))
+            recording.log("nmr/chance", rr.Scalars(float(curve.chance[index])))
+            recording.log("robot/hand", rr.Points3D([position[index]]))
+        recording.flush()
+        recording.disconnect()
+    return Path(path)
