@@ -113,8 +113,9 @@ def _measure(
     def of_regions(share):
         return jnp.stack([share(region=region) for region in Region], axis=-1)
 
-    pixels = sum(inside.sum() for inside in valid.values())
-    mean = sum(saliency.sum() for saliency in maps.values()) / pixels
+    pixels = jnp.concatenate([inside.ravel() for inside in valid.values()])
+    scores = jnp.concatenate([maps[view].ravel() for view in valid])
+    mean = jnp.mean(scores, where=pixels)
     above = {view: jnp.where(valid[view], saliency - mean, 0.0) for view, saliency in maps.items()}
 
     return EpisodeMeasures(

@@ -36,7 +36,6 @@ from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 from iss_jax.pi05.observation import Observation
 from iss_jax.viz.nmr_curve import compare_figure
-from iss_jax.viz.report import write_report
 from iss_jax.viz.trajectories import trajectories_figure
 
 
@@ -55,14 +54,15 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     explained = []
     for index in options.episodes or range(len(dataset)):
         found = explain(run, options, iss, dataset, index, policy)
-        write_episode_files(run.path / f"episode_{index:06d}", found, options)
+        if run.processes.first:
+            write_episode_files(run.path / f"episode_{index:06d}", found, options)
         explained.append(found)
     rows = [row for found in explained for row in summary(found)]
     run.write_csv("results.csv", rows)
     content = {"iss": dataclasses.asdict(iss), "stride": options.stride, "episodes": rows}
     run.write_json("results.json", content)
     _write_figures(run, options, explained)
-    page = write_report(run.path)
+    page = run.write_report()
     if not options.quiet:
         _print(rows)
         print(f"report:  {page}")
@@ -165,7 +165,6 @@ def _compute(
     result = _saliency(
         policy.params,
         obs,
-        {view: inside[frame : frame + 1] for view, inside in seen.valid.items()},
         jax.random.fold_in(jax.random.key(item["seed"]), frame),
         views=tuple(seen.images),
         iss=iss,
@@ -181,7 +180,7 @@ def _compute(
 
 
 @partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "num_steps"))
-def _saliency(params, obs, valid, key, *, views, iss, action_horizon, num_steps):
+def _saliency(params, obs, key, *, views, iss, action_horizon, num_steps):
     # Under jit prompts are not trimmed, each to its own length: one program serves all frames.
     masks = {view: np.full(obs.state.shape[0], view in views) for view in obs.images}
     return saliency(
@@ -189,7 +188,6 @@ def _saliency(params, obs, valid, key, *, views, iss, action_horizon, num_steps)
         dataclasses.replace(obs, image_masks=masks),
         key=key,
         config=iss,
-        valid=valid,
         action_horizon=action_horizon,
         num_steps=num_steps,
     )

@@ -1,10 +1,10 @@
 """Every explanation of some frames, by name."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from iss_jax import ISSConfig, saliency
 from iss_jax.baselines import (
@@ -52,7 +52,6 @@ TITLES = {
 def explain(
     params: Any,
     obs: Observation,
-    valid: Mapping[str, Bool[Array, "b h w"]],
     key: Key[Array, ""],
     methods: Sequence[str],
     settings: Settings,
@@ -61,8 +60,7 @@ def explain(
 
     Args:
         params: the policy.
-        obs: the frames.
-        valid: view to the pixels that are picture.
+        obs: the frames; padding is what the policy adds to them.
         key: of masks, flow noise, probes and random maps.
         methods: of `METHODS`.
         settings: what they are computed with.
@@ -76,7 +74,6 @@ def explain(
     iss = settings.iss
     call = {
         "key": key,
-        "valid": valid,
         "num_steps": settings.num_steps,
         "action_horizon": settings.action_horizon,
     }
@@ -88,8 +85,8 @@ def explain(
     compute: dict[str, Callable[[], Any]] = {
         "iss": lambda: found["iss"],
         "iss_gradient": lambda: saliency(params, obs, config=fewer, **call),
-        "attention": lambda: attention(params, obs, valid=valid),
-        "norm": lambda: token_norm(params, obs, valid=valid),
+        "attention": lambda: attention(params, obs),
+        "norm": lambda: token_norm(params, obs),
         "input_gradient": lambda: input_gradient(
             params, obs, num_probes=settings.probes, **dims, **call
         ),

@@ -23,7 +23,6 @@ from experiments.run_directory import RunDirectory, open_run, run_items
 from iss_jax import ISSConfig, embedded, nmr
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 from iss_jax.viz.methods import Panel, methods_figure
-from iss_jax.viz.report import write_report
 
 ALL = "all"  # the views together
 
@@ -91,7 +90,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         rows += own
     run.write_csv("results.csv", rows)
     run.write_json("results.json", rows)
-    page = write_report(run.path)
+    page = run.write_report()
     if not options.quiet:
         for row in rows:
             if row["view"] == ALL:
@@ -149,8 +148,7 @@ def _compute(
     seen = _seen(item, options, policy, dataset)
     key = jax.random.fold_in(jax.random.key(item["seed"]), item["episode"])
     key = jax.random.fold_in(key, item["frame"])
-    call = (policy.params, seen.obs, seen.valid)
-    found = explain(*call, key, options.methods, settings)
+    found = explain(policy.params, seen.obs, key, options.methods, settings)
     return {
         method: {view: np.asarray(maps[view][0]) for view in seen.images}
         for method, maps in found.items()

@@ -92,4 +92,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "record_episodes")
+    app.run(main, "record_episodes", many_processes=False)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_policy
 
 from configs.nmr_correlation import VARIANTS, get_config
 from experiments import nmr_correlation, nmr_items, nmr_rows
@@ -23,11 +24,7 @@ from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.data.regions import fit_regions
 from iss_jax.data.success import Success, read_success, write_success
 from iss_jax.masks import upsample
-from iss_jax.pi05 import params as pi05_params
-from iss_jax.pi05.checkpoint import save_checkpoint
 from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.normalize import statistics
-from iss_jax.pi05.tokenizer import train_tokenizer
 
 PROMPTS = {"milk": "pick up the milk", "soup": "pick up the soup", "door": "open the top door"}
 SEEDS = (0, 13)
@@ -56,34 +53,7 @@ def _episode(seed, task, frames):
 def inputs(tmp_path_factory):
     """A checkpoint, a dataset of three tasks with two episodes each, and a success table."""
     root = tmp_path_factory.mktemp("inputs")
-    tokenizer = train_tokenizer(list(PROMPTS.values()))
-    sizes = pi05_params.Sizes(
-        image=pi05_params.ImageTower(width=16, depth=1, mlp=16, heads=2, patch=16, tokens=4),
-        vlm=pi05_params.Expert(width=16, mlp=16),
-        action=pi05_params.Expert(width=16, mlp=16),
-        depth=2,
-        heads=2,
-        kv_heads=1,
-        head_dim=8,
-        vocab=1024,
-        action_dim=7,
-    )
-    rng = np.random.default_rng(0)
-    flat = pi05_params.shapes(sizes)
-    params = pi05_params.unflatten(
-        {path: rng.normal(0, 0.25, shape).astype(np.float32) for path, shape in flat.items()}
-    )
-    stats = {
-        "state": statistics(rng.uniform(-1, 1, (100, 8))),
-        "actions": statistics(rng.uniform(-1, 1, (100, 7))),
-    }
-    save_checkpoint(
-        root / "checkpoint",
-        params,
-        norm_stats=stats,
-        asset_id="tiny",
-        tokenizer=tokenizer,
-    )
+    tiny_policy.write_checkpoint(root / "checkpoint", list(PROMPTS.values()))
     for index, task in enumerate(PROMPTS):
         for episode in range(2):
             write_episode(root / "episodes", _episode(10 * index + episode, task, 5 + index))

@@ -4,7 +4,14 @@ import matplotlib
 import numpy as np
 import pytest
 
-from iss_jax.viz.overlays import OUTLINES, outline, overlay, overlay_figure
+from iss_jax.viz.overlays import (
+    CRITICAL_OUTLINE,
+    OUTLINES,
+    magnify,
+    outline,
+    overlay,
+    overlay_figure,
+)
 
 
 def test_blend_is_the_weighted_mean_of_frame_and_colours():
@@ -57,3 +64,23 @@ def test_figure_has_a_row_per_observation_and_a_column_per_view():
     assert [axes.get_title() for axes in figure.axes[:2]] == ["front", "wrist"]
     assert [axes.get_ylabel() for axes in figure.axes] == ["a", "", "b", "", "c", ""]
     np.testing.assert_array_equal(figure.axes[5].images[0].get_array(), frames["wrist"])
+
+
+def test_critical_pixels_are_outlined_in_white():
+    critical = np.zeros((5, 5), bool)
+    critical[1:4, 1:4] = True
+    found = overlay(np.zeros((5, 5, 3), np.uint8), np.zeros((5, 5)), critical=critical)
+    white = (found == CRITICAL_OUTLINE).all(-1)
+    np.testing.assert_array_equal(white, outline(critical))
+    with pytest.raises(ValueError, match=r"critical is \[2, 2\]"):
+        overlay(np.zeros((5, 5, 3), np.uint8), np.zeros((5, 5)), critical=critical[:2, :2])
+
+
+def test_magnified_pixels_are_squares():
+    array = np.arange(12).reshape(2, 2, 3)
+    found = magnify(array, 3)
+    assert found.shape == (6, 6, 3)
+    for y, x in np.ndindex(6, 6):
+        np.testing.assert_array_equal(found[y, x], array[y // 3, x // 3])
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        magnify(array, 0)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import csv
 import html
+import io
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from etils import epath
 
 from iss_jax.data.atomic import write_bytes
 
@@ -41,7 +45,7 @@ pre { font-size: 0.8rem; background: var(--soft); padding: 0.6rem; overflow-x: a
 """
 
 
-def write_report(folder: str | Path, *, title: str | None = None) -> Path:
+def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path:
     """Writes `report.html` into a run directory, from nothing but what lies in it.
 
     Pictures and videos, wherever they lie in it, come first; then every CSV table, the JSON results
@@ -58,7 +62,8 @@ def write_report(folder: str | Path, *, title: str | None = None) -> Path:
         FileNotFoundError: there is no such folder.
         ValueError: a JSON or CSV file cannot be read; the message names it.
     """
-    folder = Path(folder)
+    # A bucket's path stays what it is.
+    folder = folder if isinstance(folder, Path | epath.Path) else Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no run directory here")
     config = _json(folder / "config.json")
@@ -131,11 +136,12 @@ def _subtitle(environment: Any | None) -> str:
 
 def _figure(folder: Path, path: Path) -> str:
     name = html.escape(path.relative_to(folder).as_posix())
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        return f'<p class="note">{name}: {size / 1e6:.1f} MB, not taken into this page</p>'
+    content = path.read_bytes()
+    if len(content) > MOST_BYTES:
+        size = len(content) / 1e6
+        return f'<p class="note">{name}: {size:.1f} MB, not taken into this page</p>'
     kind = _TYPES[path.suffix.lower()]
-    source = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
     shown = (
         f'<video controls loop muted src="{source}"></video>'
         if kind.startswith("video")
@@ -146,8 +152,7 @@ def _figure(folder: Path, path: Path) -> str:
 
 def _table(folder: Path, path: Path) -> str:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file, strict=True))
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from error
     name = html.escape(path.relative_to(folder).as_posix())

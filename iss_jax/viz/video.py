@@ -52,7 +52,7 @@ def episode_frames(
     axes = plot.subplots()
     draw_curve(axes, curve)
     axes.legend(fontsize=7, frameon=False, ncols=3, loc="upper right")
-    now = axes.axvline(curve.times[0], color="0.1", linewidth=1)
+    now = axes.axvline(curve.times[0], color="0.1", linewidth=1, zorder=4)
     veil = axes.axvspan(
         curve.times[0], curve.times[-1], facecolor="white", alpha=0.65, zorder=3, linewidth=0
     )
