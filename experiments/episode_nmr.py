@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,8 @@ def measure_episode(
         )
         for t in range(len(cells))
     ]
-    return jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *frames)
+    stacked = jax.tree.map(lambda *rows: np.stack([np.asarray(row) for row in rows]), *frames)
+    return EpisodeMeasures(**stacked)
 
 
 def saliency_of_cells(
@@ -79,7 +80,7 @@ def saliency_of_cells(
 ) -> Saliency:
     """One observation's cells as a `Saliency`, whose runs are not known."""
     maps = {
-        view: jnp.where(inside, upsample(cells[row], inside.shape), 0.0)
+        view: jnp.where(inside, upsample(cells[row], (inside.shape[-2], inside.shape[-1])), 0.0)
         for row, (view, inside) in enumerate(valid.items())
     }
     none = jnp.zeros(0)
@@ -104,7 +105,7 @@ def _measure(
     views: tuple[str, ...],
     percents: tuple[float, ...],
     control_draws: int,
-) -> EpisodeMeasures:
+) -> dict[str, Any]:
     # A jitted call sorts dicts by name; the cells keep the caller's order of views.
     result = saliency_of_cells(cells, {view: valid[view] for view in views})
     maps = result.maps
@@ -118,22 +119,22 @@ def _measure(
     mean = jnp.mean(scores, where=pixels)
     above = {view: jnp.where(valid[view], saliency - mean, 0.0) for view, saliency in maps.items()}
 
-    return EpisodeMeasures(
-        nmr=ratio(maps),
-        view_nmr=ratio(maps, per_view=True),
-        random_nmr=jax.lax.map(
+    return {
+        "nmr": ratio(maps),
+        "view_nmr": ratio(maps, per_view=True),
+        "random_nmr": jax.lax.map(
             lambda key: ratio(random_map(key, result).maps), jax.random.split(key, control_draws)
         ),
-        critical=of_regions(
+        "critical": of_regions(
             partial(nmr.regional_mass_ratio, maps, regions, k=percents, valid=valid)
         ),
-        mass=of_regions(partial(nmr.mass_ratio, maps, regions, valid=valid)),
-        above_mean=of_regions(partial(nmr.mass_ratio, above, regions, valid=valid)),
-        area=of_regions(partial(nmr.chance_level, regions, valid=valid)),
-        view_area={
+        "mass": of_regions(partial(nmr.mass_ratio, maps, regions, valid=valid)),
+        "above_mean": of_regions(partial(nmr.mass_ratio, above, regions, valid=valid)),
+        "area": of_regions(partial(nmr.chance_level, regions, valid=valid)),
+        "view_area": {
             view: of_regions(
                 partial(nmr.chance_level, {view: regions[view]}, valid={view: valid[view]})
             )
             for view in views
         },
-    )
+    }

@@ -117,7 +117,7 @@ def explain(
         np.array([result[name] for result in results], np.float32) for name in ("cells", "stderr")
     )
     # Upsampling is linear, so that maps of interpolated cells are the interpolated maps.
-    cells = np.asarray(interpolate(jnp.asarray(cells), computed, len(episode)))
+    cells = np.asarray(interpolate(jnp.asarray(cells), jnp.asarray(computed), len(episode)))
     measures = measure_episode(
         cells,
         seen.regions,

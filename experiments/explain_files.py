@@ -3,9 +3,13 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
@@ -70,7 +74,9 @@ class Explained:
     def maps(self) -> dict[str, Float[np.ndarray, "T h w"]]:
         """View to the maps in pixels of the policy's input, 0 in the padding."""
         return {
-            view: np.where(inside, np.asarray(upsample(self.cells[:, row], inside.shape[1:])), 0.0)
+            view: np.where(
+                inside, np.asarray(upsample(jnp.asarray(self.cells[:, row]), inside.shape[1:])), 0.0
+            )
             for row, (view, inside) in enumerate(self.seen.valid.items())
         }
 
@@ -102,6 +108,14 @@ class Explained:
     def path(self) -> HandPath:
         """The end effector's path, coloured by NMR; the state begins with its position."""
         return HandPath(self.episode.state[:, :3], bool(self.success()), self.measures.nmr[:, 0])
+
+
+def upsampled(
+    cells: Float[np.ndarray, "T gh gw"], size: Sequence[int]
+) -> Float[np.ndarray, "T h w"]:
+    """Cells as maps of `size`, height and width."""
+    height, width = size
+    return np.asarray(upsample(jnp.asarray(cells), (height, width)))
 
 
 def paths_of(dataset: LeRobotDataset) -> dict[str, list[HandPath]]:
@@ -257,11 +271,13 @@ def draw_overlays(found: Explained, maps: dict[str, np.ndarray]) -> dict[str, np
     stacked = np.concatenate([saliency.reshape(len(saliency), -1) for saliency in maps.values()], 1)
     limits = np.quantile(stacked, (0.01, 0.995), axis=1).T
     factor = max(1, -(-PIXELS // next(iter(maps.values())).shape[1]))
-    threshold = critical_set(maps, found.percents[0], valid=found.seen.valid).threshold
+    as_jax = partial(jax.tree.map, jnp.asarray)
+    critical = critical_set(as_jax(maps), found.percents[0], valid=as_jax(found.seen.valid))
+    threshold = np.asarray(critical.threshold)
     drawn = {}
     for row, (view, valid) in enumerate(found.seen.valid.items()):
         height, width = (factor * side for side in valid.shape[1:])
-        smooth = np.asarray(upsample(found.cells[:, row], (height, width)))
+        smooth = upsampled(found.cells[:, row], (height, width))
         drawn[view] = np.stack(
             [
                 overlay(
@@ -299,7 +315,7 @@ def _masks_figure(found: Explained, chosen) -> Figure:
     return masks_figure(
         [found.seen.images[view][t] for t in chosen],
         [found.seen.regions[view][t] for t in chosen],
-        [found.times[t] for t in chosen],
+        [float(found.times[t]) for t in chosen],
         title=f"{found.title()}, camera {found.cameras[view]}",
     )
 

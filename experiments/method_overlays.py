@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -158,20 +159,20 @@ def _compute(
 def _title(item: Mapping[str, Any], dataset: LeRobotDataset) -> str:
     line = dataset.metadata(item["episode"])
     time = item["frame"] / dataset.info["fps"]
-    outcome = {True: ", success", False: ", failure"}.get(line.get("success"), "")
+    outcome = ", success" if line.get("success") else ", failure" if "success" in line else ""
     return f"episode {item['episode']} at {time:.1f} s: {line['tasks'][0]}{outcome}"
 
 
-def _maps(result: Mapping[str, Any], method: str) -> dict[str, np.ndarray]:
-    return {view: np.asarray(m, np.float32) for view, m in result[method].items()}
+def _maps(result: Mapping[str, Any], method: str) -> dict[str, jax.Array]:
+    return {view: jnp.asarray(m, jnp.float32) for view, m in result[method].items()}
 
 
 def _rows(
     item: Mapping[str, Any], result: Mapping[str, Any], options: Options, seen: Observed
 ) -> list[dict[str, Any]]:
     """A row per method and view, and one per method of the views together."""
-    regions = {view: labels[0] for view, labels in seen.regions.items()}
-    valid = {view: inside[0] for view, inside in seen.valid.items()}
+    regions = {view: jnp.asarray(labels[0]) for view, labels in seen.regions.items()}
+    valid = {view: jnp.asarray(inside[0]) for view, inside in seen.valid.items()}
     call = {"k": options.percent, "valid": valid}
     chance = nmr.chance_level(regions, valid=valid, per_view=True)
     chance[ALL] = nmr.chance_level(regions, valid=valid)
@@ -205,7 +206,7 @@ def _write_figure(
     title: str,
 ) -> None:
     cameras, k = item["cameras"], item["percent"]
-    valid = {view: inside[0] for view, inside in seen.valid.items()}
+    valid = {view: jnp.asarray(inside[0]) for view, inside in seen.valid.items()}
     ratios = {(row["method"], row["view"]): row for row in rows}
     methods = {}
     for method in item["methods"]:
@@ -214,7 +215,7 @@ def _write_figure(
         name = f"{TITLES[method]}\nall views {joint['nmr']:.2f}, chance {joint['chance']:.2f}"
         methods[name] = {
             camera: Panel(
-                maps[view],
+                np.asarray(maps[view]),
                 np.asarray(
                     nmr.critical_set({view: maps[view]}, k, valid={view: valid[view]}).pixels[view]
                 ),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, UInt8
 
@@ -70,11 +71,12 @@ def observed(
         discrete_state_input=discrete_state_input,
     )
     # One length for all frames, hence one compilation: states are written in one to three digits.
-    longest = int(np.asarray(obs.tokenized_prompt_mask).sum(-1).max())
+    mask, tokens = np.asarray(obs.tokenized_prompt_mask), np.asarray(obs.tokenized_prompt)
+    longest = int(mask.sum(-1).max())
     obs = dataclasses.replace(
         obs,
-        tokenized_prompt=obs.tokenized_prompt[:, :longest],
-        tokenized_prompt_mask=obs.tokenized_prompt_mask[:, :longest],
+        tokenized_prompt=jnp.asarray(tokens[:, :longest]),
+        tokenized_prompt_mask=jnp.asarray(mask[:, :longest]),
     )
     images, regions, valid = {}, {}, {}
     for view, camera in used.items():

@@ -15,10 +15,9 @@ from iss_jax.envs.benchmarks import STUDY
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_trials_start_where_the_rollouts_of_the_same_name_do(variant, tmp_path):
+def test_trials_start_where_the_rollouts_of_the_same_name_do(variant):
     found = trials(get_config(variant))
     rollout = importlib.import_module("configs.rollout").get_config("study")
-    rollout.checkpoint = str(tmp_path)
     tasks = [Planned(t.suite, t.name, t.split, 220, {"native": 2}) for t in STUDY]
     names = ("suite", "task", "seed", "trial", "init_state", "layout_seed")
     wanted = [{name: item[name] for name in names} for item in work_items(rollout, tasks)]

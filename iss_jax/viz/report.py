@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from etils import epath
 
@@ -62,8 +62,8 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
         FileNotFoundError: there is no such folder.
         ValueError: a JSON or CSV file cannot be read; the message names it.
     """
-    # A bucket's path stays what it is.
-    folder = folder if isinstance(folder, Path | epath.Path) else Path(folder)
+    # A bucket's path stays what it is; it has the methods of a local one.
+    folder = cast(Path, folder if isinstance(folder, epath.Path) else Path(folder))
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no run directory here")
     config = _json(folder / "config.json")

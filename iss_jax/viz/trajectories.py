@@ -63,7 +63,7 @@ def trajectories_figure(
             if path.values is None:
                 axes.plot(*path.position.T, color=colour, linewidth=1, alpha=0.8)
             else:
-                lines = _coloured(axes, path, limits)
+                lines = _coloured(axes, path.position, path.values, limits)
             marker = "o" if path.success else "X"
             axes.scatter(*path.position[-1], color=colour, s=22, marker=marker, depthshade=False)
             axes.scatter(*path.position[0], color="0.2", s=8, depthshade=False)
@@ -83,10 +83,15 @@ def trajectories_figure(
     return figure
 
 
-def _coloured(axes: Axes3D, path: Path, limits: tuple[float, float]) -> Line3DCollection:
-    segments = np.stack([path.position[:-1], path.position[1:]], axis=1)
+def _coloured(
+    axes: Axes3D,
+    position: Float[np.ndarray, "t 3"],
+    values: Float[np.ndarray, " t"],
+    limits: tuple[float, float],
+) -> Line3DCollection:
+    segments = np.stack([position[:-1], position[1:]], axis=1)
     lines = Line3DCollection(segments, cmap="viridis", linewidths=2)
-    lines.set_array((path.values[:-1] + path.values[1:]) / 2)
+    lines.set_array((values[:-1] + values[1:]) / 2)
     lines.set_clim(*limits)
     axes.add_collection3d(lines)
     return lines
@@ -101,4 +106,4 @@ def _frame(axes: Axes3D, points: Float[np.ndarray, "n 3"]) -> None:
         getattr(axes, f"{name}axis").set_major_locator(MaxNLocator(4))
     axes.tick_params(labelsize=6)
     # Zoomed out, or the labels of the axes leave the panel.
-    axes.set_box_aspect(high - low + 2 * margin, zoom=0.85)
+    axes.set_box_aspect(high - low + 2 * margin, zoom=0.85)  # pyright: ignore

@@ -38,7 +38,8 @@ def episode_frames(
         figsize=(2.2 * len(views) + 0.4, 2.2 * len(rows) + 2.2), dpi=dpi, layout="constrained"
     )
     canvas = FigureCanvasAgg(figure)
-    pictures, plot = figure.subfigures(2, 1, height_ratios=(2.2 * len(rows), 2.2))
+    heights = (2.2 * len(rows), 2.2)
+    pictures, plot = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     grid = pictures.subplots(len(rows), len(views), squeeze=False)
     shown = []
     for axes_row, (label, columns) in zip(grid, rows.items(), strict=True):
@@ -142,7 +143,9 @@ def write_gif(
         raise ValueError(f"{path}: an animation needs at least one frame, got none")
     # One palette for all, or the colours flicker.
     palette = pictures[len(pictures) // 2].quantize(colours)
-    first, *rest = (picture.quantize(palette=palette, dither=0) for picture in pictures)
+    first, *rest = (
+        picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures
+    )
     with atomic_path(path) as temporary:
         first.save(
             temporary,
