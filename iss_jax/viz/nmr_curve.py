@@ -95,6 +95,6 @@ def compare_figure(curves: Sequence[Curve], labels: Sequence[str]) -> Figure:
         axes.plot(curve.times, curve.nmr - curve.chance, linewidth=1.5, label=label)
     axes.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     axes.set(xlabel="time (s)", ylabel=f"nmr@{curves[0].percent:g} less chance")
-    axes.legend(fontsize=7, frameon=False)
+    figure.legend(loc="outside lower center", fontsize=7, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

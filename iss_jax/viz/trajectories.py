@@ -79,7 +79,7 @@ def trajectories_figure(
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     if lines is not None:
-        figure.colorbar(lines, ax=list(grid[: len(tasks)]), label=label, shrink=0.6, pad=0.08)
+        figure.colorbar(lines, ax=list(grid[: len(tasks)]), label=label, shrink=0.6, pad=0.14)
     return figure
 
 

@@ -138,11 +138,13 @@ def write_gif(
     """
     from PIL import Image
 
-    pictures = [Image.fromarray(frame) for frame in frames]
-    if not pictures:
+    arrays = list(frames)
+    if not arrays:
         raise ValueError(f"{path}: an animation needs at least one frame, got none")
+    pictures = [Image.fromarray(frame) for frame in arrays]
     # One palette for all, or the colours flicker.
-    palette = pictures[len(pictures) // 2].quantize(colours)
+    some = arrays[:: max(1, len(arrays) // 8)]
+    palette = Image.fromarray(np.concatenate(some)).quantize(colours)
     first, *rest = (
         picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures
     )
