@@ -118,4 +118,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "convert_dataset")
+    app.run(main, "convert_dataset", many_processes=False)

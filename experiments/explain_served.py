@@ -116,4 +116,4 @@ def _picture(path: Path, maps: Any, episode: Any, cameras: dict[str, str]) -> No
 
 
 if __name__ == "__main__":
-    app.run(main, "explain_served")
+    app.run(main, "explain_served", many_processes=False)

@@ -226,4 +226,4 @@ def _check_sizes(dataset: Dataset, index: int, found: dict[str, np.ndarray]) -> 
 
 
 if __name__ == "__main__":
-    app.run(main, "make_regions")
+    app.run(main, "make_regions", many_processes=False)

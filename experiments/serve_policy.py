@@ -66,4 +66,4 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "serve_policy")
+    app.run(main, "serve_policy", many_processes=False)

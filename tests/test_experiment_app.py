@@ -38,3 +38,13 @@ def test_typos_are_refused(argument):
     result = _run(argument)
     assert result.returncode != 0
     assert argument.removeprefix("--config.").split("=")[0] in result.stderr + result.stdout
+
+
+def test_every_experiment_deals_its_work_or_refuses_several_processes():
+    """Otherwise each of them would do all of it, and write over the others."""
+    deals = ("run_items(", "gather(", "measured(", "many_processes=False")
+    folder = Path(__file__).parents[1] / "experiments"
+    runs = {path.stem: path.read_text() for path in folder.glob("*.py")}
+    runs = {name: text for name, text in runs.items() if "app.run(main, " in text}
+    assert len(runs) > 10
+    assert [name for name, text in runs.items() if not any(d in text for d in deals)] == []
