@@ -29,6 +29,7 @@ from experiments.episode_nmr import measure_episode
 from experiments.explain_files import Explained, paths_of, summary, write_episode_files
 from experiments.explain_options import Options, from_config
 from experiments.observed import Observed, observed
+from experiments.planned import Episodes, PlannedItem, iss_runs
 from experiments.policy import Policy, load_policy
 from experiments.run_directory import RunDirectory, open_run, run_items
 from iss_jax import ISSConfig, embedded, interpolate, saliency, stride_frames
@@ -67,6 +68,16 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         _print(rows)
         print(f"report:  {page}")
     return content
+
+
+def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
+    """An item a frame at which saliency is computed."""
+    frame = PlannedItem("frames", 1, iss_runs(ISSConfig(**config.iss.to_dict())))
+    found = []
+    for index in config.episodes or range(len(episodes)):
+        length = episodes.metadata(index)["length"]
+        found += [frame] * len(stride_frames(min(length, config.frames or length), config.stride))
+    return found
 
 
 def explain(

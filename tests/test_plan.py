@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import estimator_accuracy, nmr_correlation, plan
+from experiments import estimator_accuracy, explain_episode, nmr_correlation, plan
 from experiments.planned import PlannedItem, iss_runs, paper_episodes
 from iss_jax import ISSConfig, embedded
 from iss_jax.data.lerobot import open_dataset
@@ -66,6 +66,16 @@ def test_the_accuracy_benchmark():
     config = importlib.import_module("configs.estimator_accuracy").get_config()
     items = estimator_accuracy.plan(config, plan.episodes_of(config, 1))
     assert items == [PlannedItem("frames", 1, 20_000 + 10 * (375 + 3 * 87))] * 20
+
+
+def test_whole_episodes():
+    """Algorithm 1 on the paper's episodes: frames 0, 10, ..., 190 and 199 of each."""
+    config = importlib.import_module("configs.explain_episode").get_config("paper")
+    items = explain_episode.plan(config, plan.episodes_of(config, 200))
+    assert items == [PlannedItem("frames", 1, 101)] * (21 * 4175)
+    config.frames, config.episodes = 8, (3, 4)
+    items = explain_episode.plan(config, plan.episodes_of(config, 200))
+    assert len(items) == 2 * 2
 
 
 def test_runs_of_a_map():
