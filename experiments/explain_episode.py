@@ -72,11 +72,12 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
     """An item a frame at which saliency is computed."""
-    frame = PlannedItem("frames", 1, iss_runs(ISSConfig(**config.iss.to_dict())))
-    found = []
-    for index in config.episodes or range(len(episodes)):
+    values = config.to_dict()
+    frame, found = PlannedItem("frames", 1, iss_runs(ISSConfig(**values["iss"]))), []
+    for index in values["episodes"] or range(len(episodes)):
         length = episodes.metadata(index)["length"]
-        found += [frame] * len(stride_frames(min(length, config.frames or length), config.stride))
+        computed = stride_frames(min(length, values["frames"] or length), values["stride"])
+        found += [frame] * len(computed)
     return found
 
 
