@@ -1,1 +1,1 @@
-"""Figures and overlays, on matplotlib (extra `viz`)."""
+"""Figures, overlays, videos and report pages (extra `viz`)."""
