@@ -15,13 +15,26 @@ from iss_jax.saliency import saliency
 from iss_jax.savings import Savings
 from iss_jax.sharding import device_mesh, fsdp, mask_mesh
 from iss_jax.stream import interpolate, stream, stride_frames
-from iss_jax.tokens import TokenMeans, TokenSignificance, mean_embeddings, token_significance
+from iss_jax.tokens import (
+    MaskedSignificance,
+    SampledSignificance,
+    TokenMeans,
+    TokenSignificance,
+    linear_token_significance,
+    masked_token_significance,
+    mean_embeddings,
+    sampled_token_significance,
+    significance_total,
+    token_significance,
+)
 
 __all__ = [
     "CriticalSet",
     "ISSConfig",
+    "MaskedSignificance",
     "Region",
     "Saliency",
+    "SampledSignificance",
     "Savings",
     "TokenMeans",
     "TokenSignificance",
@@ -32,12 +45,16 @@ __all__ = [
     "device_mesh",
     "fsdp",
     "interpolate",
+    "linear_token_significance",
     "mask_mesh",
+    "masked_token_significance",
     "mass_ratio",
     "mean_embeddings",
     "nuisance_mass_ratio",
     "regional_mass_ratio",
     "saliency",
+    "sampled_token_significance",
+    "significance_total",
     "stream",
     "stride_frames",
     "token_significance",
