@@ -1,0 +1,113 @@
+r"""How many masks, and how dense? The paper's Table 1, and what a map of N masks is worth.
+
+    python -m experiments.hyperparameters --config=configs/hyperparameters.py
+
+Maps of N masks that keep a cell with probability p, for every N, p and seed, on single frames. Two
+quantities can be what Table 1 calls the Action MSE "between original and masked ISS", and both are
+reported:
+
+- `action_mse`: mean squared action error of the masked runs themselves (Sec. 5.3: "the
+  interventional Action MSE on the original episodes"). Its expectation does not depend on N.
+- `kept_mse`: action error of the frame that is blurred but for the `kept_share` most salient cells
+  of the map, beside the same number of random cells.
+
+What a user needs to choose N and p by stands beside them: the error of the map against a reference
+of many more masks at the same p (`experiments.hyperparameters_measure`), its correlations, and the
+standard error that the library reports. Seeds are of the masks; frames and flow noise stay.
+
+A work item is a frame at one p, so a sweep may be dealt over processes by either.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from experiments import app
+from experiments.hyperparameters_measure import measure
+from experiments.hyperparameters_report import figure, make_rows, reference_rows, table_text
+from experiments.policy import Policy
+from experiments.run_directory import open_run, run_items
+from experiments.task_frames import FrameOptions, choose_frames, read_frame
+from iss_jax.data.atomic import write_bytes
+from iss_jax.data.lerobot import LeRobotDataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(FrameOptions):
+    """One attribute per key of `configs/hyperparameters.py`, which says what each means."""
+
+    quiet: bool
+    num_masks: tuple[int, ...]
+    keep_probs: tuple[float, ...]
+    seeds: tuple[int, ...]
+    presets: dict[str, dict[str, str]]
+    block: int
+    grid: tuple[int, int]
+    reference_masks: int
+    kept_share: float
+    random_draws: int
+    chunk: int
+
+    def __post_init__(self) -> None:
+        uneven = [n for n in self.num_masks if n % self.block]
+        if uneven:
+            raise ValueError(f"config.num_masks: {uneven} are no multiples of block {self.block}")
+        parts = [p * self.block for p in self.keep_probs]
+        if any(abs(part - round(part)) > 1e-6 for part in parts):
+            raise ValueError(
+                f"config.keep_probs: of {self.block} masks, {parts} would keep a cell; whole "
+                "numbers wanted, so that the balanced design is unbiased"
+            )
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Runs the sweep; returns what `results.json` holds."""
+    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    run = open_run(workdir, config)
+    policy, dataset = options.load()
+    items = work_items(options, dataset, policy)
+    results = run_items(
+        run,
+        items,
+        lambda item: measure(
+            item,
+            read_frame(item, dataset, policy, options),
+            policy.params,
+        ),
+        description="frames, one keep probability after the other",
+        quiet=options.quiet,
+    )
+    content = {
+        "frames": len({(item["task"], item["episode"]) for item in items}),
+        "rows": make_rows(items, results),
+        "references": reference_rows(items, results),
+    }
+    run.write_json("results.json", content)
+    run.write_csv("results.csv", content["rows"])
+    run.write_csv("references.csv", content["references"])
+    text = table_text(content)
+    if run.processes.first:
+        write_bytes(run.path / "table.txt", text.encode())
+    run.write_figure("hyperparameters.png", figure(content["rows"]))
+    if not options.quiet:
+        print(f"\n{text}\n{run.path / 'results.csv'}")
+    return content
+
+
+def work_items(options: Options, dataset: LeRobotDataset, policy: Policy) -> list[dict[str, Any]]:
+    """An item a frame and keep probability; it holds everything that its result depends on."""
+    names = ("num_masks", "seeds", "presets", "block", "grid", "reference_masks", "kept_share")
+    common = {name: getattr(options, name) for name in (*names, "random_draws", "chunk")}
+    common |= options.run_keys(policy)
+    frames = choose_frames(dataset, options.groups, options.frames_per_group)
+    return [
+        {"experiment": "hyperparameters", **common, **frame, "keep_prob": keep_prob}
+        for frame in frames
+        for keep_prob in options.keep_probs
+    ]
+
+
+if __name__ == "__main__":
+    app.run(main, "hyperparameters")
