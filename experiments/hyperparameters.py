@@ -27,9 +27,10 @@ import ml_collections
 from experiments import app
 from experiments.hyperparameters_measure import measure
 from experiments.hyperparameters_report import figure, make_rows, reference_rows, table_text
+from experiments.planned import Episodes, PlannedItem
 from experiments.policy import Policy
 from experiments.run_directory import open_run, run_items
-from experiments.task_frames import FrameOptions, choose_frames, read_frame
+from experiments.task_frames import FrameOptions, choose_frames, episodes_of_tasks, read_frame
 from iss_jax.data.atomic import write_bytes
 from iss_jax.data.lerobot import LeRobotDataset
 
@@ -94,6 +95,20 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     if not options.quiet:
         print(f"\n{text}\n{run.path / 'results.csv'}")
     return content
+
+
+def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
+    """An item a frame and keep probability: the reference, every preset's masks, cells kept."""
+    values = config.to_dict()
+    drawn = max(values["num_masks"]) + len(values["num_masks"])
+    presets = len(values["presets"]) * len(values["seeds"]) * drawn
+    item = PlannedItem("", 1, values["reference_masks"] + presets + values["random_draws"])
+    return [
+        item._replace(kind=f"{group}, p = {keep_prob:g}")
+        for keep_prob in values["keep_probs"]
+        for group, splits in values["groups"].items()
+        for _ in range(values["frames_per_group"] or len(episodes_of_tasks(episodes, splits)))
+    ]
 
 
 def work_items(options: Options, dataset: LeRobotDataset, policy: Policy) -> list[dict[str, Any]]:

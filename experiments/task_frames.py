@@ -10,6 +10,7 @@ import jax
 import scipy.stats.qmc
 
 from experiments.nmr_correlation import located
+from experiments.planned import Episodes
 from experiments.policy import Policy, load_policy
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 from iss_jax.pi05.inputs import make_observation
@@ -89,7 +90,7 @@ def choose_frames(
     """
     chosen = []
     for group, splits in groups.items():
-        tasks = _episodes_of_tasks(dataset, splits)
+        tasks = episodes_of_tasks(dataset, splits)
         if not tasks:
             raise ValueError(f"{dataset.root}: no episode of the splits {tuple(splits)} ({group})")
         names, count = list(tasks), per_group or len(tasks)
@@ -112,9 +113,14 @@ def spread_order(count: int) -> list[int]:
     return list(dict.fromkeys((points * count).astype(int).tolist()))
 
 
-def _episodes_of_tasks(
-    dataset: LeRobotDataset, splits: Sequence[str]
+def episodes_of_tasks(
+    dataset: Episodes, splits: Sequence[str]
 ) -> dict[tuple[str, str, str], list[int]]:
+    """Episodes of each suite, task and split, of the splits given.
+
+    Raises:
+        ValueError: an episode lacks the metadata that name its task.
+    """
     tasks: dict[tuple[str, str, str], list[int]] = {}
     for episode in range(len(dataset)):
         line = dataset.metadata(episode)

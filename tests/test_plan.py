@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import estimator_accuracy, explain_episode, nmr_correlation, plan
+from experiments import (
+    estimator_accuracy,
+    explain_episode,
+    hyperparameters,
+    nmr_correlation,
+    plan,
+)
 from experiments.planned import PlannedItem, iss_runs, paper_episodes
 from iss_jax import ISSConfig, embedded
 from iss_jax.data.lerobot import open_dataset
@@ -76,6 +82,18 @@ def test_whole_episodes():
     config.frames, config.episodes = 8, (3, 4)
     items = explain_episode.plan(config, plan.episodes_of(config, 200))
     assert len(items) == 2 * 2
+
+
+def test_table_1():
+    """500 frames at 5 keep probabilities: 1,000 runs of reference, 20 of random cells kept, and
+    2 presets x 5 seeds x (200 masks, cells kept at 4 numbers of masks).
+    """
+    config = importlib.import_module("configs.hyperparameters").get_config("paper")
+    items = hyperparameters.plan(config, plan.episodes_of(config, 200))
+    assert len(items) == 500 * 5 and {item.runs for item in items} == {1020 + 10 * 204}
+    assert Counter(item.kind for item in items)["seen, p = 0.3"] == 250
+    config.frames_per_group = 0
+    assert len(hyperparameters.plan(config, plan.episodes_of(config, 200))) == 41 * 5
 
 
 def test_runs_of_a_map():
