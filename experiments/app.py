@@ -26,7 +26,8 @@ def run(
 
     Single values are changed by `--config.<key>=<value>`; a key that the config lacks is an error.
     The flags are defined here, not at import, so that several experiments may be imported together.
-    Of several processes only the first one prints.
+    Of several processes only the first one prints. Where the workdir holds results at the end, the
+    page `report.html` is made of them.
 
     Args:
         main: the experiment.
@@ -79,8 +80,18 @@ def run(
                 null = stack.enter_context(open(os.devnull, "w"))
                 stack.enter_context(contextlib.redirect_stdout(null))
             main(config.value, run_path(folder))
+            if found.first:
+                _report(run_path(folder))
 
     app.run(parsed)
+
+
+def _report(folder: Path) -> None:
+    """Writes the page of a run directory with results; experiments that make data have none."""
+    if (folder / "config.json").exists() and (folder / "results.json").exists():
+        from iss_jax.viz.report import write_report
+
+        print(f"report: {write_report(folder)}")
 
 
 def run_path(folder: str) -> Path:

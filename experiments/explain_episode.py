@@ -8,8 +8,8 @@ Writes, for every episode, into `episode_<index>/`:
   (Figure 8), and where the saliency lies over the episode;
 - `episode.mp4`, and where the config asks for them `episode.gif` and `timeline.rrd`;
 
-and over all of them `results.csv`, `results.json`, `figures/` and `report.html`. An interrupted run
-is resumed by running it again, frame by frame.
+and over all of them `results.csv`, `results.json`, `figures/` and, from the command line,
+`report.html`. An interrupted run is resumed by running it again, frame by frame.
 """
 
 import dataclasses
@@ -63,10 +63,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     content = {"iss": dataclasses.asdict(iss), "stride": options.stride, "episodes": rows}
     run.write_json("results.json", content)
     _write_figures(run, options, explained)
-    page = run.write_report()
     if not options.quiet:
         _print(rows)
-        print(f"report:  {page}")
     return content
 
 

@@ -91,7 +91,6 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         rows += own
     run.write_csv("results.csv", rows)
     run.write_json("results.json", rows)
-    page = run.write_report()
     if not options.quiet:
         for row in rows:
             if row["view"] == ALL:
@@ -99,7 +98,6 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
                     f"episode {row['episode']}, frame {row['frame']:>3}: {row['method']:<20} "
                     f"nmr {row['nmr']:.2f}, chance {row['chance']:.2f}"
                 )
-        print(f"report:  {page}")
     return rows
 
 

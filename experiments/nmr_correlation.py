@@ -73,7 +73,6 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     figures = write_figures(
         run, rows, found, options.percents, items, results, dataset, options.overlay_rows
     )
-    run.write_report()
     if not options.quiet:
         print_report(run, content, options.percents, figures)
     return content

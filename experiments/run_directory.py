@@ -126,12 +126,6 @@ class RunDirectory:
             figure.savefig(temporary)
         return self.path / "figures" / name
 
-    def write_report(self) -> Path:
-        """Writes `report.html` from what lies in the directory (see `iss_jax.viz.report`)."""
-        from iss_jax.viz import report
-
-        return report.write_report(self.path) if self.processes.first else self.path / report.NAME
-
 
 def open_run(path: Path, config: ml_collections.ConfigDict) -> RunDirectory:
     """Creates or reopens a run directory and notes the configuration and the environment.

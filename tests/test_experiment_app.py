@@ -48,3 +48,21 @@ def test_every_experiment_deals_its_work_or_refuses_several_processes():
     runs = {name: text for name, text in runs.items() if "app.run(main, " in text}
     assert len(runs) > 10
     assert [name for name, text in runs.items() if not any(d in text for d in deals)] == []
+
+
+def test_the_page_is_written_where_there_are_results(tmp_path):
+    main = (
+        "from experiments import app\n"
+        "def main(config, workdir):\n"
+        "    workdir.mkdir()\n"
+        "    (workdir / 'config.json').write_text('{}')\n"
+        "    if config.quiet:\n"
+        "        (workdir / 'results.json').write_text('{}')\n"
+        "app.run(main, 'nmr_correlation')\n"
+    )
+    for quiet in (True, False):
+        command = [sys.executable, "-c", main, f"--config.quiet={quiet}"]
+        folder = tmp_path / str(quiet)
+        root = Path(__file__).parents[1]
+        subprocess.run([*command, f"--workdir={folder}"], cwd=root, check=True)
+        assert (folder / "report.html").exists() == quiet

@@ -17,6 +17,7 @@ from experiments.policy import load_policy
 from iss_jax import Region, nmr
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.masks import upsample
+from iss_jax.viz.report import write_report
 
 FRAMES, STRIDE = 6, 3
 COMPUTED = [0, 3, 5]
@@ -110,7 +111,7 @@ def test_pictures_video_and_page_are_there(finished):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "episode.mp4").stat().st_size > 1000
     assert (folder / "episode.gif").read_bytes().startswith(b"GIF8")
-    page = (workdir / "report.html").read_text()
+    page = write_report(workdir).read_text()
     for name in ("figures/paths_by_success.png", "figures/paths_by_nmr.png", "episode.mp4"):
         assert f"{name}</figcaption>" in page
 

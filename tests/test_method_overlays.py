@@ -12,6 +12,7 @@ from experiments.observed import observed
 from experiments.policy import load_policy
 from iss_jax import ISSConfig, baselines, nmr
 from iss_jax.data.lerobot import write_episode
+from iss_jax.viz.report import write_report
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
     assert {row["view"] for row in rows} == {"base_0_rgb", "left_wrist_0_rgb", "all"}
     assert len((tmp_path / "results.csv").read_text().splitlines()) - 1 == len(rows) == 12
     assert (tmp_path / "figures" / "episode_0_frame_2.png").read_bytes().startswith(b"\x89PNG")
-    assert "episode_0_frame_2.png</figcaption>" in (tmp_path / "report.html").read_text()
+    assert "episode_0_frame_2.png</figcaption>" in write_report(tmp_path).read_text()
 
     policy = load_policy(inputs / "checkpoint")
     seen = observed(
