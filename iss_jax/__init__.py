@@ -1,6 +1,6 @@
 """Interventional saliency of vision-language-action policies (ISS, NMR) in JAX."""
 
-from iss_jax import baselines
+from iss_jax import baselines, perturbations
 from iss_jax.attribution import ISSConfig, Saliency, attribute
 from iss_jax.nmr import (
     CriticalSet,
@@ -51,6 +51,7 @@ __all__ = [
     "mass_ratio",
     "mean_embeddings",
     "nuisance_mass_ratio",
+    "perturbations",
     "regional_mass_ratio",
     "saliency",
     "sampled_token_significance",
