@@ -1,0 +1,134 @@
+"""The four perturbations at several strengths, with NMR of the ISS map (Figure 6).
+
+    python -m experiments.perturbation_grid --config=configs/perturbation_grid.py
+
+One frame of one episode; a column for each perturbation, as in Figure 6, and one for the frame as
+it is; for each view a row a strength. A panel shows the perturbed frame and, beside it, its ISS map
+over it, with NMR of that view alone.
+
+The workdir receives `results.csv` (a row a panel, and the views taken together) and
+`figures/perturbations.png`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments import app
+from experiments.nmr_correlation import located
+from experiments.perturbed_maps import Copies, explained_copies
+from experiments.perturbed_options import FrameOptions, episode_lines, from_config, work_item
+from experiments.policy import load_policy
+from experiments.run_directory import open_run
+from iss_jax import divergence, nmr
+from iss_jax.data.lerobot import open_dataset
+from iss_jax.viz.overlays import overlay
+from iss_jax.viz.perturbations import Panel, perturbation_figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(FrameOptions):
+    """One attribute per key of `configs/perturbation_grid.py`, which says what each means."""
+
+    perturbations: tuple[str, ...]
+    strengths: tuple[float, ...]
+    region: str
+    episode: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.region not in ("nuisance", "all"):
+            raise ValueError(f"config.region: {self.region!r} given, 'nuisance' or 'all' wanted")
+        if self.methods != ("iss",):
+            raise ValueError(f"config.methods: {self.methods} given, ('iss',) wanted")
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
+    """Runs the experiment; returns the rows of `results.csv`."""
+    options = from_config(config, Options)
+    dataset = open_dataset(located(options.dataset, "dataset"))
+    policy = load_policy(
+        located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer, dtype=options.dtype
+    )
+    lines = {line["index"]: line for line in episode_lines(options, dataset)}
+    if options.episode not in lines:
+        raise ValueError(f"config.episode: {options.episode} given, one of {sorted(lines)} wanted")
+    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
+    pairs = [(name, s) for name in options.perturbations for s in options.strengths]
+    line = lines[options.episode]
+    item = work_item(
+        "perturbation_grid", options, iss, policy, dataset, line, pairs, region=options.region
+    )
+    run = open_run(workdir, config)
+    key = jax.random.key(options.seed)
+    copies, explained = explained_copies(item, item["frames"][0], key, iss, dataset, policy)
+    maps = explained.maps["iss"]
+    asked = {"k": options.percent, "valid": copies.valid}
+    joint = np.asarray(nmr.nuisance_mass_ratio(maps, copies.regions, **asked))
+    views = nmr.nuisance_mass_ratio(maps, copies.regions, **asked, per_view=True)
+    views = {view: np.asarray(share) for view, share in views.items()}
+    actions = explained.actions
+    errors = divergence.effects(
+        actions, actions[0], action_dims=iss.action_dims, horizon=iss.horizon
+    )
+    rows = [
+        {
+            "perturbation": name,
+            "strength": strength,
+            "action_error": float(f"{errors[index]:.6g}"),
+            "nmr": float(joint[index]),
+            **{f"nmr in {view}": float(share[index]) for view, share in views.items()},
+        }
+        for index, (name, strength) in enumerate([("none", 0.0), *pairs])
+    ]
+    run.write_csv("results.csv", rows)
+    figure = perturbation_figure(
+        panels(copies, maps, views, item["cameras"], [("none", 0.0), *pairs]),
+        columns=("none", *options.perturbations),
+        title=f"{line['task'].replace('_', ' ')}, {line['split']}; NMR@{options.percent:g}",
+    )
+    path = run.write_figure("perturbations.png", figure)
+    if not options.quiet:
+        for row in rows:
+            print("  ".join(f"{name} {value}" for name, value in row.items()))
+        print(f"figure: {path}")
+    return rows
+
+
+def panels(
+    copies: Copies,
+    maps: Mapping[str, jax.Array],
+    shares: Mapping[str, np.ndarray],
+    cameras: Mapping[str, str],
+    pairs: list[tuple[str, float]],
+) -> list[Panel]:
+    """Every copy in every view. Colours span the maps of all views of one copy."""
+    found = []
+    for index, (name, strength) in enumerate(pairs):
+        own = {view: np.asarray(scores[index]) for view, scores in maps.items()}
+        limits = (
+            min(float(scores.min()) for scores in own.values()),
+            max(float(scores.max()) for scores in own.values()),
+        )
+        for view, scores in own.items():
+            # At the policy's size, where maps and labels live.
+            size = (*scores.shape, 3)
+            frame = np.asarray(copies.images[cameras[view]][index], np.float32)
+            frame = np.clip(
+                np.asarray(jax.image.resize(jnp.asarray(frame), size, "linear")), 0, 255
+            )
+            frame = frame.round().astype(np.uint8)
+            shown = overlay(frame, scores, copies.regions[view][index], limits=limits)
+            caption = f"{shares[view][index]:.2f}"
+            found.append(Panel(view, name, strength, frame, shown, caption))
+    return found
+
+
+if __name__ == "__main__":
+    app.run(main, "perturbation_grid")

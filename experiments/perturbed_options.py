@@ -1,0 +1,175 @@
+"""What the experiments on perturbations are asked: options, episodes, methods, work items."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import ml_collections
+
+from experiments.nmr_items import strided_frames
+from experiments.policy import Policy
+from iss_jax import ISSConfig
+from iss_jax.data.lerobot import LeRobotDataset
+
+METHODS = {
+    "iss": "ISS",
+    "iss_new_masks": "ISS, new masks",
+    "attention": "ATT",
+    "norm": "NORM",
+    "gradient": "input gradient",
+    "random": "random",
+    "random_same": "random, same deal",
+}
+"""What is compared, and how figures call it.
+
+`iss` shares its masks between a frame and its copies; with `iss_new_masks` the copies have masks of
+their own. `random` deals the scores of each ISS map to random cells, anew for every map;
+`random_same` deals those of a frame and of its copies to the same random cells, so that it changes
+as ISS does and says nothing of where.
+"""
+
+Perturbation = tuple[str, float]  # its name and its strength
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameOptions:
+    """The keys of `configs/perturbed_frames.py`, which says what each means."""
+
+    quiet: bool
+    checkpoint: str
+    dataset: str
+    tokenizer: str
+    dtype: str
+    cameras: dict[str, str]
+    discrete_state_input: bool
+    max_token_len: int
+    action_horizon: int
+    num_steps: int
+    seed_key: str
+    seeds: tuple[int, ...]
+    num_tasks: int
+    frames_per_episode: int
+    stride: int
+    iss: dict[str, Any]
+    methods: tuple[str, ...]
+    gradient_probes: int
+    percent: float
+    seed: int
+    confidence: float
+    resamples: int
+    permutations: int
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.methods) - set(METHODS))
+        if unknown or not self.methods:
+            raise ValueError(f"config.methods: {list(self.methods)} given, of {list(METHODS)}")
+        for name in ("stride", "max_token_len", "gradient_probes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"config.{name}: {getattr(self, name)} given, at least 1 wanted")
+
+    def iss_config(self, action_dims: int) -> ISSConfig:
+        """The options of ISS; `action_dims` when they leave the action dimensions open."""
+        options = dict(self.iss)
+        if options["action_dims"] is None:
+            options["action_dims"] = action_dims
+        return ISSConfig(**options)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of intervals and tests."""
+        return {"confidence": self.confidence, "resamples": self.resamples}
+
+
+Options = TypeVar("Options", bound=FrameOptions)
+
+
+def from_config(config: ml_collections.ConfigDict, options: type[Options]) -> Options:
+    """The config's keys, without its name, lists as tuples.
+
+    Raises:
+        TypeError: a key is missing or unknown.
+        ValueError: an unknown method, or a number that must be positive is not.
+    """
+    content = {key: value for key, value in config.to_dict().items() if key != "name"}
+    content = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in content.items()}
+    return options(**content)
+
+
+def episode_lines(options: FrameOptions, dataset: LeRobotDataset) -> list[dict[str, Any]]:
+    """The metadata of the chosen episodes, by split, task and seed.
+
+    Rows that are in this order come in the same order in every task.
+
+    Raises:
+        ValueError: an episode lacks its task or split, or none is left.
+    """
+    lines = [dict(dataset.metadata(index)) | {"index": index} for index in range(len(dataset))]
+    wanted = ["suite", "task", "split", *filter(None, [options.seed_key])]
+    for line in lines:
+        missing = [name for name in wanted if name not in line]
+        if missing:
+            raise ValueError(
+                f"{dataset.root}: episode {line['index']} lacks the metadata {missing}"
+            )
+        line["seed"] = line[options.seed_key] if options.seed_key else 0
+    tasks = list(dict.fromkeys((line["suite"], line["task"], line["split"]) for line in lines))
+    chosen = [
+        line
+        for line in lines
+        if (line["suite"], line["task"], line["split"]) in tasks[: options.num_tasks or None]
+        and (not options.seeds or line["seed"] in options.seeds)
+    ]
+    if not chosen:
+        raise ValueError(f"{dataset.root}: no episode of the seeds {list(options.seeds)}")
+    order = {"seen": 0, "near": 1, "far": 2}
+    return sorted(
+        chosen,
+        key=lambda line: (
+            order.get(line["split"], 3),
+            *(line[name] for name in ("split", "suite", "task", "seed", "index")),
+        ),
+    )
+
+
+def work_item(
+    experiment: str,
+    options: FrameOptions,
+    iss: ISSConfig,
+    policy: Policy,
+    dataset: LeRobotDataset,
+    line: Mapping[str, Any],
+    perturbations: Sequence[Perturbation],
+    *,
+    region: str = "nuisance",
+    methods: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """One episode under some perturbations, with everything that the result depends on.
+
+    Args:
+        experiment: keeps the items of several stages and experiments apart.
+        options: the experiment's.
+        iss: options of ISS.
+        policy: the policy.
+        dataset: the episodes.
+        line: the episode's (`episode_lines`).
+        perturbations: name and strength of each copy of a frame.
+        region: `nuisance` or `all`, where pixels may change.
+        methods: those to compare; the options' when None.
+    """
+    index = line["index"]
+    names = ("dtype", "cameras", "discrete_state_input", "max_token_len", "action_horizon")
+    return {
+        "experiment": experiment,
+        "checkpoint": policy.fingerprint,
+        **{name: getattr(options, name) for name in (*names, "num_steps", "percent", "seed")},
+        "iss": dataclasses.asdict(iss),
+        "methods": list(options.methods if methods is None else methods),
+        "gradient_probes": options.gradient_probes,
+        "perturbations": [list(pair) for pair in perturbations],
+        "region": region,
+        "task": f"{line['suite']}/{line['task']}/{line['split']}/{line['seed']}",
+        "episode": index,
+        "data": hashlib.sha256(dataset.data_path(index).read_bytes()).hexdigest()[:16],
+        "frames": strided_frames(line["length"], options.stride, options.frames_per_episode),
+    }
