@@ -140,17 +140,21 @@ def explain(
     call = {"noise": noise, "num_steps": num_steps, "action_horizon": action_horizon}
     found = {}
     if {"iss", "iss_new_masks", "random", "random_same"} & set(methods):
-        masks = draw_masks(mask_key, len(VIEWS), iss)
-        result = saliency(params, obs, config=iss, masks=masks, **call)
+        own, new = (draw_masks(k, len(VIEWS), iss) for k in (mask_key, new_key))
+        rows, masks = list(range(count)), [own] * count
+        if "iss_new_masks" in methods:
+            rows, masks = [*rows, *rows[1:]], [*masks, *[new] * (count - 1)]
+        every = _saliency_of_rows(params, obs, np.array(rows), jnp.stack(masks), iss, call, views)
+        result = jax.tree.map(lambda leaf: leaf[:count], every)
         found["iss"] = result.maps
-        found["random"] = random_map(deal_key, result).maps
-        found["random_same"] = _dealt_alike(deal_key, result)
-    if "iss_new_masks" in methods:
-        masks = draw_masks(new_key, len(VIEWS), iss)
-        other = saliency(params, obs, config=iss, masks=masks, **call).maps
-        found["iss_new_masks"] = {
-            view: jnp.concatenate([found["iss"][view][:1], other[view][1:]]) for view in other
-        }
+        if "iss_new_masks" in methods:
+            found["iss_new_masks"] = {
+                view: jnp.concatenate([m[:1], m[count:]]) for view, m in every.maps.items()
+            }
+        if "random" in methods:
+            found["random"] = random_map(deal_key, result).maps
+        if "random_same" in methods:
+            found["random_same"] = _dealt_alike(deal_key, result)
     if "attention" in methods:
         found["attention"] = attention(params, obs).maps
     if "norm" in methods:
@@ -171,17 +175,42 @@ def explain(
     )
 
 
+def _saliency_of_rows(
+    params: Any,
+    obs: Observation,
+    rows: np.ndarray,
+    masks: Bool[Array, "R n views gh gw"],
+    iss: ISSConfig,
+    call: dict[str, Any],
+    views: tuple[str, ...],
+) -> Saliency:
+    """ISS of some rows, each under masks of its own, by one program that is run once a row."""
+    present = {view: np.array([view in views]) for view in obs.images}
+
+    def one(args: tuple[Array, Array]) -> Saliency:
+        row, masks = args
+        alone = jax.tree.map(lambda leaf: leaf[row][None], dataclasses.replace(obs, image_masks={}))
+        alone = dataclasses.replace(alone, image_masks=present)
+        own = {**call, "noise": call["noise"][row][None]}
+        result = saliency(params, alone, config=iss, masks=masks, **own)
+        kept = {"effects": result.effects, "actions": result.actions, "stderr": result.stderr}
+        maps, valid, cells, kept = jax.tree.map(
+            lambda leaf: leaf[0], (result.maps, result.valid, result.cells, kept)
+        )
+        return Saliency(maps=maps, valid=valid, cells=cells, masks=masks, **kept)
+
+    return jax.lax.map(one, (jnp.asarray(rows), masks))
+
+
 def _dealt_alike(key: Key[Array, ""], result: Saliency) -> dict[str, Array]:
     """`random_map` with one permutation for all rows, whose valid pixels are the same."""
-    rows = []
-    for row in range(result.cells.shape[0]):
-        alone = result._replace(
-            maps={view: m[row : row + 1] for view, m in result.maps.items()},
-            valid={view: v[row : row + 1] for view, v in result.valid.items()},
-            cells=result.cells[row : row + 1],
-        )
-        rows.append(random_map(key, alone).maps)
-    return {view: jnp.concatenate([row[view] for row in rows]) for view in result.maps}
+
+    def one(row: Any) -> dict[str, Array]:
+        maps, valid, cells = jax.tree.map(lambda leaf: leaf[None], row)
+        dealt = random_map(key, result._replace(maps=maps, valid=valid, cells=cells)).maps
+        return {view: scores[0] for view, scores in dealt.items()}
+
+    return jax.lax.map(one, (result.maps, result.valid, result.cells))
 
 
 def similarities(
