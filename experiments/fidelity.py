@@ -17,6 +17,7 @@ correlations, clustered by task) and `figures/`: `fidelity.png` (Figure 5), `fid
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,17 @@ import ml_collections
 import numpy as np
 
 from experiments import app
-from experiments.nmr_correlation import located
 from experiments.perturbed_maps import measure
 from experiments.perturbed_options import (
     METHODS,
     FrameOptions,
     episode_lines,
     from_config,
+    load_inputs,
     work_item,
 )
-from experiments.policy import load_policy
 from experiments.run_directory import open_run, run_items
 from iss_jax import stats
-from iss_jax.data.lerobot import open_dataset
 from iss_jax.perturbations import PERTURBATIONS
 from iss_jax.viz.fidelity import fidelity_bars, fidelity_grid
 
@@ -64,19 +63,15 @@ class Options(FrameOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
-    dataset = open_dataset(located(options.dataset, "dataset"))
-    policy = load_policy(
-        located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer, dtype=options.dtype
-    )
+    inputs = load_inputs(options)
     run = open_run(workdir, config)
-    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
-    lines = drawn(episode_lines(options, dataset), options)
+    lines = drawn(episode_lines(options, inputs.dataset), options)
     pairs = [(name, options.strength) for name in options.perturbations]
-    items = [work_item("fidelity", options, iss, policy, dataset, line, pairs) for line in lines]
+    items = [work_item("fidelity", options, inputs, line, pairs) for line in lines]
     results = run_items(
         run,
         items,
-        lambda item: measure(item, iss, dataset, policy),
+        partial(measure, inputs=inputs),
         description="maps of perturbed frames",
         quiet=options.quiet,
     )
@@ -85,7 +80,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         "episodes": len(lines),
         "frames": sum(len(item["frames"]) for item in items),
         "tasks": len({task_of(row) for row in rows}),
-        "iss": dataclasses.asdict(iss),
+        "iss": dataclasses.asdict(inputs.iss),
         "action_error": {
             name: float(np.mean([r["action_error"] for r in rows if r["perturbation"] == name]))
             for name in options.perturbations

@@ -12,6 +12,7 @@ The workdir receives `results.csv` (a row a panel, and the views taken together)
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ import ml_collections
 import numpy as np
 
 from experiments import app
-from experiments.nmr_correlation import located
 from experiments.perturbed_maps import Copies, explained_copies
-from experiments.perturbed_options import FrameOptions, episode_lines, from_config, work_item
-from experiments.policy import load_policy
+from experiments.perturbed_options import (
+    FrameOptions,
+    episode_lines,
+    from_config,
+    load_inputs,
+    work_item,
+)
 from experiments.run_directory import open_run
 from iss_jax import divergence, nmr
-from iss_jax.data.lerobot import open_dataset
 from iss_jax.viz.overlays import overlay
 from iss_jax.viz.perturbations import Panel, perturbation_figure
 
@@ -52,28 +56,24 @@ class Options(FrameOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config, Options)
-    dataset = open_dataset(located(options.dataset, "dataset"))
-    policy = load_policy(
-        located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer, dtype=options.dtype
-    )
-    lines = {line["index"]: line for line in episode_lines(options, dataset)}
+    inputs = load_inputs(options)
+    lines = {line["index"]: line for line in episode_lines(options, inputs.dataset)}
     if options.episode not in lines:
         raise ValueError(f"config.episode: {options.episode} given, one of {sorted(lines)} wanted")
-    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
     pairs = [(name, s) for name in options.perturbations for s in options.strengths]
     line = lines[options.episode]
-    item = work_item(
-        "perturbation_grid", options, iss, policy, dataset, line, pairs, region=options.region
-    )
+    item = work_item("perturbation_grid", options, inputs, line, pairs, region=options.region)
     run = open_run(workdir, config)
     key = jax.random.key(options.seed)
-    copies, explained = explained_copies(item, item["frames"][0], key, iss, dataset, policy)
+    copies, explained = explained_copies(item, item["frames"][0], key, inputs)
     maps = explained.maps["iss"]
-    asked = {"k": options.percent, "valid": copies.valid}
-    joint = np.asarray(nmr.nuisance_mass_ratio(maps, copies.regions, **asked))
-    views = nmr.nuisance_mass_ratio(maps, copies.regions, **asked, per_view=True)
-    views = {view: np.asarray(share) for view, share in views.items()}
+    share = partial(
+        nmr.nuisance_mass_ratio, maps, copies.regions, k=options.percent, valid=copies.valid
+    )
+    joint, views = np.asarray(share()), share(per_view=True)
+    views = {view: np.asarray(found) for view, found in views.items()}
     actions = explained.actions
+    iss = inputs.iss
     errors = divergence.effects(
         actions, actions[0], action_dims=iss.action_dims, horizon=iss.horizon
     )
@@ -83,7 +83,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
             "strength": strength,
             "action_error": float(f"{errors[index]:.6g}"),
             "nmr": float(joint[index]),
-            **{f"nmr in {view}": float(share[index]) for view, share in views.items()},
+            **{f"nmr in {view}": float(found[index]) for view, found in views.items()},
         }
         for index, (name, strength) in enumerate([("none", 0.0), *pairs])
     ]
@@ -124,7 +124,7 @@ def panels(
                 np.asarray(jax.image.resize(jnp.asarray(frame), size, "linear")), 0, 255
             )
             frame = frame.round().astype(np.uint8)
-            shown = overlay(frame, scores, copies.regions[view][index], limits=limits)
+            shown = overlay(frame, scores, np.asarray(copies.regions[view][index]), limits=limits)
             caption = f"{shares[view][index]:.2f}"
             found.append(Panel(view, name, strength, frame, shown, caption))
     return found

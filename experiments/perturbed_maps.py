@@ -15,11 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from experiments.policy import Policy
+from experiments.perturbed_options import Inputs
 from iss_jax import ISSConfig, divergence, nmr, saliency
 from iss_jax.attribution import Saliency, draw_masks
 from iss_jax.baselines import attention, input_gradient, random_map, token_norm
-from iss_jax.data.lerobot import LeRobotDataset
 from iss_jax.data.regions import fit_regions
 from iss_jax.nmr import Region
 from iss_jax.perturbations import perturb_views
@@ -41,32 +40,27 @@ class Copies(NamedTuple):
 
     images: dict[str, np.ndarray]
     obs: Observation
-    regions: dict[str, np.ndarray]
-    valid: dict[str, np.ndarray]
+    regions: dict[str, Array]
+    valid: dict[str, Array]
 
 
 _perturbed = jax.jit(perturb_views, static_argnames=("name",))
 
 
-def read_copies(
-    item: Mapping[str, Any],
-    frame: int,
-    key: Key[Array, ""],
-    dataset: LeRobotDataset,
-    policy: Policy,
-) -> Copies:
+def read_copies(item: Mapping[str, Any], frame: int, key: Key[Array, ""], inputs: Inputs) -> Copies:
     """A frame of an item's episode, and its copies, each perturbed by a key of its own.
 
     Raises:
         ValueError: a camera lacks its region labels.
     """
-    episode = dataset.read(item["episode"], [frame])
+    policy = inputs.policy
+    episode = inputs.dataset.read(item["episode"], [frame])
     cameras = {view: camera for view, camera in item["cameras"].items() if camera}
     missing = sorted(set(cameras.values()) - set(episode.regions))
     if missing:
         raise ValueError(
-            f"{dataset.root}, episode {item['episode']}: no region labels for {missing}, only for "
-            f"{sorted(episode.regions)}"
+            f"{inputs.dataset.root}, episode {item['episode']}: no region labels for {missing}, "
+            f"only for {sorted(episode.regions)}"
         )
     given = {camera: episode.images[camera] for camera in cameras.values()}
     inside = {camera: episode.regions[camera] == Region.NUISANCE for camera in given}
@@ -89,8 +83,8 @@ def read_copies(
     regions, valid = {}, {}
     for view, camera in cameras.items():
         labels, picture = fit_regions(episode.regions[camera], policy.image_size, policy.image_size)
-        regions[view] = np.repeat(labels, len(rows), axis=0)
-        valid[view] = np.broadcast_to(picture, regions[view].shape)
+        regions[view] = jnp.asarray(np.repeat(labels, len(rows), axis=0))
+        valid[view] = jnp.broadcast_to(jnp.asarray(picture)[None], regions[view].shape)
     return Copies(images, obs, regions, valid)
 
 
@@ -235,9 +229,7 @@ def similarities(
     return out[0], out[1]
 
 
-def measure(
-    item: Mapping[str, Any], iss: ISSConfig, dataset: LeRobotDataset, policy: Policy
-) -> dict[str, Any]:
+def measure(item: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
     """What an item's perturbations do to actions and maps, a list entry a frame.
 
     Returns:
@@ -250,12 +242,12 @@ def measure(
     for kind in ("cosine", "pearson", "nmr"):
         out[kind] = {method: [] for method in item["methods"]}
     for frame in item["frames"]:
-        copies, explained = explained_copies(item, frame, key, iss, dataset, policy)
+        copies, explained = explained_copies(item, frame, key, inputs)
         error = divergence.effects(
             explained.actions[1:],
             explained.actions[0],
-            action_dims=iss.action_dims,
-            horizon=iss.horizon,
+            action_dims=inputs.iss.action_dims,
+            horizon=inputs.iss.horizon,
         )
         out["action_error"].append(np.asarray(error))
         out["area"].append(float(nmr.chance_level(copies.regions, valid=copies.valid)[0]))
@@ -271,22 +263,17 @@ def measure(
 
 
 def explained_copies(
-    item: Mapping[str, Any],
-    frame: int,
-    key: Key[Array, ""],
-    iss: ISSConfig,
-    dataset: LeRobotDataset,
-    policy: Policy,
+    item: Mapping[str, Any], frame: int, key: Key[Array, ""], inputs: Inputs
 ) -> tuple[Copies, Explained]:
     """A frame of an item and its copies, and all maps of them."""
     pixels_key, explain_key = jax.random.split(jax.random.fold_in(key, frame))
-    copies = read_copies(item, frame, pixels_key, dataset, policy)
+    copies = read_copies(item, frame, pixels_key, inputs)
     explained = explain(
-        policy.params,
+        inputs.policy.params,
         copies.obs,
         explain_key,
         views=tuple(copies.regions),
-        iss=iss,
+        iss=inputs.iss,
         methods=tuple(item["methods"]),
         probes=item["gradient_probes"],
         action_horizon=item["action_horizon"],

@@ -1,16 +1,17 @@
-"""What the experiments on perturbations are asked: options, episodes, methods, work items."""
+"""What the experiments on perturbations are asked: options, inputs, episodes, work items."""
 
 import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import ml_collections
 
+from experiments.nmr_correlation import located
 from experiments.nmr_items import strided_frames
-from experiments.policy import Policy
+from experiments.policy import Policy, load_policy
 from iss_jax import ISSConfig
-from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 
 METHODS = {
     "iss": "ISS",
@@ -91,9 +92,39 @@ def from_config(config: ml_collections.ConfigDict, options: type[Options]) -> Op
         TypeError: a key is missing or unknown.
         ValueError: an unknown method, or a number that must be positive is not.
     """
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    content = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in content.items()}
+    content: dict[str, Any] = {}
+    for key, value in config.to_dict().items():
+        if key != "name":
+            content[key] = tuple(value) if isinstance(value, list | tuple) else value
     return options(**content)
+
+
+class Inputs(NamedTuple):
+    """What is explained, of what, and how.
+
+    Attributes:
+        iss: options of ISS.
+        policy: the policy.
+        dataset: its episodes.
+    """
+
+    iss: ISSConfig
+    policy: Policy
+    dataset: LeRobotDataset
+
+
+def load_inputs(options: FrameOptions) -> Inputs:
+    """Restores the policy and opens the dataset.
+
+    Raises:
+        ValueError: a path is empty.
+        FileNotFoundError: something is missing in them.
+    """
+    dataset = open_dataset(located(options.dataset, "dataset"))
+    path = located(options.checkpoint, "checkpoint")
+    policy = load_policy(path, tokenizer=options.tokenizer, dtype=options.dtype)
+    robot = len(policy.norm_stats["actions"].mean)
+    return Inputs(options.iss_config(robot), policy, dataset)
 
 
 def episode_lines(options: FrameOptions, dataset: LeRobotDataset) -> list[dict[str, Any]]:
@@ -135,9 +166,7 @@ def episode_lines(options: FrameOptions, dataset: LeRobotDataset) -> list[dict[s
 def work_item(
     experiment: str,
     options: FrameOptions,
-    iss: ISSConfig,
-    policy: Policy,
-    dataset: LeRobotDataset,
+    inputs: Inputs,
     line: Mapping[str, Any],
     perturbations: Sequence[Perturbation],
     *,
@@ -149,9 +178,7 @@ def work_item(
     Args:
         experiment: keeps the items of several stages and experiments apart.
         options: the experiment's.
-        iss: options of ISS.
-        policy: the policy.
-        dataset: the episodes.
+        inputs: the policy, the episodes, the options of ISS.
         line: the episode's (`episode_lines`).
         perturbations: name and strength of each copy of a frame.
         region: `nuisance` or `all`, where pixels may change.
@@ -161,15 +188,15 @@ def work_item(
     names = ("dtype", "cameras", "discrete_state_input", "max_token_len", "action_horizon")
     return {
         "experiment": experiment,
-        "checkpoint": policy.fingerprint,
+        "checkpoint": inputs.policy.fingerprint,
         **{name: getattr(options, name) for name in (*names, "num_steps", "percent", "seed")},
-        "iss": dataclasses.asdict(iss),
+        "iss": dataclasses.asdict(inputs.iss),
         "methods": list(options.methods if methods is None else methods),
         "gradient_probes": options.gradient_probes,
         "perturbations": [list(pair) for pair in perturbations],
         "region": region,
         "task": f"{line['suite']}/{line['task']}/{line['split']}/{line['seed']}",
         "episode": index,
-        "data": hashlib.sha256(dataset.data_path(index).read_bytes()).hexdigest()[:16],
+        "data": hashlib.sha256(inputs.dataset.data_path(index).read_bytes()).hexdigest()[:16],
         "frames": strided_frames(line["length"], options.stride, options.frames_per_episode),
     }

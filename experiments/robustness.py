@@ -15,6 +15,7 @@ resampled tasks) and `figures/robustness.png`. An interrupted run is resumed by 
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,16 @@ import ml_collections
 import numpy as np
 
 from experiments import app
-from experiments.nmr_correlation import located
 from experiments.perturbed_maps import measure
 from experiments.perturbed_options import (
     METHODS,
     FrameOptions,
     episode_lines,
     from_config,
+    load_inputs,
     work_item,
 )
-from experiments.policy import load_policy
 from experiments.run_directory import open_run, run_items
-from iss_jax.data.lerobot import open_dataset
 from iss_jax.discrimination import clustered_mean
 from iss_jax.viz.robustness import robustness_figure
 
@@ -57,29 +56,20 @@ class Options(FrameOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
-    dataset = open_dataset(located(options.dataset, "dataset"))
-    policy = load_policy(
-        located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer, dtype=options.dtype
-    )
+    inputs = load_inputs(options)
     run = open_run(workdir, config)
-    iss = options.iss_config(len(policy.norm_stats["actions"].mean))
-    lines = episode_lines(options, dataset)
-    common = (options, iss, policy, dataset)
+    lines = episode_lines(options, inputs.dataset)
     noise = ("noise", options.strength)
 
     def results(items: Sequence[Mapping[str, Any]], description: str) -> list[Any]:
-        return run_items(
-            run,
-            items,
-            lambda item: measure(item, iss, dataset, policy),
-            description=description,
-            quiet=options.quiet,
-        )
+        compute = partial(measure, inputs=inputs)
+        return run_items(run, items, compute, description=description, quiet=options.quiet)
 
     items = [
         work_item(
             "robustness, selection",
-            *common,
+            options,
+            inputs,
             line,
             [noise] * options.selection_draws,
             region="all",
@@ -91,9 +81,9 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     errors = np.array([np.mean(one["action_error"]) for one in found])
     order = np.argsort(errors, kind="stable")
     chosen = order[: count_of(max(options.shares), len(lines))]
-    items = [work_item("robustness", *common, lines[index], [noise]) for index in chosen]
+    items = [work_item("robustness", options, inputs, lines[index], [noise]) for index in chosen]
     rows = [
-        row(lines[index], errors[index], rank, result, options.methods)
+        row(lines[index], float(errors[index]), rank, result, options.methods)
         for rank, (index, result) in enumerate(
             zip(chosen, results(items, "noise on nuisance"), strict=True)
         )
@@ -101,7 +91,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     content = {
         "episodes": len(lines),
         "frames": sum(len(item["frames"]) for item in items),
-        "iss": dataclasses.asdict(iss),
+        "iss": dataclasses.asdict(inputs.iss),
         "shares": [summary(rows, share, len(lines), options) for share in options.shares],
     }
     run.write_csv("results.csv", rows)

@@ -18,12 +18,17 @@ from configs import (
 from configs.perturbed_frames import VARIANTS
 from experiments import fidelity, perturbation_grid, perturbed_maps, robustness
 from experiments.perturbed_maps import explain, explained_copies, measure, similarities
-from experiments.perturbed_options import METHODS, episode_lines, from_config, work_item
-from experiments.policy import load_policy
+from experiments.perturbed_options import (
+    METHODS,
+    episode_lines,
+    from_config,
+    load_inputs,
+    work_item,
+)
 from experiments.run_directory import jsonable
 from iss_jax import saliency
 from iss_jax.attribution import draw_masks
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 from iss_jax.viz.fidelity import fidelity_bars
 from iss_jax.viz.robustness import robustness_figure
 
@@ -73,8 +78,7 @@ def faithful(inputs, tmp_path_factory):
 @pytest.fixture(scope="module")
 def parts(inputs):
     options = from_config(_config(robustness_config, inputs), robustness.Options)
-    policy, dataset = load_policy(inputs / "checkpoint"), open_dataset(inputs / "episodes")
-    return options, options.iss_config(7), policy, dataset
+    return options, load_inputs(options)
 
 
 def _csv(path):
@@ -98,11 +102,11 @@ def test_similarity_in_closed_form():
 
 
 def test_an_unchanged_copy_has_the_same_actions_and_maps(parts):
-    options, iss, policy, dataset = parts
-    line = episode_lines(options, dataset)[0]
-    item = work_item("test", options, iss, policy, dataset, line, [("noise", 0.0)])
+    options, loaded = parts
+    line = episode_lines(options, loaded.dataset)[0]
+    item = work_item("test", options, loaded, line, [("noise", 0.0)])
     assert item["frames"] == [1]
-    found = measure(item, iss, dataset, policy)
+    found = measure(item, loaded)
     np.testing.assert_array_equal(found["action_error"], [[0.0]])
     for method in ("iss", "attention", "norm", "gradient", "random_same"):
         np.testing.assert_allclose(found["cosine"][method], 1, atol=1e-6, err_msg=method)
@@ -114,17 +118,17 @@ def test_an_unchanged_copy_has_the_same_actions_and_maps(parts):
 
 
 def test_maps_and_actions_are_those_of_the_library(parts):
-    options, iss, policy, dataset = parts
-    line = episode_lines(options, dataset)[0]
-    item = work_item("test", options, iss, policy, dataset, line, [("noise", 1.0)])
-    copies, explained = explained_copies(item, 1, jax.random.key(3), iss, dataset, policy)
+    options, loaded = parts
+    line = episode_lines(options, loaded.dataset)[0]
+    item = work_item("test", options, loaded, line, [("noise", 1.0)])
+    copies, explained = explained_copies(item, 1, jax.random.key(3), loaded)
     noise_key, mask_key, *_ = jax.random.split(
         jax.random.split(jax.random.fold_in(jax.random.key(3), 1))[1], 5
     )
     noise = jnp.broadcast_to(jax.random.normal(noise_key, (1, 1, 4, 7)), (2, 1, 4, 7))[:, 0]
-    masks = draw_masks(mask_key, 3, iss)
+    masks = draw_masks(mask_key, 3, loaded.iss)
     expected = saliency(
-        policy.params, copies.obs, config=iss, masks=masks, noise=noise, num_steps=2
+        loaded.policy.params, copies.obs, config=loaded.iss, masks=masks, noise=noise, num_steps=2
     )
     for view, scores in explained.maps["iss"].items():
         np.testing.assert_allclose(scores, expected.maps[view], rtol=1e-3, atol=1e-6)
@@ -134,13 +138,13 @@ def test_maps_and_actions_are_those_of_the_library(parts):
 
 
 def test_copies_differ_where_the_region_is_and_nowhere_else(parts):
-    options, iss, policy, dataset = parts
-    line = episode_lines(options, dataset)[0]
+    options, loaded = parts
+    line = episode_lines(options, loaded.dataset)[0]
     pairs = [("noise", 1.0), ("noise", 1.0), ("texture", 0.5)]
-    episode = dataset.read(line["index"], [2])
+    episode = loaded.dataset.read(line["index"], [2])
     for region in ("nuisance", "all"):
-        item = work_item("test", options, iss, policy, dataset, line, pairs, region=region)
-        copies = perturbed_maps.read_copies(item, 2, jax.random.key(0), dataset, policy)
+        item = work_item("test", options, loaded, line, pairs, region=region)
+        copies = perturbed_maps.read_copies(item, 2, jax.random.key(0), loaded)
         for camera, images in copies.images.items():
             assert images.shape[0] == 4 and images.dtype == np.uint8
             np.testing.assert_array_equal(images[0], episode.images[camera][0])
@@ -178,15 +182,15 @@ def test_robustness_reports_the_least_moved_episodes(robust, parts):
     figure = robustness_figure(content["shares"], METHODS)
     assert figure.axes[0].get_xlim()[0] > figure.axes[0].get_xlim()[1]
     # Of all six episodes the mean full-frame error is that of the selection's own items.
-    options, iss, policy, dataset = parts
-    line = episode_lines(options, dataset)[0]
+    options, loaded = parts
+    line = episode_lines(options, loaded.dataset)[0]
     item = work_item(
         "robustness, selection",
-        *(options, iss, policy, dataset, line, [("noise", 1.0)] * 2),
+        *(options, loaded, line, [("noise", 1.0)] * 2),
         region="all",
         methods=(),
     )
-    error = np.mean(measure(item, iss, dataset, policy)["action_error"])
+    error = np.mean(measure(item, loaded)["action_error"])
     assert float(f"{error:.6g}") == pytest.approx(
         next(f for f, row in zip(full, rows, strict=True) if int(row["episode"]) == line["index"]),
         rel=1e-4,
@@ -224,7 +228,7 @@ def test_fidelity_correlates_changes_of_maps_and_actions(faithful):
 
 
 def test_a_finished_run_computes_nothing(robust, inputs, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(robustness, "measure", refuse)
@@ -261,7 +265,7 @@ def test_the_grid_has_a_panel_for_each_perturbation(inputs, faithful, tmp_path):
 
 
 def test_episodes_come_in_one_order_in_every_task(parts):
-    options, _, _, dataset = parts
+    options, (_, _, dataset) = parts
     lines = episode_lines(options, dataset)
     assert [(line["split"], line["task"], line["seed"]) for line in lines] == [
         *(("seen", task, seed) for task in ("ham", "milk") for seed in SEEDS),
