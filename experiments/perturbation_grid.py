@@ -7,7 +7,7 @@ it is; for each view a row a strength. A panel shows the perturbed frame and, be
 over it, with NMR of that view alone.
 
 The workdir receives `results.csv` (a row a panel, and the views taken together) and
-`figures/perturbations.png`.
+`figures/perturbations.jpg`.
 """
 
 import dataclasses
@@ -81,9 +81,14 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         {
             "perturbation": name,
             "strength": strength,
-            "action_error": float(f"{errors[index]:.6g}"),
-            "nmr": float(joint[index]),
-            **{f"nmr in {view}": float(found[index]) for view, found in views.items()},
+            **{
+                measure: float(f"{values[index]:.6g}")
+                for measure, values in {
+                    "action_error": np.asarray(errors),
+                    "nmr": joint,
+                    **{f"nmr in {view}": found for view, found in views.items()},
+                }.items()
+            },
         }
         for index, (name, strength) in enumerate([("none", 0.0), *pairs])
     ]
@@ -93,7 +98,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         columns=("none", *options.perturbations),
         title=f"{line['task'].replace('_', ' ')}, {line['split']}; NMR@{options.percent:g}",
     )
-    path = run.write_figure("perturbations.png", figure)
+    path = run.write_figure("perturbations.jpg", figure)
     if not options.quiet:
         for row in rows:
             print("  ".join(f"{name} {value}" for name, value in row.items()))

@@ -261,7 +261,7 @@ def test_the_grid_has_a_panel_for_each_perturbation(inputs, faithful, tmp_path):
         "nmr in left_wrist_0_rgb",
     }
     assert len(_csv(tmp_path / "results.csv")) == 4
-    assert (tmp_path / "figures/perturbations.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "figures/perturbations.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
 def test_episodes_come_in_one_order_in_every_task(parts):
