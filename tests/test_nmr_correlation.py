@@ -20,6 +20,8 @@ from experiments.policy import fingerprint, load_policy
 from experiments.run_directory import jsonable
 from iss_jax import nmr, saliency
 from iss_jax.data import Episode
+from iss_jax.data.beside import write_regions
+from iss_jax.data.convert import convert
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.data.regions import fit_regions
 from iss_jax.data.success import Success, read_success, write_success
@@ -455,3 +457,20 @@ def test_unknown_variants_and_keys():
     config.batch = 0
     with pytest.raises(ValueError, match=r"config\.batch: 0 given"):
         from_config(config)
+
+
+@pytest.mark.parametrize("to", ["v3.0", "folders", "beside"])
+def test_every_format_and_masks_beside_give_the_same_results(to, inputs, finished, tmp_path):
+    source = open_dataset(inputs / "episodes")
+    if to == "beside":
+        for index in range(len(source)):
+            episode = source.read(index)
+            write_episode(tmp_path / "data", dataclasses.replace(episode, regions={}))
+            write_regions(tmp_path / "data" / "regions", index, episode.regions)
+    else:
+        convert(source, tmp_path / "data", to)
+    config = _config(inputs)
+    config.dataset = str(tmp_path / "data")
+    nmr_correlation.main(config, tmp_path / "run")
+    found = (tmp_path / "run" / "results.csv").read_bytes()
+    assert found == (finished[0] / "results.csv").read_bytes()
