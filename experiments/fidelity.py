@@ -32,8 +32,10 @@ from experiments.perturbed_options import (
     episode_lines,
     from_config,
     load_inputs,
+    planned_item,
     work_item,
 )
+from experiments.planned import Episodes, PlannedItem
 from experiments.run_directory import open_run, run_items
 from iss_jax import stats
 from iss_jax.perturbations import PERTURBATIONS
@@ -100,6 +102,16 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         for path in figures:
             print(f"figure: {path}")
     return content
+
+
+def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
+    """An item an episode: its frames and their perturbed copies."""
+    options = from_config(config, Options)
+    copies = len(options.perturbations)
+    return [
+        planned_item(line["split"], options, line, copies)
+        for line in drawn(episode_lines(options, episodes), options)
+    ]
 
 
 def drawn(lines: list[dict[str, Any]], options: Options) -> list[dict[str, Any]]:

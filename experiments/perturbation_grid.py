@@ -136,4 +136,4 @@ def panels(
 
 
 if __name__ == "__main__":
-    app.run(main, "perturbation_grid")
+    app.run(main, "perturbation_grid", many_processes=False)

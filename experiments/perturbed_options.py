@@ -9,6 +9,7 @@ import ml_collections
 
 from experiments.nmr_correlation import located
 from experiments.nmr_items import strided_frames
+from experiments.planned import GRADIENT_RUN, Episodes, PlannedItem, iss_runs
 from experiments.policy import Policy, load_policy
 from iss_jax import ISSConfig
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
@@ -127,7 +128,7 @@ def load_inputs(options: FrameOptions) -> Inputs:
     return Inputs(options.iss_config(robot), policy, dataset)
 
 
-def episode_lines(options: FrameOptions, dataset: LeRobotDataset) -> list[dict[str, Any]]:
+def episode_lines(options: FrameOptions, dataset: Episodes) -> list[dict[str, Any]]:
     """The metadata of the chosen episodes, by split, task and seed.
 
     Rows that are in this order come in the same order in every task.
@@ -200,3 +201,31 @@ def work_item(
         "data": hashlib.sha256(inputs.dataset.data_path(index).read_bytes()).hexdigest()[:16],
         "frames": strided_frames(line["length"], options.stride, options.frames_per_episode),
     }
+
+
+def planned_item(
+    kind: str,
+    options: FrameOptions,
+    line: Mapping[str, Any],
+    copies: int,
+    methods: Sequence[str] | None = None,
+) -> PlannedItem:
+    """A work item as a plan counts it: the actions of frames and copies, ISS, gradients.
+
+    Args:
+        kind: what the plan calls it.
+        options: the experiment's.
+        line: the episode's.
+        copies: perturbed copies of each frame.
+        methods: as in `work_item`.
+    """
+    used = set(options.methods if methods is None else methods)
+    rows = 1 + copies
+    runs = float(rows)
+    if used & {"iss", "iss_new_masks", "random", "random_same"}:
+        maps = rows + copies * ("iss_new_masks" in used)
+        runs += maps * iss_runs(ISSConfig(**options.iss))
+    if "gradient" in used:
+        runs += rows * options.gradient_probes * GRADIENT_RUN
+    frames = len(strided_frames(line["length"], options.stride, options.frames_per_episode))
+    return PlannedItem(kind, frames, frames * runs)

@@ -30,8 +30,10 @@ from experiments.perturbed_options import (
     episode_lines,
     from_config,
     load_inputs,
+    planned_item,
     work_item,
 )
+from experiments.planned import Episodes, PlannedItem
 from experiments.run_directory import open_run, run_items
 from iss_jax.discrimination import clustered_mean
 from iss_jax.viz.robustness import robustness_figure
@@ -101,6 +103,16 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         print_report(content)
         print(f"\nfigure: {path}")
     return content
+
+
+def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
+    """Noise on every episode, then maps of as many as will be chosen, taken to be the first."""
+    options = from_config(config, Options)
+    lines = episode_lines(options, episodes)
+    chosen = lines[: count_of(max(options.shares), len(lines))]
+    noise = options.selection_draws
+    selection = [planned_item("selection", options, line, noise, ()) for line in lines]
+    return selection + [planned_item("maps", options, line, 1) for line in chosen]
 
 
 def count_of(share: float, episodes: int) -> int:

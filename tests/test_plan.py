@@ -13,9 +13,11 @@ import pytest
 from experiments import (
     estimator_accuracy,
     explain_episode,
+    fidelity,
     hyperparameters,
     nmr_correlation,
     plan,
+    robustness,
 )
 from experiments.planned import PlannedItem, iss_runs, paper_episodes
 from iss_jax import ISSConfig, embedded
@@ -94,6 +96,23 @@ def test_table_1():
     assert Counter(item.kind for item in items)["seen, p = 0.3"] == 250
     config.frames_per_group = 0
     assert len(hyperparameters.plan(config, plan.episodes_of(config, 200))) == 41 * 5
+
+
+def test_experiments_on_perturbations():
+    """20 frames an episode. Fidelity: a frame and 3 copies, each with its actions, a map of 101
+    runs and 4 gradients of 3. Robustness: actions of 5 rows; then 2 rows, 3 maps of 101, 8 gradients.
+    """
+    config = importlib.import_module("configs.fidelity").get_config("paper")
+    items = fidelity.plan(config, plan.episodes_of(config, 200))
+    assert len(items) == 1000
+    assert {tuple(item[1:]) for item in items} == {(20, 20 * (4 + 4 * 101 + 4 * 4 * 3))}
+    config = importlib.import_module("configs.robustness").get_config("paper")
+    items = robustness.plan(config, plan.episodes_of(config, 200))
+    counts = Counter(tuple(item) for item in items)
+    assert counts == {
+        ("selection", 20, 20 * 5): 4175,
+        ("maps", 20, 20 * (2 + 3 * 101 + 2 * 4 * 3)): 209,
+    }
 
 
 def test_runs_of_a_map():
