@@ -100,7 +100,7 @@ def test_table_1():
 
 def test_experiments_on_perturbations():
     """20 frames an episode. Fidelity: a frame and 3 copies, each with its actions, a map of 101
-    runs and 4 gradients of 3. Robustness: actions of 5 rows; then 2 rows, 3 maps of 101, 8 gradients.
+    runs and 4 gradients of 3. Robustness: actions of 5 rows; then 2 rows, 3 maps, 8 gradients.
     """
     config = importlib.import_module("configs.fidelity").get_config("paper")
     items = fidelity.plan(config, plan.episodes_of(config, 200))
