@@ -137,28 +137,7 @@ def _saliency(
         prompt = model.embed_prompt(params, prompt, dtype)
     examples = (prompt, obs.tokenized_prompt_mask, present, noise)
 
-    def run(params: Any, example: Any, rows: dict[str, Array]) -> Array:
-        prompt, prompt_mask, present, noise = example
-        tokens = [model.embed_images(params, rows[view], dtype) for view in views]
-        count = tokens[0].shape[0]
-        mask = [
-            jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)
-        ]
-        prompts = jnp.broadcast_to(prompt[None], (count, *prompt.shape))
-        if not savings.embed_prompt_once:
-            prompts = model.embed_prompt(params, prompts, dtype)
-        tokens.append(prompts)
-        mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
-        prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
-        cache = model.prefill(params, prefix, last_layer_keys_only=savings.last_layer_keys_only)
-
-        def denoise(draw: Array) -> Array:
-            draws = jnp.broadcast_to(draw[None], (count, *draw.shape))
-            once = savings.modulate_once
-            return model.denoise(params, cache, prefix.mask, draws, num_steps, modulate_once=once)
-
-        return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)
-
+    run = partial(actions_of_rows, views=views, num_steps=num_steps, dtype=dtype, savings=savings)
     wanted = (len(VIEWS), *config.grid)
     if masks.ndim != 4 or masks.shape[1:] != wanted or masks.dtype != jnp.bool_:
         raise ValueError(
@@ -185,3 +164,46 @@ def _saliency(
         masks=masks,
         gradients=None if result.gradients is None else all_views(result.gradients),
     )
+
+
+def actions_of_rows(
+    params: Any,
+    example: tuple[Array, Array, dict[str, Array], Array],
+    rows: dict[str, Float[Array, "n h w 3"]],
+    *,
+    views: tuple[str, ...] = VIEWS,
+    num_steps: int = model.NUM_STEPS,
+    dtype: Any = None,
+    savings: Savings = Savings(),
+) -> Float[Array, "n draws horizon dims"]:
+    """The policy on copies of one observation's frames: what a saliency map runs.
+
+    Args:
+        params: nested dict.
+        example: what the copies share: the embedded prompt [l, w] (its ids where
+            `savings.embed_prompt_once` is off), its mask, view -> whether it is there, and noise
+            [draws, H, A].
+        rows: copies of each view.
+        views: those that take tokens, in the model's order.
+        num_steps: Denoising steps.
+        dtype: Compute dtype; that of the embedding table when None.
+        savings: Of the prompt, the last prefix layer and the modulation.
+    """
+    prompt, prompt_mask, present, noise = example
+    tokens = [model.embed_images(params, rows[view], dtype) for view in views]
+    count = tokens[0].shape[0]
+    mask = [jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)]
+    prompts = jnp.broadcast_to(prompt[None], (count, *prompt.shape))
+    if not savings.embed_prompt_once:
+        prompts = model.embed_prompt(params, prompts, dtype)
+    tokens.append(prompts)
+    mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
+    prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
+    cache = model.prefill(params, prefix, last_layer_keys_only=savings.last_layer_keys_only)
+
+    def denoise(draw: Array) -> Array:
+        draws = jnp.broadcast_to(draw[None], (count, *draw.shape))
+        once = savings.modulate_once
+        return model.denoise(params, cache, prefix.mask, draws, num_steps, modulate_once=once)
+
+    return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)
