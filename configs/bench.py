@@ -51,7 +51,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.num_masks = 10
-        config.pearson_0_9.num_masks = 4
+        config.pearson_0_9.num_masks = 2
         config.peak_size = 128
         config.repeats = 1
     if variant == "full":

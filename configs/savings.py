@@ -51,6 +51,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.repeats = 3
     if variant == "smoke":
         config.num_masks = 3
+        config.micro_batch = 4
         config.single_savings = False
         config.memory_masks = (3, 6)
         config.memory_micro_batch = 2

@@ -1,52 +1,152 @@
-"""The benchmark's clock and table."""
+"""The benchmarks: clock, ways, tables, and what the FLOP counts say."""
 
 import itertools
 
-import goldens
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from configs.bench import VARIANTS, get_config
-from experiments import bench
+import iss_jax
+from configs import bench as bench_config, savings as savings_config
+from experiments import bench, bench_clock, bench_subject, savings
+from iss_jax.pi05 import params as pi05
 
 
-def test_the_first_call_is_told_from_the_median_of_the_others(monkeypatch) -> None:
-    # Calls of 9, 1, 5 and 2 seconds.
-    clock = itertools.chain([0.0, 9.0], [10.0, 11.0], [20.0, 25.0], [30.0, 32.0])
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
-    assert bench.timed(lambda: None, repeats=3) == (9.0, 2.0)
+def test_the_first_calls_are_told_from_the_medians_of_turns(monkeypatch) -> None:
+    """Two ways; first 9 and 4 seconds, then three turns of each."""
+    seconds = [9.0, 4.0, 1.0, 7.0, 5.0, 8.0, 2.0, 9.0]
+    clock = itertools.chain.from_iterable((10.0 * i, 10.0 * i + s) for i, s in enumerate(seconds))
+    monkeypatch.setattr(bench_clock.time, "perf_counter", lambda: next(clock))
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
+    found = bench_clock.timed(calls, repeats=3)
+    assert found == {"a": (9.0, 2.0), "b": (4.0, 8.0)}
+    assert order == ["a", "b"] * 4
 
 
-def test_costs_are_in_single_inferences(monkeypatch) -> None:
-    params, obs = goldens.params("tiny_b"), goldens.observation("tiny_b", slice(0, 1))
-    seconds = iter([(1.0, 0.5), (4.0, 2.0), (3.0, 1.0)])
-    calls = []
-    monkeypatch.setattr(
-        bench, "timed", lambda call, repeats: (calls.append(call()), next(seconds))[1]
-    )
-    rows = bench.measure(params, obs, action_horizon=10, num_masks=4, repeats=1)
-    assert [row["inferences"] for row in rows] == [1, 4, 5]
-    assert [row["cost"] for row in rows] == [1.0, 4.0, 2.0]
-    single, loop, sal = calls
-    assert single.shape == (1, 10, 7) and len(loop) == 4 and sal.effects.shape == (1, 4)
-    # The same noise and observation, so the baseline of the map is the single inference.
-    assert abs(single - sal.actions).max() < 2e-5
+def test_the_peak_is_the_best_call(monkeypatch) -> None:
+    seconds = iter([3.0, 0.5, 2.0])
+    monkeypatch.setattr(bench_clock, "_seconds", lambda call: next(seconds))
+    assert bench_clock.matmul_peak(16, "float32", repeats=3) == 2 * 16**3 / 0.5
 
 
-def test_the_table_names_every_way(capsys) -> None:
-    row = {"name": "saliency", "inferences": 5, "first_seconds": 1.5, "seconds": 0.25, "cost": 2.0}
-    bench.print_table([row])
-    assert capsys.readouterr().out.splitlines()[-1].split() == [
-        *("saliency", "5", "1.50", "s", "250.0", "ms", "2.0")
+def test_costs_and_floors() -> None:
+    ways = {"one": bench.Way(1, lambda: None, 2e9), "many": bench.Way(10, lambda: None, 1e10)}
+    seconds = {"one": bench_clock.Seconds(1.0, 0.5), "many": bench_clock.Seconds(4.0, 2.0)}
+    one, many = bench.table(ways, seconds, peak=1e10)
+    assert (one["cost"], many["cost"], many["hz"]) == (1.0, 4.0, 0.5)
+    # 10 GFLOP at 10 GFLOP/s are a second, and it took two.
+    assert (many["floor_seconds"], many["over_floor"]) == (1.0, 2.0)
+
+
+def test_smoke(tmp_path) -> None:
+    config = bench_config.get_config("smoke")
+    config.quiet = True
+    rows = {row["name"]: row for row in bench.main(config, tmp_path)}
+    assert list(rows) == [
+        *("single inference", "one call a mask", "plain batched", "exact savings"),
+        *("as accurate as the paper's", "Pearson 0.9"),
     ]
+    single, plain = rows["single inference"], rows["plain batched"]
+    # The blur is 3 views of 80 pixels, two products each; the blend's upsampling is less.
+    assert plain["tflop"] / single["tflop"] == pytest.approx(config.num_masks + 1, rel=0.05)
+    assert rows["exact savings"]["tflop"] < 0.6 * plain["tflop"]
+    assert single["cost"] == 1.0 and all(row["seconds"] > 0 for row in rows.values())
+    assert (tmp_path / "results.csv").exists()
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+def test_savings_smoke(tmp_path) -> None:
+    config = savings_config.get_config("smoke")
+    config.quiet = True
+    config.memory_masks = ()
+    found = savings.main(config, tmp_path)
+    none, every = found["savings"]
+    assert (none["time"], none["flops"]) == (1.0, 1.0)
+    assert every["flops"] < 0.6
+    assert found["bfloat16"]["cells_pearson"] > 0.99
+    assert found["overhead"]["bare"] > 0
+
+
+def test_the_released_sizes_shares() -> None:
+    """No saving costs openpi's plain pass; each alone takes its part; goals of a masked copy."""
+    none, every = (savings.real_shares(s) for s in (iss_jax.Savings.none(), iss_jax.Savings()))
+    assert none == {"full": 1.0, "libero": 1.0}
+    assert every["full"] <= 0.85 and every["libero"] <= 0.57
+    last = savings.real_shares(iss_jax.Savings.none(last_layer_keys_only=True))
+    # 5.5 % of the prefix, which is 79 % of the pass.
+    assert 1 - last["full"] == pytest.approx(0.055 * 0.79, abs=1e-3)
+    assert len(savings.choices(single=True)) == 2 + 2 * len(savings.NAMES)
+
+
+def test_random_policies_are_of_the_sizes_and_dtype_named(monkeypatch) -> None:
+    tiny = bench_subject.with_depth(
+        pi05.Sizes(
+            image=pi05.ImageTower(width=8, depth=6, mlp=16, heads=2, patch=14, tokens=4),
+            vlm=pi05.Expert(width=16, mlp=24),
+            action=pi05.Expert(width=12, mlp=16),
+            depth=4,
+            heads=2,
+            kv_heads=1,
+            head_dim=8,
+            vocab=32,
+            action_dim=5,
+        ),
+        2,
+    )
+    assert (tiny.depth, tiny.image.depth) == (2, 3)
+    monkeypatch.setitem(bench_subject.RANDOM, "tiny", tiny)
+    config = bench_config.get_config("full").to_dict()["subject"]
+    options = bench_subject.SubjectOptions(**config | {"policy": "tiny", "present_views": 2})
+    subject = bench_subject.make_subject(options)
+    assert pi05.sizes_of(subject.params) == tiny
+    leaves = jax.tree.leaves(subject.params)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in leaves)
+    assert np.isfinite(np.asarray(leaves[0], np.float32)).all()
+    assert (subject.valid_tokens, subject.prompt_length, subject.present_views) == (60, 200, 2)
+    assert subject.noise.shape == (1, 50, 5)
+
+
+@pytest.mark.parametrize("variant", bench_config.VARIANTS)
 def test_configs_have_the_keys_of_the_options(variant: str) -> None:
-    content = get_config(variant).to_dict()
+    content = bench_config.get_config(variant).to_dict()
     del content["name"]
-    bench.Options(**content)
+    options = bench.Options(**content)
+    for chosen in (options.as_the_paper, options.pearson_0_9):
+        assert chosen["source"]
+        iss_jax.ISSConfig(**{key: value for key, value in chosen.items() if key != "source"})
+    bench_subject.SubjectOptions(**content["subject"])
+
+
+@pytest.mark.parametrize("variant", savings_config.VARIANTS)
+def test_savings_configs_have_the_keys_of_the_options(variant: str) -> None:
+    content = savings_config.get_config(variant).to_dict()
+    del content["name"]
+    assert savings.Options(**content).memory_masks
 
 
 def test_an_unknown_variant_is_named() -> None:
-    with pytest.raises(ValueError, match="'large'"):
-        get_config("large")
+    for module in (bench_config, savings_config):
+        with pytest.raises(ValueError, match="'large'"):
+            module.get_config("large")
+
+
+def test_peak_memory_of_a_policy_does_not_grow_with_the_masks() -> None:
+    """Compiled, 800 masks against 32 at one micro-batch, within a tenth."""
+    sizes = bench_subject.with_depth(bench_subject.RANDOM["middle"], 2)
+    content = savings_config.get_config("smoke").to_dict()
+    del content["name"]
+    content["subject"] = bench_subject.SubjectOptions(**content["subject"] | {"prompt_length": 64})
+    options = savings.Options(**content | {"memory_micro_batch": 8})
+    # Shapes are enough to compile.
+    shapes = {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in pi05.shapes(sizes).items()}
+    subject = bench_subject.Subject(
+        pi05.unflatten(shapes),
+        bench_subject.random_observation(sizes, options.subject),
+        jnp.zeros((1, 16, sizes.action_dim)),
+        sizes,
+    )
+    few, many = (savings.temporary_bytes(subject, options, n) for n in (32, 800))
+    assert many <= 1.1 * few
+    # What would not fit in that is 768 more copies of three frames.
+    assert many < 768 * 3 * sizes.image.image_size**2 * 3 * 4
