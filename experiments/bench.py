@@ -73,8 +73,9 @@ class Way(NamedTuple):
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the benchmark; returns the rows of `results.csv`."""
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    options = Options(**content | {"subject": SubjectOptions(**content["subject"])})
+    content: dict[str, Any] = {k: v for k, v in config.to_dict().items() if k != "name"}
+    content["subject"] = SubjectOptions(**content["subject"])
+    options = Options(**content)
     run = open_run(workdir, config)
     subject = make_subject(options.subject)
     found = ways(subject, options)

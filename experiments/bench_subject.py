@@ -80,7 +80,9 @@ class Subject:
     @property
     def prompt_length(self) -> int:
         """Length of the prompt with its padding."""
-        return int(np.shape(self.obs.tokenized_prompt)[1])
+        prompt = self.obs.tokenized_prompt
+        assert prompt is not None
+        return prompt.shape[1]
 
     @property
     def present_views(self) -> int:

@@ -129,8 +129,9 @@ def estimate_reused(
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    options = Options(**content | {"subject": SubjectOptions(**content["subject"])})
+    content: dict[str, Any] = {k: v for k, v in config.to_dict().items() if k != "name"}
+    content["subject"] = SubjectOptions(**content["subject"])
+    options = Options(**content)
     run = open_run(workdir, config)
     rows = []
     for episode, frame in options.frames:

@@ -70,8 +70,9 @@ class Options:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the measurements; returns the content of `results.json`."""
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    options = Options(**content | {"subject": SubjectOptions(**content["subject"])})
+    content: dict[str, Any] = {k: v for k, v in config.to_dict().items() if k != "name"}
+    content["subject"] = SubjectOptions(**content["subject"])
+    options = Options(**content)
     subject = make_subject(options.subject)
     if options.process_masks:
         # What a child of `process_bytes` does: one map, and how much memory it took.
@@ -165,6 +166,7 @@ def overhead(subject: Subject, options: Options) -> dict[str, float]:
     obs = policy_observation(subject.obs)
     views = possible_views(obs)
     prepared = preprocess(obs, subject.sizes.image.image_size)
+    assert obs.tokenized_prompt is not None and obs.tokenized_prompt_mask is not None
     prompt = embed_prompt(subject.params, obs.tokenized_prompt)
     present = {view: prepared.image_masks[view][0] for view in views}
     example = (prompt[0], obs.tokenized_prompt_mask[0], present, subject.noise)
@@ -216,6 +218,7 @@ def temporary_bytes(subject: Subject, options: Options, num_masks: int) -> int:
     """What the compiled map allocates beside its arguments and results."""
     call = _call(subject, options, num_masks=num_masks, micro_batch=options.memory_micro_batch)
     analysis = jax.jit(call).lower(subject.params).compile().memory_analysis()
+    assert analysis is not None
     return int(analysis.temp_size_in_bytes)
 
 

@@ -1,6 +1,7 @@
 """The benchmarks: clock, ways, tables, and what the FLOP counts say."""
 
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -96,8 +97,8 @@ def test_random_policies_are_of_the_sizes_and_dtype_named(monkeypatch) -> None:
     )
     assert (tiny.depth, tiny.image.depth) == (2, 3)
     monkeypatch.setitem(bench_subject.RANDOM, "tiny", tiny)
-    config = bench_config.get_config("full").to_dict()["subject"]
-    options = bench_subject.SubjectOptions(**config | {"policy": "tiny", "present_views": 2})
+    given: dict[str, Any] = bench_config.get_config("full").to_dict()["subject"]
+    options = bench_subject.SubjectOptions(**{**given, "policy": "tiny", "present_views": 2})
     subject = bench_subject.make_subject(options)
     assert pi05.sizes_of(subject.params) == tiny
     leaves = jax.tree.leaves(subject.params)
@@ -109,7 +110,7 @@ def test_random_policies_are_of_the_sizes_and_dtype_named(monkeypatch) -> None:
 
 @pytest.mark.parametrize("variant", bench_config.VARIANTS)
 def test_configs_have_the_keys_of_the_options(variant: str) -> None:
-    content = bench_config.get_config(variant).to_dict()
+    content: dict[str, Any] = bench_config.get_config(variant).to_dict()
     del content["name"]
     options = bench.Options(**content)
     for chosen in (options.as_the_paper, options.pearson_0_9):
@@ -120,7 +121,7 @@ def test_configs_have_the_keys_of_the_options(variant: str) -> None:
 
 @pytest.mark.parametrize("variant", savings_config.VARIANTS)
 def test_savings_configs_have_the_keys_of_the_options(variant: str) -> None:
-    content = savings_config.get_config(variant).to_dict()
+    content: dict[str, Any] = savings_config.get_config(variant).to_dict()
     del content["name"]
     assert savings.Options(**content).memory_masks
 
@@ -134,10 +135,11 @@ def test_an_unknown_variant_is_named() -> None:
 def test_peak_memory_of_a_policy_does_not_grow_with_the_masks() -> None:
     """Compiled, 800 masks against 32 at one micro-batch, within a tenth."""
     sizes = bench_subject.with_depth(bench_subject.RANDOM["middle"], 2)
-    content = savings_config.get_config("smoke").to_dict()
+    content: dict[str, Any] = savings_config.get_config("smoke").to_dict()
     del content["name"]
-    content["subject"] = bench_subject.SubjectOptions(**content["subject"] | {"prompt_length": 64})
-    options = savings.Options(**content | {"memory_micro_batch": 8})
+    shorter: dict[str, Any] = {**content["subject"], "prompt_length": 64}
+    content |= {"subject": bench_subject.SubjectOptions(**shorter), "memory_micro_batch": 8}
+    options = savings.Options(**content)
     # Shapes are enough to compile.
     shapes = {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in pi05.shapes(sizes).items()}
     subject = bench_subject.Subject(
