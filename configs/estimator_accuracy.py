@@ -2,8 +2,9 @@
 
 python -m experiments.estimator_accuracy --config=configs/estimator_accuracy.py
 
-Variants: `embedded` (20 frames of the ten embedded tasks, 20,000 reference masks: some two minutes
-a frame on two cores), `smoke` (one frame, seconds).
+Variants: `embedded` (20 frames of the embedded rollouts, ten of successful and ten of failed
+episodes; 20,000 reference masks: some three minutes a frame on two cores), `smoke` (one frame,
+seconds). A shorter reference, `--config.reference_masks=4000`, is continued by a longer one.
 """
 
 import ml_collections
@@ -20,25 +21,39 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.checkpoint = "embedded"
     config.dataset = "embedded"
     config.tokenizer = ""
-    config.max_token_len = 48
+    config.max_token_len = 40
     config.action_horizon = 16
-    # Two frames of each task, alternately of the native and the shuffled layout.
     config.frames = 20
     config.keep_prob = 0.3
-    # Plain i.i.d. masks of the reference.
+    # Plain i.i.d. masks of the reference, and of one work item.
     config.reference_masks = 20_000
-    # Runs of each candidate map, and how often each is repeated.
+    config.part_masks = 2_000
+    # (estimator that says what a run is: centred or gradient; design; runs; repeats)
+    config.candidates = (
+        ("centred", "bernoulli", 200, 5),
+        ("centred", "balanced", 100, 3),
+        ("gradient", "balanced", 9, 6),
+        ("gradient", "balanced", 40, 3),
+        ("gradient", "bernoulli", 40, 3),
+        ("gradient", "balanced", 20, 3),
+    )
+    # Budgets of the plain i.i.d. candidates, all of the same runs.
     config.plain_runs = (25, 50, 100, 200)
-    config.gradient_runs = (2, 5, 10, 20, 50)
-    config.repeats = 5
+    # Gradient runs whose `clipped` map is the surrogate of `surrogate`, with the plain runs above.
+    config.surrogate_runs = 20
     # Masks of one compiled program.
     config.chunk = 500
-    config.gradient_chunk = 100
+    config.gradient_chunk = 20
     config.percent = 10.0
 
     if variant == "smoke":
         config.frames = 1
-        config.reference_masks = 40
-        config.plain_runs, config.gradient_runs = (10,), (4,)
-        config.repeats, config.chunk, config.gradient_chunk = 2, 20, 4
+        config.reference_masks, config.part_masks = 40, 20
+        config.candidates = (
+            ("centred", "bernoulli", 10, 2),
+            ("centred", "balanced", 10, 2),
+            ("gradient", "balanced", 4, 2),
+        )
+        config.plain_runs, config.surrogate_runs = (10,), 4
+        config.chunk, config.gradient_chunk = 20, 4
     return config

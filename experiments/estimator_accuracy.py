@@ -3,25 +3,27 @@
     python -m experiments.estimator_accuracy --config=configs/estimator_accuracy.py
 
 For each frame, a reference map from very many plain i.i.d. masks (`centred`), and candidates: every
-mask design with every estimator of plain runs, and with gradients, at several numbers of runs. All
-share the frame's flow noise. A candidate is compared with the reference in cells of all views:
-Pearson and Spearman correlation, both divided by the square root of the reference's reliability
-(its halves' correlation, stepped up by Spearman-Brown); the error of the contrasts, in standard
-deviations of the reference over cells; the overlap of the top tenth; the error of NMR@10.
+mask design with every estimator, of plain runs, of runs with gradients and of both, at several
+numbers of runs. All share the frame's flow noise; no candidate shares a run with the reference. A
+candidate is compared with the reference in cells of all views: Pearson and Spearman correlation,
+both divided by the square root of the reference's reliability (its halves' correlation, stepped up
+by Spearman-Brown); the error of the contrasts, in standard deviations of the reference over cells;
+the overlap of the top tenth; the error of NMR@10. Bias and spread apart, in the same unit as the
+error: the spread of repeats, and what is left of the error of their mean when the noise of the
+repeats and of the reference is subtracted.
 
 Cost is in forward equivalents: a plain run is one; a gradient run is the FLOPs of its program over
 those of a plain one, counted (`count_flops`), with the measured ratio of their times beside it.
 
-The workdir receives `results.csv`, `results.json` and `figures/accuracy.png`; a run that was
-stopped goes on.
+The workdir receives `results.csv`, `bias.csv`, `results.json` and `figures/accuracy.png`; a run
+that was stopped goes on. Runs are stored one by one: a longer reference (`reference_masks`) adds to
+what is there, and another estimator needs no new run.
 """
 
 import dataclasses
 import functools
-import hashlib
 import time
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +34,18 @@ import numpy as np
 import scipy.stats
 
 import iss_jax
-from experiments import app
+from experiments import accuracy_frames as frames, app
+from experiments.accuracy_frames import Frame, Runs
 from experiments.count_flops import count_flops
 from experiments.nmr_correlation import located
 from experiments.planned import GRADIENT_RUN, Episodes, PlannedItem
 from experiments.policy import Policy, load_policy
 from experiments.run_directory import open_run, run_items
-from iss_jax import estimators
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
-from iss_jax.data.regions import fit_regions
-from iss_jax.masks import DESIGNS, sample_masks, upsample
-from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.observation import VIEWS
-from iss_jax.pi05.params import sizes_of
+from iss_jax import estimators, gradient_estimators
+from iss_jax.data.lerobot import open_dataset
+from iss_jax.masks import upsample
 from iss_jax.stats import coefficient
 
-CAMERAS = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
 METRICS = ("pearson", "spearman", "contrast_error", "overlap", "nmr_error")
 
 
@@ -64,246 +62,275 @@ class Options:
     frames: int
     keep_prob: float
     reference_masks: int
+    part_masks: int
+    candidates: tuple[tuple[str, str, int, int], ...]
     plain_runs: tuple[int, ...]
-    gradient_runs: tuple[int, ...]
-    repeats: int
+    surrogate_runs: int
     chunk: int
     gradient_chunk: int
     percent: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
-    """One observation, the flow noise that all its runs share, and its region labels."""
+class Reference:
+    """A converged map and how good it is.
 
-    obs: Any
-    noise: jax.Array
+    Attributes:
+        scores: `centred` on all masks, [views, rows, columns].
+        stderr: its standard error.
+        reliability: share of the variance over cells that is not sampling noise.
+        regions: labels of the frame.
+    """
+
+    scores: np.ndarray
+    stderr: np.ndarray
+    reliability: float
     regions: dict[str, jax.Array]
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
     options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    if options.reference_masks % options.part_masks:
+        raise ValueError(
+            f"config.reference_masks must be a multiple of part_masks = {options.part_masks}, got "
+            f"{options.reference_masks}"
+        )
     run = open_run(workdir, config)
     policy = load_policy(located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer)
     dataset = open_dataset(located(options.dataset, "dataset"))
-    items = work_items(options, dataset, policy)
-    results = run_items(
-        run,
-        items,
-        lambda item: measure(item, options, read_frame(item, options, dataset, policy), policy),
-        description="frames",
-        quiet=options.quiet,
-    )
-    rows = summarise(results)
+    bases = [
+        frames.frame_item(
+            dataset,
+            policy,
+            *chosen,
+            max_token_len=options.max_token_len,
+            action_horizon=options.action_horizon,
+            keep_prob=options.keep_prob,
+        )
+        for chosen in frames.choose_frames(dataset, options.frames)
+    ]
+
+    def compute(item: Mapping[str, Any]) -> Any:
+        frame = frames.read_frame(item, dataset, policy)
+        if item["experiment"] == "accuracy_cost":
+            return measure_cost(policy, frame, options)
+        gradient = item["estimator"] == "gradient"
+        chunk = options.gradient_chunk if gradient else options.chunk
+        return frames.measure(item, frame, policy, chunk)
+
+    items = [item for kind in work_items(options) for item in (base | kind for base in bases)]
+    items.append(bases[0] | {"experiment": "accuracy_cost"})
+    results = run_items(run, items, compute, description="runs", quiet=options.quiet)
+    *runs, cost = results
+    found = []
+    for index, base in enumerate(bases):
+        stored = [
+            frames.stored_runs(item, result)
+            for item, result in zip(
+                items[index : -1 : len(bases)], runs[index :: len(bases)], strict=True
+            )
+        ]
+        regions = frames.read_frame(base, dataset, policy).regions
+        found.append(measure(options, stored, regions))
+    rows = summarise(found, cost["flops"])
+    bias = summarise_bias(found)
     run.write_csv("results.csv", rows)
-    run.write_json("results.json", {"rows": rows, "frames": results})
+    run.write_csv("bias.csv", bias)
+    about = [base | {"reliability": f["reliability"]} for base, f in zip(bases, found, strict=True)]
+    run.write_json("results.json", {"rows": rows, "bias": bias, "frames": about, "cost": cost})
     run.write_figure("accuracy.png", figure(rows))
     if not options.quiet:
-        print_table(rows, results)
+        print_table(rows, bias, found, cost)
         print(f"\n{run.path / 'results.csv'}")
     return rows
 
 
 def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
-    """An item a frame: the reference and every candidate, a baseline a chunk left out."""
+    """An item a kind of runs and frame: the candidates' and the reference's, without baselines."""
     del episodes
     options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
-    candidates = sum(options.plain_runs) + GRADIENT_RUN * sum(options.gradient_runs)
-    runs = options.reference_masks + len(DESIGNS) * options.repeats * candidates
-    return [PlannedItem("frames", 1, runs)] * options.frames
-
-
-def work_items(options: Options, dataset: LeRobotDataset, policy: Policy) -> list[dict[str, Any]]:
-    """One item a frame: episodes of the tasks in turn, a third and two thirds into each."""
-    episodes: dict[str, list[int]] = {}
-    for index in range(len(dataset)):
-        episodes.setdefault(dataset.metadata(index)["task"], []).append(index)
-    left_out = ("quiet", "frames", "tokenizer", "dataset")
-    common = {k: v for k, v in dataclasses.asdict(options).items() if k not in left_out}
     items = []
-    for number in range(options.frames):
-        tasks = list(episodes)
-        task = tasks[number % len(tasks)]
-        lap = number // len(tasks) + number % len(tasks)
-        episode = episodes[task][lap % len(episodes[task])]
-        length = dataset.metadata(episode)["length"]
-        frame = length * (1 + number // len(tasks) % 2) // 3
-        items.append(
-            {
-                **common,
-                "experiment": "estimator_accuracy",
-                "checkpoint": policy.fingerprint,
-                "data": hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16],
-                "task": task,
-                "episode": episode,
-                "frame": frame,
-            }
-        )
+    for kind in work_items(options):
+        price = GRADIENT_RUN if kind["estimator"] == "gradient" else 1.0
+        runs = price * kind["runs"] * kind["repeats"]
+        items += [PlannedItem("frames", 1, runs)] * options.frames
     return items
 
 
-def read_frame(
-    item: Mapping[str, Any], options: Options, dataset: LeRobotDataset, policy: Policy
-) -> Frame:
-    """The item's observation with noise of its own."""
-    episode = dataset.read(item["episode"], [item["frame"]])
-    obs = make_observation(
-        {camera: episode.images[camera] for camera in CAMERAS.values()},
-        episode.state,
-        [episode.prompt],
-        tokenizer=policy.tokenizer,
-        norm_stats=policy.norm_stats,
-        max_token_len=options.max_token_len,
-        cameras=CAMERAS,
-    )
-    dims = sizes_of(policy.params).action_dim
-    noise = jax.random.normal(_key(item, "noise"), (1, options.action_horizon, dims))
-    regions = {
-        view: jnp.asarray(
-            fit_regions(episode.regions[camera], policy.image_size, policy.image_size)[0]
-        )
-        for view, camera in CAMERAS.items()
+def work_items(options: Options) -> list[dict[str, Any]]:
+    """Kinds of runs on each frame: the candidates' and, part by part, the reference's."""
+    kinds = [
+        {
+            "experiment": "accuracy_runs",
+            "use": "candidate",
+            "estimator": estimator,
+            "design": design,
+            "runs": runs,
+            "repeats": repeats,
+        }
+        for estimator, design, runs, repeats in options.candidates
+    ]
+    plain = {
+        "experiment": "accuracy_runs",
+        "estimator": "centred",
+        "design": "bernoulli",
+        "runs": options.part_masks,
+        "repeats": 1,
     }
-    return Frame(obs, noise, regions)
-
-
-def _key(item: Mapping[str, Any], use: str) -> jax.Array:
-    name = f"{item['task']}/{item['episode']}/{item['frame']}/{use}"
-    return jax.random.key(zlib.crc32(name.encode()))
+    parts = range(options.reference_masks // options.part_masks)
+    reference = [plain | {"use": f"reference {part}"} for part in parts]
+    return [*reference[:1], *kinds, *reference[1:]]
 
 
 def measure(
-    item: Mapping[str, Any], options: Options, frame: Frame, policy: Policy
+    options: Options, stored: Sequence[Runs], regions: dict[str, jax.Array]
 ) -> dict[str, Any]:
-    """Every candidate's agreement with the frame's reference, a list a metric (one a repeat)."""
-    plain = functools.partial(_runs, policy, frame, options, "centred", options.chunk)
-    slopes = functools.partial(_runs, policy, frame, options, "gradient", options.gradient_chunk)
-    draw = functools.partial(
-        sample_masks, num_views=len(VIEWS), grid=(7, 7), keep_prob=options.keep_prob
-    )
+    """One frame's candidates: a metric has one value a repeat; and their bias and spread."""
+    kinds = work_items(options)
+    of_reference = [s for s, kind in zip(stored, kinds, strict=True) if kind["use"] != "candidate"]
+    reference = reference_map(of_reference, options.keep_prob, regions)
+    candidates, bias = [], []
+    for name, design, runs, plain, found in maps(options, kinds, stored):
+        scale = np.sqrt(reference.reliability) if reference.reliability > 0 else np.nan
+        values: dict[str, list[float]] = {metric: [] for metric in METRICS}
+        for estimate in found:
+            metrics = compared(np.asarray(estimate.scores), reference, options.percent)
+            for metric in METRICS:
+                corrected = scale if metric in ("pearson", "spearman") else 1.0
+                values[metric].append(metrics[metric] / corrected)
+        about = {"estimator": name, "design": design, "gradient_runs": runs, "plain_runs": plain}
+        candidates.append(about | values)
+        if len(found) > 1:
+            bias.append(about | bias_and_spread(found, reference))
+    return {"reliability": reference.reliability, "candidates": candidates, "bias": bias}
 
-    masks = draw(_key(item, "reference"), options.reference_masks, design="bernoulli")
-    start = time.perf_counter()
-    effects, _ = plain(masks)
-    plain_seconds = (time.perf_counter() - start) / len(masks)
+
+def reference_map(
+    parts: Sequence[Runs], keep_prob: float, regions: dict[str, jax.Array]
+) -> Reference:
+    """`centred` on all parts together, and the agreement of its halves."""
+    masks = jnp.concatenate([part.masks for part in parts])
+    effects = jnp.concatenate([part.effects for part in parts])
+    centred = functools.partial(estimators.estimate, keep_prob=keep_prob)
     half = len(masks) // 2
-    centred = functools.partial(estimators.estimate, keep_prob=options.keep_prob)
-    first, second = (
-        np.asarray(centred(masks[part], effects[part]).scores).ravel()
-        for part in (slice(None, half), slice(half, None))
-    )
-    reference = np.asarray(centred(masks, effects).scores)
-    agreement = float(np.corrcoef(first, second)[0, 1])
-    reliability = 2 * agreement / (1 + agreement)
-    compare = functools.partial(
-        compared, reference=reference, regions=frame.regions, percent=options.percent
+    halves = [
+        np.asarray(centred(masks[rows], effects[rows]).scores).ravel()
+        for rows in (slice(None, half), slice(half, None))
+    ]
+    agreement = float(np.corrcoef(*halves)[0, 1])
+    whole = centred(masks, effects)
+    return Reference(
+        np.asarray(whole.scores),
+        np.asarray(whole.stderr),
+        2 * agreement / (1 + agreement),
+        regions,
     )
 
-    def correct(metrics: dict[str, float]) -> dict[str, float]:
-        scale = np.sqrt(reliability) if reliability > 0 else np.nan
-        return {k: v / scale if k in ("pearson", "spearman") else v for k, v in metrics.items()}
 
-    candidates = []
-    for design, runs, masks in _designs(item, options.plain_runs, options, draw, "plain"):
-        effects, _ = plain(masks)
-        for estimator in estimators.ESTIMATORS:
+def maps(
+    options: Options, kinds: Sequence[Mapping[str, Any]], stored: Sequence[Runs]
+) -> Iterator[tuple[str, str, int, int, list[estimators.Estimate]]]:
+    """(estimator, design, gradient runs, plain runs, the map of each repeat) of all candidates."""
+    patterns: list[jax.Array] = []
+    plain: list[Runs] = []
+    for kind, all_runs in zip(kinds, stored, strict=True):
+        if kind["use"] != "candidate":
+            continue
+        runs, repeats, design = kind["runs"], kind["repeats"], kind["design"]
+        starts = [runs * repeat for repeat in range(repeats)]
+        gradient = kind["estimator"] == "gradient"
+        # The first of a repeat's i.i.d. masks are i.i.d. masks; balanced ones come as they are.
+        budgets = [runs]
+        if not gradient and design == "bernoulli":
+            budgets = [n for n in options.plain_runs if n <= runs]
+            plain = [all_runs.part(start, start + runs) for start in starts]
+        for budget in budgets:
+            parts = [all_runs.part(start, start + budget) for start in starts]
+            names = gradient_estimators.ESTIMATORS if gradient else estimators.ESTIMATORS
+            for name in names:
+                found = [_estimate(part, name, design, options.keep_prob) for part in parts]
+                if name == "clipped" and runs == options.surrogate_runs:
+                    patterns = [
+                        (one.scores - part.effects.mean()) / options.keep_prob
+                        for one, part in zip(found, parts, strict=True)
+                    ]
+                yield name, design, budget * gradient, budget * (not gradient), found
+    if patterns and plain:
+        for budget in options.plain_runs:
             found = [
-                centred(masks[part], effects[part], estimator=estimator, design=design)
-                for part in _parts(runs, options.repeats)
+                estimators.estimate_with_surrogate(
+                    part.masks[:budget],
+                    part.effects[:budget],
+                    patterns[index % len(patterns)],
+                    keep_prob=options.keep_prob,
+                )
+                for index, part in enumerate(plain)
             ]
-            metrics = [correct(compare(np.asarray(one.scores))) for one in found]
-            candidates.append(_candidate(design, estimator, runs, metrics))
-    gradient_seconds = []
-    for design, runs, masks in _designs(item, options.gradient_runs, options, draw, "gradient"):
-        start = time.perf_counter()
-        effects, gradients = slopes(masks)
-        assert gradients is not None
-        gradient_seconds.append((time.perf_counter() - start) / len(masks))
-        found = [
-            estimators.estimate_from_gradients(
-                masks[part],
-                effects[part],
-                gradients[part],
-                design=design,
-                keep_prob=options.keep_prob,
-            )
-            for part in _parts(runs, options.repeats)
-        ]
-        metrics = [correct(compare(np.asarray(one.scores))) for one in found]
-        candidates.append(_candidate(design, "gradient", runs, metrics))
+            yield "surrogate", "bernoulli", options.surrogate_runs, budget, found
+
+
+def _estimate(runs: Runs, name: str, design: str, keep_prob: float) -> estimators.Estimate:
+    options = {"estimator": name, "design": design, "keep_prob": keep_prob}
+    if runs.gradients is None:
+        return estimators.estimate(runs.masks, runs.effects, **options)
+    return gradient_estimators.estimate_from_gradients(
+        runs.masks, runs.effects, runs.gradients, **options
+    )
+
+
+def bias_and_spread(found: Sequence[estimators.Estimate], reference: Reference) -> dict[str, float]:
+    """Squared, in units of the reference's variance over cells; contrasts only.
+
+    The bias may come out negative by chance, as what is subtracted from it is estimated.
+    """
+    scores = np.array([one.scores for one in found], np.float64).reshape(len(found), -1)
+    scores -= scores.mean(1, keepdims=True)
+    wanted = reference.scores.astype(np.float64).ravel()
+    wanted -= wanted.mean()
+    noise = float(np.square(reference.stderr).mean())
+    unit = max(float(wanted.var()) - noise, 1e-30)
+    variance = float(scores.var(0, ddof=1).mean())
+    error = float(np.square(scores.mean(0) - wanted).mean())
+    claimed = np.square(np.array([one.stderr for one in found], np.float64)).mean()
     return {
-        "reliability": reliability,
-        "candidates": candidates,
-        "gradient_flops": _gradient_flops(policy, frame, options),
-        # The first call compiled.
-        "gradient_time": float(np.median(gradient_seconds[1:] or gradient_seconds)) / plain_seconds,
+        "bias": (error - variance / len(found) - noise) / unit,
+        "variance": variance / unit,
+        "claimed": float(claimed) / unit,
     }
 
 
-def _designs(
-    item: Mapping[str, Any], budgets: tuple[int, ...], options: Options, draw: Any, use: str
-) -> Iterator[tuple[str, int, jax.Array]]:
-    """(design, runs, the masks of all repeats, one repeat after the other)."""
-    for design in DESIGNS:
-        for runs in budgets:
-            keys = jax.random.split(_key(item, f"{use}/{design}/{runs}"), options.repeats)
-            parts = [draw(key, runs, design=design) for key in keys]
-            yield design, runs, jnp.concatenate(parts)
+def measure_cost(policy: Policy, frame: Frame, options: Options) -> dict[str, float]:
+    """A gradient run in plain ones: its FLOPs, and its time, side by side and warm."""
+    masks = jnp.ones((options.gradient_chunk, 3, *frames.GRID), bool).at[:, :, ::2].set(False)
+    times: dict[str, list[float]] = {"gradient": [], "centred": []}
+    for _ in range(4):
+        for estimator, spent in times.items():
+            start = time.perf_counter()
+            frames.run(policy, frame, options.keep_prob, estimator, masks, len(masks))
+            spent.append(time.perf_counter() - start)
+    flops = {}
+    for estimator in times:
+        # The difference of two lengths, so that the baseline's run is not counted in.
+        counts = []
+        for runs in (7, 15):
+            config = iss_jax.ISSConfig(
+                num_masks=runs, design="bernoulli", estimator=estimator, micro_batch=8
+            )
+            call = functools.partial(iss_jax.saliency, noise=frame.noise, config=config)
+            counts.append(count_flops(call, policy.params, frame.obs))
+        flops[estimator] = counts[1] - counts[0]
+    # The first calls compiled.
+    seconds = {name: min(spent[1:]) for name, spent in times.items()}
+    return {name: x["gradient"] / x["centred"] for name, x in (("flops", flops), ("time", seconds))}
 
 
-def _parts(runs: int, repeats: int) -> list[slice]:
-    return [slice(runs * i, runs * (i + 1)) for i in range(repeats)]
-
-
-def _runs(
-    policy: Policy, frame: Frame, options: Options, estimator: str, chunk: int, masks: jax.Array
-) -> tuple[jax.Array, jax.Array | None]:
-    """Effects of masks, and their gradients if the estimator is `gradient`; `chunk` at a time."""
-    fill = jnp.ones((-len(masks) % chunk, *masks.shape[1:]), bool)
-    effects, gradients = [], []
-    for part in jnp.split(jnp.concatenate([masks, fill]), (len(masks) + len(fill)) // chunk):
-        found = iss_jax.saliency(
-            policy.params,
-            frame.obs,
-            noise=frame.noise,
-            masks=part,
-            config=_config(options, estimator, chunk),
-        )
-        effects.append(found.effects[0])
-        if found.gradients is not None:
-            gradients.append(found.gradients[0])
-    joined = jnp.concatenate(gradients)[: len(masks)] if gradients else None
-    return jnp.concatenate(effects)[: len(masks)], joined
-
-
-def _config(options: Options, estimator: str, num_masks: int) -> iss_jax.ISSConfig:
-    return iss_jax.ISSConfig(
-        num_masks=num_masks,
-        keep_prob=options.keep_prob,
-        estimator=estimator,
-        design="bernoulli",
-    )
-
-
-def _gradient_flops(policy: Policy, frame: Frame, options: Options) -> float:
-    """FLOPs of runs with gradients over those of as many plain ones, both with their baseline."""
-    found = []
-    for estimator in ("gradient", "centred"):
-        config = dataclasses.replace(_config(options, estimator, 7), micro_batch=8)
-        call = functools.partial(iss_jax.saliency, noise=frame.noise, config=config)
-        found.append(count_flops(call, policy.params, frame.obs))
-    return found[0] / found[1]
-
-
-def compared(
-    scores: np.ndarray, *, reference: np.ndarray, regions: dict[str, jax.Array], percent: float
-) -> dict[str, float]:
-    """How close a map is to the reference, both [views, gh, gw]; see the module."""
-    a, b = scores.ravel().astype(np.float64), reference.ravel().astype(np.float64)
+def compared(scores: np.ndarray, reference: Reference, percent: float) -> dict[str, float]:
+    """How close a map [views, gh, gw] is to the reference; see the module."""
+    a, b = scores.ravel().astype(np.float64), reference.scores.ravel().astype(np.float64)
     top = max(1, round(0.1 * len(a)))
     best = [set(np.argsort(-x, kind="stable")[:top].tolist()) for x in (a, b)]
-    nmr = [_nmr(x, regions, percent) for x in (scores, reference)]
+    nmr = [_nmr(x, reference.regions, percent) for x in (scores, reference.scores)]
     deviation = (a - a.mean()) - (b - b.mean())
     return {
         "pearson": coefficient(a, b),
@@ -324,26 +351,14 @@ def _nmr(scores: np.ndarray, regions: dict[str, jax.Array], percent: float) -> f
     return float(iss_jax.nuisance_mass_ratio(maps, regions, k=percent)[0])
 
 
-def _candidate(
-    design: str, estimator: str, runs: int, metrics: list[dict[str, float]]
-) -> dict[str, Any]:
-    values = {name: [one[name] for one in metrics] for name in METRICS}
-    return {"design": design, "estimator": estimator, "runs": runs, **values}
-
-
-def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarise(found: Sequence[Mapping[str, Any]], price: float) -> list[dict[str, Any]]:
     """A row a candidate: cost, and each metric's mean over frames with its 95 % t-interval."""
-    price = float(np.mean([result["gradient_flops"] for result in results]))
     rows = []
-    for number, first in enumerate(results[0]["candidates"]):
-        each = [result["candidates"][number] for result in results]
-        runs, gradient = first["runs"], first["estimator"] == "gradient"
-        row: dict[str, Any] = {
-            "design": first["design"],
-            "estimator": first["estimator"],
-            "runs": runs,
-            "cost": round(runs * price if gradient else runs, 1),
-        }
+    for number, first in enumerate(found[0]["candidates"]):
+        each = [one["candidates"][number] for one in found]
+        row = {k: first[k] for k in ("estimator", "design", "gradient_runs", "plain_runs")}
+        row["cost"] = round(price * row["gradient_runs"] + row["plain_runs"], 1)
+        row["frames"] = len(each)
         for name in METRICS:
             values = np.array([np.nanmean(np.asarray(one[name], float)) for one in each])
             row[name] = float(values.mean())
@@ -351,29 +366,55 @@ def summarise(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
             reach = scipy.stats.t.ppf(0.975, max(len(values) - 1, 1)) * spread
             row[f"{name}_low"], row[f"{name}_high"] = row[name] - reach, row[name] + reach
         rows.append(row)
-    return sorted(rows, key=lambda row: (row["estimator"], row["design"], row["runs"]))
+    return sorted(rows, key=lambda row: (row["estimator"], row["design"], row["cost"]))
 
 
-def print_table(rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> None:
+def summarise_bias(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row a candidate: medians over frames of squared bias, variance, and claimed variance."""
+    rows = []
+    for number, first in enumerate(found[0]["bias"]):
+        each = [one["bias"][number] for one in found]
+        row = {k: first[k] for k in ("estimator", "design", "gradient_runs", "plain_runs")}
+        for name in ("bias", "variance", "claimed"):
+            row[name] = float(np.median([one[name] for one in each]))
+        row["frames_below"] = sum(one["bias"] < one["variance"] for one in each)
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["estimator"], row["design"], row["gradient_runs"]))
+
+
+def print_table(
+    rows: list[dict[str, Any]],
+    bias: list[dict[str, Any]],
+    found: Sequence[Mapping[str, Any]],
+    cost: Mapping[str, float],
+) -> None:
     """Prints the rows, and how good the reference is."""
-    reliability = [result["reliability"] for result in results]
-    flops, seconds = (
-        np.mean([result[f"gradient_{name}"] for result in results]) for name in ("flops", "time")
-    )
-    print(f"\n{len(results)} frames")
+    reliability = [one["reliability"] for one in found]
+    print(f"\n{len(found)} frames")
     print(f"reference: reliability {np.mean(reliability):.3f}, at least {min(reliability):.3f}")
-    print(f"a gradient run in plain ones: {flops:.2f} counted, {seconds:.2f} timed")
+    print(f"a gradient run in plain ones: {cost['flops']:.2f} counted, {cost['time']:.2f} timed")
+    print("\nruns: with gradients + plain")
     print(
-        f"\n{'estimator':10}{'design':11}{'runs':>5}{'cost':>7}  Pearson [95 %]       Spearman",
-        end="",
+        f"{'estimator':10}{'design':11}{'runs':>8}{'cost':>7}  Pearson [95 %]       Spearman"
+        "  contrast error  overlap  NMR error"
     )
-    print("  contrast error  overlap  NMR error")
     for row in rows:
         interval = f"[{row['pearson_low']:.2f}, {row['pearson_high']:.2f}]"
+        runs = f"{row['gradient_runs']}+{row['plain_runs']}"
         print(
-            f"{row['estimator']:10}{row['design']:11}{row['runs']:5d}{row['cost']:7.1f}"
+            f"{row['estimator']:10}{row['design']:11}{runs:>8}{row['cost']:7.1f}"
             f"  {row['pearson']:5.2f} {interval:14} {row['spearman']:8.2f}"
             f"{row['contrast_error']:16.2f}{row['overlap']:9.2f}{row['nmr_error']:11.3f}"
+        )
+    print("\nsquared, over the variance of the map; medians over frames")
+    print(
+        f"{'estimator':10}{'design':11}{'runs':>8}   bias  variance  claimed  frames with less bias"
+    )
+    for row in bias:
+        runs = f"{row['gradient_runs']}+{row['plain_runs']}"
+        print(
+            f"{row['estimator']:10}{row['design']:11}{runs:>8}{row['bias']:7.3f}"
+            f"{row['variance']:10.3f}{row['claimed']:9.3f}{row['frames_below']:8d} of {len(found)}"
         )
 
 

@@ -32,8 +32,10 @@ GRADIENT_RUN = 3.0
 
 def iss_runs(iss: ISSConfig) -> float:
     """Runs of one map in forward equivalents, the unmasked one included."""
+    iss = iss.resolved(differentiable=True)
+    assert iss.num_masks is not None
     runs = (iss.num_masks + 1) * iss.noise_draws
-    return runs * GRADIENT_RUN if "gradient" in iss.estimator else runs
+    return runs * GRADIENT_RUN if iss.takes_gradients else runs
 
 
 class Episodes(Protocol):

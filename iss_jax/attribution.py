@@ -9,11 +9,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from iss_jax import divergence, estimators, masks as mask_designs, memory, sharding
+from iss_jax import (
+    divergence,
+    estimators,
+    gradient_estimators,
+    masks as mask_designs,
+    memory,
+    sharding,
+)
 from iss_jax.interventions import blend, blur
 from iss_jax.savings import Savings
 
-ESTIMATORS = (*estimators.ESTIMATORS, "gradient")
+ESTIMATORS = ("auto", *gradient_estimators.ESTIMATORS, *estimators.ESTIMATORS)
+
+# Runs where none are asked for: with gradients about as many forward passes as the paper's 100.
+NUM_MASKS_WITH_GRADIENTS, NUM_MASKS = 40, 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,13 +31,15 @@ class ISSConfig:
     """Static options of an attribution; hashable, so that it may be a static argument of `jit`.
 
     Attributes:
-        num_masks: N, masked runs per observation.
+        num_masks: N, masked runs per observation; 40 when None and the estimator takes gradients,
+            100 when it does not.
         keep_prob: p, the probability that a cell is kept (Algorithm 1).
         grid: Mask cells per view, (rows, columns).
         design: `balanced` or `bernoulli`, see `iss_jax.masks`.
-        estimator: `centred`, `fixed`, `ratio` or `ridge`, see `iss_jax.estimators`; or `gradient`,
-            which differentiates every masked run with respect to its mask. A run then costs about
-            three, and tells of all cells at once.
+        estimator: `clipped` or `gradient`, see `iss_jax.gradient_estimators`: every masked run is
+            differentiated with respect to its mask, costs a little more than two, and tells of all
+            cells at once. Or `centred`, `fixed`, `ratio` or `ridge`, see `iss_jax.estimators`. Or
+            `auto`: `clipped` where the policy can be differentiated, `centred` where it cannot.
         blur_sigma: Blur in pixels of a frame 224 high; scales with the frame.
         micro_batch: Rows run at once; chosen from the device's memory when None, see
             `iss_jax.memory`. Changes memory and speed only.
@@ -40,7 +52,7 @@ class ISSConfig:
             when None.
     """
 
-    num_masks: int = 100
+    num_masks: int | None = None
     keep_prob: float = 0.3
     grid: tuple[int, int] = (7, 7)
     design: str = "balanced"
@@ -80,9 +92,7 @@ class ISSConfig:
             ("action_dims", 1),
         ):
             value = getattr(self, name)
-            if isinstance(value, tuple) or (
-                value is None and name not in ("num_masks", "noise_draws")
-            ):
+            if isinstance(value, tuple) or (value is None and name != "noise_draws"):
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"ISSConfig.{name} must be an integer >= {least}, got {value!r}")
@@ -96,18 +106,37 @@ class ISSConfig:
             raise ValueError(
                 f"ISSConfig.blur_sigma must be positive (pixels), got {self.blur_sigma}"
             )
-        kept = mask_designs.kept_masks(self.num_masks, self.keep_prob)
-        if self.design == "balanced" and not 1 <= kept <= self.num_masks - 1:
-            raise ValueError(
-                f"ISSConfig: the balanced design keeps each cell in round(p N) = {kept} of "
-                f"{self.num_masks} masks, wanted 1..{self.num_masks - 1}; raise num_masks or use "
-                "design='bernoulli'"
-            )
+        for num_masks in (
+            (self.num_masks,) if self.num_masks else (NUM_MASKS_WITH_GRADIENTS, NUM_MASKS)
+        ):
+            kept = mask_designs.kept_masks(num_masks, self.keep_prob)
+            if self.design == "balanced" and not 1 <= kept <= num_masks - 1:
+                raise ValueError(
+                    f"ISSConfig: the balanced design keeps each cell in round(p N) = {kept} of "
+                    f"{num_masks} masks, wanted 1..{num_masks - 1}; raise num_masks or use "
+                    "design='bernoulli'"
+                )
+
+    @property
+    def takes_gradients(self) -> bool:
+        """Whether the estimator differentiates the runs; `auto` has to be resolved before."""
+        return self.estimator in gradient_estimators.ESTIMATORS
+
+    def resolved(self, differentiable: bool) -> "ISSConfig":
+        """These options with the estimator and the number of masks that they stand for."""
+        estimator = self.estimator
+        if estimator == "auto":
+            estimator = "clipped" if differentiable else "centred"
+        num_masks = self.num_masks
+        if num_masks is None:
+            with_gradients = estimator in gradient_estimators.ESTIMATORS
+            num_masks = NUM_MASKS_WITH_GRADIENTS if with_gradients else NUM_MASKS
+        return dataclasses.replace(self, estimator=estimator, num_masks=num_masks)
 
     @classmethod
     def paper(cls, **changes: Any) -> "ISSConfig":
         """The paper's own choice: i.i.d. masks and the fixed denominator (Eq. 12, App. F.1)."""
-        return cls(**{"design": "bernoulli", "estimator": "fixed", **changes})
+        return cls(**{"num_masks": 100, "design": "bernoulli", "estimator": "fixed", **changes})
 
 
 class Saliency(NamedTuple):
@@ -122,7 +151,7 @@ class Saliency(NamedTuple):
         actions: Unmasked baseline in the policy's normalised space, averaged over noise draws.
         masks: Keep bits that were used.
         gradients: Derivative of each effect with respect to its mask's cells, where the estimator
-            is `gradient`.
+            takes them.
     """
 
     maps: dict[str, Float[Array, "*b h w"]]
@@ -234,10 +263,11 @@ def attribute(
             view: jnp.broadcast_to(jnp.asarray(valid[view], bool), frames[view].shape[:3])
             for view in sorted(valid)
         }
-    if masks is None:
-        masks = draw_masks(jax.random.key(0) if key is None else key, len(views), config)
     if jax.tree_util.all_leaves([policy]):
         policy = jax.tree_util.Partial(policy)
+    config = config.resolved(config.estimator != "auto" or differentiable(policy, frames, noise))
+    if masks is None:
+        masks = draw_masks(jax.random.key(0) if key is None else key, len(views), config)
     arguments = (policy, frames, jnp.asarray(masks), present, valid, noise)
     if mesh is not None:
         arguments = sharding.replicate(arguments, mesh)
@@ -254,6 +284,39 @@ def attribute(
             gradients=None if result.gradients is None else result.gradients[0],
         )
     return result
+
+
+def differentiable(policy: Policy, images: Mapping[str, Any], noise: Any = None) -> bool:
+    """Whether JAX can differentiate the policy with respect to its images.
+
+    It cannot where the policy calls back to the host (a served policy) or loops an unknown number
+    of times. A policy whose derivative is zero (integers, `stop_gradient`) counts as one that can.
+
+    Args:
+        policy: As for `attribute`.
+        images: Frames, [n, h, w, 3]; only their shapes matter.
+        noise: As for `attribute`.
+    """
+    rows = {
+        view: jax.ShapeDtypeStruct((1, *jnp.shape(frame)[1:]), jnp.float32)
+        for view, frame in images.items()
+    }
+    extra = () if noise is None else (jax.tree.map(lambda leaf: leaf[0], noise),)
+
+    def call(rows: dict[str, Array]) -> Array:
+        return policy(rows, *extra)
+
+    actions = jax.eval_shape(call, rows)
+
+    def pulled(rows: dict[str, Array]) -> Any:
+        return jax.vjp(call, rows)[1](jnp.ones(actions.shape, actions.dtype))
+
+    try:
+        jax.eval_shape(pulled, rows)
+    except (ValueError, TypeError, NotImplementedError):
+        # Called forwards the policy works, so that this is about its derivative.
+        return False
+    return True
 
 
 @partial(jax.jit, static_argnames=("config", "mesh"))
@@ -278,7 +341,8 @@ def _attribute(
 
 
 def draw_masks(key: Key[Array, ""], num_views: int, config: ISSConfig) -> Bool[Array, "n v gh gw"]:
-    """The keep bits that `config` asks for."""
+    """The keep bits that `config` asks for; its number of masks is resolved."""
+    assert config.num_masks is not None
     return mask_designs.sample_masks(
         key,
         config.num_masks,
@@ -341,7 +405,8 @@ def masked_saliency(
         estimate = partial(estimators.estimate, estimator=config.estimator)
         data = (runs.effects,)
     else:
-        estimate, data = estimators.estimate_from_gradients, runs
+        estimate = partial(gradient_estimators.estimate_from_gradients, estimator=config.estimator)
+        data = runs
     scores, stderr = jax.vmap(
         lambda active, *data: estimate(
             masks, *data, design=config.design, keep_prob=config.keep_prob, active=active
@@ -413,7 +478,7 @@ def run_masks(
         view: blur(frame, sigma=config.blur_sigma, valid=(valid or {}).get(view))
         for view, frame in frames.items()
     }
-    early = not savings.blend_in_micro_batch and config.estimator != "gradient"
+    early = not savings.blend_in_micro_batch and not config.takes_gradients
 
     def masked(cells: Array) -> dict[str, Array]:
         copies = {}
@@ -440,7 +505,7 @@ def run_masks(
         first, cells = args
         if not early:
             cells = cells.astype(jnp.float32)
-        if config.estimator != "gradient":
+        if not config.takes_gradients:
             effect, baseline = measure(cells, baseline, first)
             return baseline, MaskRuns(effect, None)
         # Rows do not see each other, so that the gradient of their sum is each one's own; all see

@@ -21,8 +21,8 @@ constant, and the first three coincide. The drop probability is then the share o
 drop the cell, and still exactly unbiased. The leave-one-out mean would not be: given the other
 masks, a balanced mask is no longer random.
 
-`estimate_from_gradients` has the same target and other data: the derivatives of each effect with
-respect to its mask, which say something about every cell where the effect alone is one number.
+`estimate_with_surrogate` has the same target and one thing more: a guess of each cell's contrast,
+which costs no exactness however bad it is. `iss_jax.gradient_estimators` has other data as well.
 """
 
 from functools import partial
@@ -87,74 +87,31 @@ def estimate(
     return _estimate(masks, effects, used, keep_prob, estimator, design)
 
 
-def estimate_from_gradients(
+def estimate_with_surrogate(
     masks: Bool[Array, "n *cells"],
     effects: Float[Array, " n"],
-    gradients: Float[Array, "n *cells"],
+    contrast: Float[Array, "*cells"],
     *,
-    design: str = "bernoulli",
     keep_prob: float = 0.3,
-    active: Bool[Array, "*cells"] | None = None,
 ) -> Estimate:
-    """Estimates Psi of every cell from the effects' derivatives with respect to the masks.
+    """`centred` on what an additive surrogate leaves over, and the surrogate's own part exactly.
 
-    A blend is defined for masks between 0 and 1, so that the contrast of a cell is an integral,
-    E[delta | m_i = 0] - E[delta | m_i = 1] = -E int_0^1 d delta / d m_i du. Runs have m_i at the
-    two ends; the integral is taken by the trapezoid, which gives both ends the same weight whatever
-    keep_prob is:
-
-        Psi_i = E[delta] - p / 2 (E[d delta / d m_i | m_i = 1] + E[d delta / d m_i | m_i = 0]).
-
-    The trapezoid is exact, and the estimate unbiased, where actions are affine in the value of
-    one cell, the others being anything: delta is then quadratic in it. What a policy's curvature
-    within one cell adds is a bias that more runs do not take away.
+    The surrogate says that dropping cell i adds contrast_i. Its expectation is known, so that only
+    the effects less the surrogate are left to i.i.d. masks: the estimate is exactly unbiased for
+    any contrast that does not depend on these masks, and has the variance of `centred` times the
+    share of the effects' variance that the surrogate does not explain.
 
     Args:
-        masks: Keep bits.
+        masks: Keep bits of the Bernoulli design.
         effects: delta of each mask.
-        gradients: Derivative of each delta with respect to the cells of its mask.
-        design: How the masks were drawn, `bernoulli` or `balanced`.
-        keep_prob: p of the Bernoulli design.
-        active: Cells that masked anything; the others (absent views, padding) get zeros.
-
-    Returns:
-        Scores and standard errors. The error of a cell that fewer than two masks keep, or drop, is
-        infinite. It holds no bias. With the balanced design it is an upper bound: what the design
-        takes off the variance is not subtracted.
-
-    Raises:
-        ValueError: An unknown design, or shapes that do not match.
+        contrast: Guess of E[delta | m_i = 0] - E[delta | m_i = 1], from other runs than these.
+        keep_prob: p.
     """
-    if design not in DESIGNS:
-        raise ValueError(f"mask design must be one of {DESIGNS}, got {design!r}")
-    num_masks = masks.shape[0]
-    if effects.shape != (num_masks,):
-        raise ValueError(f"effects must be [{num_masks}] like the masks, got {effects.shape}")
-    if gradients.shape != masks.shape:
-        raise ValueError(f"gradients must be {masks.shape} like the masks, got {gradients.shape}")
-    used = True if active is None else active.reshape(-1)
-    slopes = gradients.reshape(num_masks, -1)
-    sides = masks.reshape(num_masks, -1).astype(effects.dtype)
-    probability = sides.mean(0) if design == "balanced" else keep_prob
-    mean = effects.mean()
-    score = mean * jnp.ones_like(slopes[0])
-    # What each run adds to the estimate: to the mean effect, and to the slope at its end.
-    influence = (effects - mean)[:, None] * jnp.ones_like(slopes)
-    known = jnp.ones(score.shape, bool)
-    for side in (sides, 1.0 - sides):
-        count = side.sum(0)
-        slope = _side_mean(slopes, side)
-        score -= probability / 2 * jnp.where(count > 0, slope, slopes.mean(0))
-        weight = probability / 2 * num_masks / jnp.maximum(count, 1.0)
-        influence -= side * (slopes - slope[None]) * weight[None]
-        known &= count >= 2.0
-    stderr = jnp.where(known, _standard_error(influence), jnp.inf)
-    score, stderr = jnp.where(used, score, 0.0), jnp.where(used, stderr, 0.0)
-    return Estimate(score.reshape(masks.shape[1:]), stderr.reshape(masks.shape[1:]))
-
-
-def _side_mean(slopes: Array, side: Array) -> Array:
-    return (slopes * side).sum(0) / jnp.maximum(side.sum(0), 1.0)
+    drops = (~masks).reshape(len(effects), -1).astype(effects.dtype)
+    flat = contrast.reshape(-1)
+    rest = estimate(masks, effects - _matmul(drops, flat), keep_prob=keep_prob)
+    known = (1.0 - keep_prob) * flat.sum() + keep_prob * contrast
+    return Estimate(rest.scores + known, rest.stderr)
 
 
 @partial(jax.jit, static_argnames=("estimator", "design"))

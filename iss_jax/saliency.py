@@ -85,6 +85,7 @@ def saliency(
     noise = flow_noise(
         noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim
     )
+    config = config.resolved(differentiable=True)
     if masks is None:
         masks = draw_masks(mask_key, len(VIEWS), config)
     if mesh is not None:

@@ -380,3 +380,35 @@ def test_gradient_runs_over_devices_and_absent_views():
     several = attribute(policy, IMAGES, config=config, present=present, mesh=mask_mesh())
     np.testing.assert_allclose(several.cells, one.cells, rtol=1e-4)
     assert not np.any(one.cells[1]) and not np.any(one.stderr[1]) and np.all(one.cells[0] != 0)
+
+
+def test_auto_differentiates_what_can_be_and_says_what_it_stands_for():
+    assert ISSConfig(estimator="auto").resolved(True) == ISSConfig(40, estimator="clipped")
+    assert ISSConfig(estimator="auto").resolved(False) == ISSConfig(100, estimator="centred")
+    assert ISSConfig(7, estimator="ridge").resolved(True) == ISSConfig(7, estimator="ridge")
+    config = ISSConfig(num_masks=12, grid=(2, 3), keep_prob=0.5, estimator="auto")
+    found = attribute(policy, IMAGES, config=config)
+    wanted = attribute(policy, IMAGES, config=dataclasses.replace(config, estimator="clipped"))
+    np.testing.assert_array_equal(found.cells, wanted.cells)
+    assert found.gradients is not None
+
+
+def test_policies_without_gradients_get_the_plain_estimator():
+    """One on the host, which cannot be differentiated, and one whose derivative is zero."""
+    config = ISSConfig(num_masks=12, grid=(2, 3), keep_prob=0.5, estimator="auto")
+    plain = attribute(policy, IMAGES, config=dataclasses.replace(config, estimator="centred"))
+
+    def served(images):
+        shape = jax.eval_shape(policy, images)
+        return jax.pure_callback(lambda x: np.asarray(policy(x)), shape, images)
+
+    found = attribute(served, IMAGES, config=config)
+    np.testing.assert_allclose(found.cells, plain.cells, rtol=1e-4)
+    assert found.gradients is None
+
+    def detached(images):
+        return policy(jax.lax.stop_gradient(images))
+
+    found = attribute(detached, IMAGES, config=config)
+    np.testing.assert_allclose(found.cells, plain.cells, rtol=1e-4)
+    np.testing.assert_allclose(found.stderr, plain.stderr, rtol=1e-3)

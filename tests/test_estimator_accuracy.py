@@ -7,8 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import estimator_accuracy
+from experiments import accuracy_frames, estimator_accuracy
 from experiments.count_flops import count_flops
+from experiments.nmr_correlation import located
+from iss_jax.data.lerobot import open_dataset
+from iss_jax.estimators import Estimate
 
 RNG = np.random.default_rng(0)
 
@@ -40,30 +43,60 @@ def test_flops_of_products_in_loops_branches_and_convolutions():
 
 
 def test_a_map_compared_with_itself_shifted_and_reversed():
-    reference = RNG.normal(size=(2, 7, 7))
+    scores = RNG.normal(size=(2, 7, 7))
     regions = {view: jnp.asarray(RNG.integers(0, 3, (1, 14, 14)), jnp.uint8) for view in ("a", "b")}
-    compare = lambda scores: estimator_accuracy.compared(  # noqa: E731
-        scores, reference=reference, regions=regions, percent=10.0
-    )
-    same = compare(reference + 5.0)
+    reference = estimator_accuracy.Reference(scores, 0.0 * scores, 1.0, regions)
+    compare = lambda scores: estimator_accuracy.compared(scores, reference, 10.0)  # noqa: E731
+    same = compare(scores + 5.0)
     assert same["pearson"] == pytest.approx(1) and same["spearman"] == pytest.approx(1)
     assert same["contrast_error"] == pytest.approx(0, abs=1e-9) and same["overlap"] == 1
     assert same["nmr_error"] == pytest.approx(0, abs=1e-6)
-    other = compare(-reference)
+    other = compare(-scores)
     assert other["pearson"] == pytest.approx(-1) and other["overlap"] == 0
     assert other["contrast_error"] == pytest.approx(2)
 
 
-def test_smoke_run_writes_its_table_and_resumes(tmp_path, monkeypatch):
+def test_bias_and_spread_are_told_apart():
+    """400 maps with a known bias and spread, a reference with known noise."""
+    truth = RNG.normal(size=(4, 5, 5))
+    bias = 0.5 * RNG.normal(size=truth.shape)
+    noisy = truth + 0.3 * RNG.normal(size=truth.shape)
+    reference = estimator_accuracy.Reference(noisy, np.full(truth.shape, 0.3), 0.9, {})
+    found = [
+        Estimate(truth + bias + 7.0 + 2.0 * RNG.normal(size=truth.shape), np.full(truth.shape, 3.0))
+        for _ in range(400)
+    ]
+    parts = estimator_accuracy.bias_and_spread(found, reference)
+    # The mean over cells is not compared, and takes 1 % of the variance with it.
+    assert parts["variance"] == pytest.approx(4.0 / truth.var(), rel=0.25)
+    assert parts["bias"] == pytest.approx(bias.var() / truth.var(), rel=0.35)
+    assert parts["claimed"] / parts["variance"] == pytest.approx(9 / 4, rel=0.05)
+
+
+def test_frames_are_of_both_outcomes_and_of_many_tasks():
+    dataset = open_dataset(located("embedded", "dataset"))
+    chosen = accuracy_frames.choose_frames(dataset, 20)
+    about = [dataset.metadata(episode) for episode, _ in chosen]
+    assert len(set(chosen)) == 20 and {frame for _, frame in chosen} == {0, 1}
+    assert sum(one["success"] for one in about) == 10
+    assert len({(one["suite"], one["task"]) for one in about}) >= 15
+
+
+def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     config = importlib.import_module("configs.estimator_accuracy").get_config("smoke")
     config.quiet = True
     rows = estimator_accuracy.main(config, tmp_path)
-    # One budget each: four estimators of plain runs and gradients, in two designs.
-    assert len(rows) == 10 and (tmp_path / "results.csv").exists()
+    # Four estimators of plain runs in two designs, two of gradients in one, and of both.
+    assert len(rows) == 11 and (tmp_path / "results.csv").exists()
     assert (tmp_path / "figures" / "accuracy.png").stat().st_size > 1000
     cost = {row["estimator"]: row["cost"] for row in rows}
-    assert cost["fixed"] == 10 and 4 * 1.8 < cost["gradient"] < 4 * 3.5
+    assert cost["fixed"] == 10 and 4 * 1.8 < cost["clipped"] < 4 * 2.5
+    assert cost["surrogate"] == pytest.approx(cost["clipped"] + 10)
+    assert len((tmp_path / "bias.csv").read_text().splitlines()) == 12
     table = (tmp_path / "results.csv").read_text()
-    monkeypatch.setattr(estimator_accuracy, "measure", None)
+    monkeypatch.setattr(accuracy_frames, "measure", None)
     estimator_accuracy.main(config, tmp_path)
     assert (tmp_path / "results.csv").read_text() == table
+    config.reference_masks = 50
+    with pytest.raises(ValueError, match="multiple of part_masks"):
+        estimator_accuracy.main(config, tmp_path)

@@ -10,22 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from enumeration import CELLS, target
 from scipy import stats
 
-from iss_jax.estimators import PENALTIES, estimate, estimate_from_gradients
+from iss_jax.estimators import PENALTIES, estimate, estimate_with_surrogate
 from iss_jax.masks import sample_masks
 
-CELLS = np.array(list(itertools.product([False, True], repeat=4))).reshape(16, 2, 2)
 # A different effect for every one of the 16 masks: main effects and all interactions.
 EFFECT = np.random.default_rng(0).gamma(2.0, 1.0, 16).astype(np.float32)
-
-
-def target(keep_prob, effect=EFFECT, cells=CELLS):
-    """Psi_i = E[delta | m_i = 0] by full enumeration (Eq. 11)."""
-    flat = cells.reshape(len(cells), -1)
-    weight = np.where(flat, keep_prob, 1 - keep_prob).prod(1)
-    dropped = weight[:, None] * ~flat
-    return ((effect[:, None] * dropped).sum(0) / dropped.sum(0)).reshape(cells.shape[1:])
 
 
 def estimates_of(masks, effects, **options):
@@ -56,7 +48,7 @@ def test_expectation_is_the_enumerated_target(estimator, n, keep_prob):
     masks, effects, weight = all_bernoulli_runs(n, keep_prob)
     scores, _ = estimates_of(masks, effects, estimator=estimator, keep_prob=keep_prob)
     expectation = np.einsum("r,rij->ij", weight, scores)
-    np.testing.assert_allclose(expectation, target(keep_prob), rtol=2e-6)
+    np.testing.assert_allclose(expectation, target(keep_prob, EFFECT), rtol=2e-6)
 
 
 def test_ratio_is_unbiased_where_the_cell_is_dropped_at_all():
@@ -67,7 +59,7 @@ def test_ratio_is_unbiased_where_the_cell_is_dropped_at_all():
     for i, j in np.ndindex(2, 2):
         seen = times[:, i, j] > 0
         expectation = np.average(scores[seen, i, j], weights=weight[seen])
-        np.testing.assert_allclose(expectation, target(keep_prob)[i, j], rtol=2e-6)
+        np.testing.assert_allclose(expectation, target(keep_prob, EFFECT)[i, j], rtol=2e-6)
         np.testing.assert_allclose(scores[~seen, i, j], effects[~seen].mean(1), rtol=1e-6)
     assert np.array_equal(np.isinf(stderr), times < 2)
 
@@ -78,7 +70,7 @@ def test_balanced_expectation_is_the_enumerated_target(estimator, n, kept):
     masks, effects = all_balanced_runs(n, kept)
     # keep_prob is deliberately wrong: the share of the masks that keep a cell is what counts.
     scores, _ = estimates_of(masks, effects, estimator=estimator, design="balanced", keep_prob=0.9)
-    np.testing.assert_allclose(scores.mean(0), target(kept / n), rtol=2e-6)
+    np.testing.assert_allclose(scores.mean(0), target(kept / n, EFFECT), rtol=2e-6)
 
 
 def test_fixed_error_is_unbiased_for_the_exact_variance():
@@ -284,94 +276,38 @@ def test_errors_name_what_is_wrong(options, n, message):
         estimate(jnp.ones((4, 2), bool), jnp.zeros(n), **options)
 
 
-def soft_effect(cells, curvature=0.0, dims=3, seed=1):
-    """An effect for masks between 0 and 1: squared moves of actions with all interactions.
-
-    Without curvature the actions are affine in each cell (multilinear), with it they are not.
-    """
-    subsets = jnp.asarray(list(itertools.product([0.0, 1.0], repeat=cells)), jnp.float32)
-    weights = jax.random.normal(jax.random.key(seed), (len(subsets), dims)) / len(subsets) ** 0.5
-
-    def actions(mask):
-        dropped = jnp.broadcast_to(1.0 - mask.reshape(1, -1), subsets.shape)
-        terms = jnp.prod(1.0 - subsets * dropped, axis=1)
-        affine = (terms[:, None] * weights).sum(0)
-        return affine + curvature * jnp.tanh(4.0 * affine)
-
-    return lambda mask: jnp.square(actions(mask) - actions(jnp.ones_like(mask))).sum()
+@pytest.mark.parametrize("scale", [0.0, 1.0, -30.0])
+def test_any_surrogate_leaves_the_expectation_at_the_enumerated_target(scale):
+    masks, effects, weight = all_bernoulli_runs(3, 0.3)
+    contrast = scale * jnp.asarray([[1.0, -0.5], [0.2, 0.7]])
+    run = jax.jit(jax.vmap(lambda m, e: estimate_with_surrogate(m, e, contrast)))
+    scores = np.asarray(run(jnp.asarray(masks), jnp.asarray(effects)).scores, np.float64)
+    expectation = np.einsum("r,rij->ij", weight, scores)
+    np.testing.assert_allclose(expectation, target(0.3, EFFECT), rtol=2e-6, atol=2e-6 * abs(scale))
 
 
-def runs_of(effect, masks):
-    """Effects of masks and their derivatives."""
-    return jax.jit(jax.vmap(jax.value_and_grad(effect)))(jnp.asarray(masks, jnp.float32))
-
-
-@pytest.mark.parametrize(("side", "copies"), [(2, 1), (2, 3), (3, 1)])
-def test_gradients_give_the_enumerated_target_of_affine_actions(side, copies):
-    """All masks, each as often as its probability at p = 1 / (1 + copies) says."""
-    cells = np.array(list(itertools.product([False, True], repeat=side**2)))
-    cells = cells.reshape(-1, side, side)
-    masks = np.repeat(cells, copies ** (~cells).sum((1, 2)), axis=0)
-    effect = soft_effect(side**2)
-    effects, gradients = runs_of(effect, masks)
-    assert masks.shape[0] == (1 + copies) ** side**2
-    keep_prob = 1 / (1 + copies)
-    wanted = target(keep_prob, np.asarray(runs_of(effect, cells)[0], np.float64), cells)
-    for options in ({"design": "balanced"}, {"keep_prob": keep_prob}):
-        scores, _ = estimate_from_gradients(jnp.asarray(masks), effects, gradients, **options)
-        np.testing.assert_allclose(scores, wanted, rtol=2e-4)
-
-
-def test_both_ends_of_a_cell_count_alike_and_curvature_remains():
-    """Averaging gradients over masks as they are drawn misses even the affine target."""
-    masks = np.repeat(CELLS, 3 ** (~CELLS).sum((1, 2)), axis=0)
-    for curvature, most in ((0.0, 1e-3), (0.2, 0.2)):
-        effect = soft_effect(4, curvature)
-        effects, gradients = runs_of(effect, masks)
-        wanted = target(0.25, np.asarray(runs_of(effect, CELLS)[0], np.float64))
-        scores, _ = estimate_from_gradients(jnp.asarray(masks), effects, gradients, keep_prob=0.25)
-        drawn = effects.mean() - 0.25 * gradients.mean(0)
-        spread = np.std(wanted)
-        error, other = (np.sqrt(np.mean((x - wanted) ** 2)) / spread for x in (scores, drawn))
-        assert error < most and other > 2 * error and other > 0.1
-        assert (error > 1e-2) == bool(curvature)
-
-
-@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
-def test_gradient_intervals_cover(design):
-    """2,000 repeats of N = 200: bias within four standard errors, coverage of 95 % intervals.
-
-    Five standard errors of a coverage are 2.4 %; balanced errors are upper bounds.
-    """
-    effect, n, p = soft_effect(4), 200, 0.3
-    wanted = target(p, np.asarray(runs_of(effect, CELLS)[0], np.float64))
-
-    @jax.jit
-    @jax.vmap
-    def repeat(key):
-        masks = sample_masks(key, n, 1, grid=(2, 2), keep_prob=p, design=design)[:, 0]
-        effects, gradients = jax.vmap(jax.value_and_grad(effect))(masks.astype(jnp.float32))
-        return estimate_from_gradients(masks, effects, gradients, design=design, keep_prob=p)
-
-    scores, stderr = (np.asarray(x) for x in repeat(jax.random.split(jax.random.key(0), 2000)))
-    error = scores - wanted
-    assert np.all(np.abs(error.mean(0)) < 4 * error.std(0) / np.sqrt(2000))
-    coverage = np.mean(np.abs(error) < 1.96 * stderr, axis=0)
-    assert np.all(coverage > 0.926)
-    if design == "bernoulli":
-        assert np.all(coverage < 0.974)
-
-
-def test_gradient_inputs_are_checked_and_unknown_errors_are_infinite():
-    masks = jnp.asarray(CELLS[:3])
-    gradients, effects = jnp.ones((3, 2, 2)), jnp.arange(3.0)
-    with pytest.raises(ValueError, match=r"gradients must be \(3, 2, 2\)"):
-        estimate_from_gradients(masks, effects, gradients[:2])
-    with pytest.raises(ValueError, match=r"effects must be \[3\]"):
-        estimate_from_gradients(masks, effects[:2], gradients)
-    with pytest.raises(ValueError, match="'sobol'"):
-        estimate_from_gradients(masks, effects, gradients, design="sobol")
-    active = jnp.ones((2, 2), bool).at[0, 0].set(False)
-    scores, stderr = estimate_from_gradients(masks, effects, gradients, active=active)
-    assert np.isfinite(scores).all() and scores[0, 0] == 0 == stderr[0, 0]
-    assert np.isinf(stderr.ravel()[1:]).all()
+def test_surrogate_on_nine_cells_takes_its_share_of_the_variance():
+    """3 x 3 cells, all pairs of masks: unbiased, and no variance at all for an additive effect."""
+    cells = np.array(list(itertools.product([False, True], repeat=9))).reshape(-1, 3, 3)
+    probability = np.where(cells.reshape(512, 9), 0.3, 0.7).prod(1)
+    contrast = np.linspace(-1, 1, 9, dtype=np.float32).reshape(3, 3)
+    additive = ((~cells) * contrast).sum((1, 2)).astype(np.float32) + 3.0
+    rest = np.random.default_rng(2).gamma(2.0, 0.2, 512).astype(np.float32)
+    first, second = (x.ravel() for x in np.meshgrid(range(512), range(512)))
+    pairs = jnp.asarray(np.stack([cells[first], cells[second]], 1))
+    weight = probability[first] * probability[second]
+    for effect, unexplained in ((additive, False), (additive + rest, True)):
+        effects = jnp.asarray(np.stack([effect[first], effect[second]], 1))
+        scores = {
+            name: np.asarray(jax.jit(jax.vmap(run))(pairs, effects).scores, np.float64)
+            for name, run in (
+                ("centred", lambda m, e: estimate(m, e)),
+                ("surrogate", lambda m, e: estimate_with_surrogate(m, e, jnp.asarray(contrast))),
+            )
+        }
+        wanted = target(0.3, effect, cells)
+        variance = {}
+        for name, found in scores.items():
+            np.testing.assert_allclose(np.einsum("r,rij->ij", weight, found), wanted, rtol=1e-5)
+            variance[name] = np.einsum("r,rij->ij", weight, (found - wanted) ** 2).mean()
+        assert variance["surrogate"] < (0.2 * variance["centred"] if unexplained else 1e-10)

@@ -70,10 +70,11 @@ def test_a_plan_of_data_that_is_there_counts_its_frames(variant):
 
 
 def test_the_accuracy_benchmark():
-    """20 frames: 20,000 reference masks; 2 designs, 5 repeats, 375 plain and 87 gradient runs."""
+    """20 frames: 20,000 reference masks, 1,300 plain and 354 gradient candidate runs each."""
     config = importlib.import_module("configs.estimator_accuracy").get_config()
     items = estimator_accuracy.plan(config, plan.episodes_of(config, 1))
-    assert items == [PlannedItem("frames", 1, 20_000 + 10 * (375 + 3 * 87))] * 20
+    assert len(items) == 20 * (10 + 6)
+    assert sum(item.runs for item in items) == 20 * (20_000 + 1_300 + 3 * 354)
 
 
 def test_whole_episodes():
@@ -119,6 +120,7 @@ def test_runs_of_a_map():
     assert iss_runs(ISSConfig(num_masks=100)) == 101
     assert iss_runs(ISSConfig(num_masks=10, noise_draws=3)) == 33
     assert iss_runs(ISSConfig(num_masks=9, estimator="gradient")) == 30
+    assert iss_runs(ISSConfig(estimator="auto")) == 41 * 3
 
 
 def test_hours_are_those_of_the_fullest_share():
