@@ -218,7 +218,7 @@ def reference_map(
         np.asarray(centred(masks[rows], effects[rows]).scores).ravel()
         for rows in (slice(None, half), slice(half, None))
     ]
-    agreement = float(np.corrcoef(*halves)[0, 1])
+    agreement = coefficient(halves[0], halves[1])
     whole = centred(masks, effects)
     return Reference(
         np.asarray(whole.scores),

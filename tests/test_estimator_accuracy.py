@@ -63,7 +63,10 @@ def test_bias_and_spread_are_told_apart():
     noisy = truth + 0.3 * RNG.normal(size=truth.shape)
     reference = estimator_accuracy.Reference(noisy, np.full(truth.shape, 0.3), 0.9, {})
     found = [
-        Estimate(truth + bias + 7.0 + 2.0 * RNG.normal(size=truth.shape), np.full(truth.shape, 3.0))
+        Estimate(
+            jnp.asarray(truth + bias + 7.0 + 2.0 * RNG.normal(size=truth.shape)),
+            jnp.full(truth.shape, 3.0),
+        )
         for _ in range(400)
     ]
     parts = estimator_accuracy.bias_and_spread(found, reference)

@@ -46,8 +46,10 @@ def test_gradients_give_the_enumerated_target_of_affine_actions(side, copies):
     assert masks.shape[0] == (1 + copies) ** side**2
     keep_prob = 1 / (1 + copies)
     wanted = target(keep_prob, np.asarray(runs_of(effect, cells)[0], np.float64), cells)
-    for options in ({"design": "balanced"}, {"keep_prob": keep_prob}):
-        scores, _ = estimate_from_gradients(jnp.asarray(masks), effects, gradients, **options)
+    for design in ("balanced", "bernoulli"):
+        scores, _ = estimate_from_gradients(
+            jnp.asarray(masks), effects, gradients, design=design, keep_prob=keep_prob
+        )
         np.testing.assert_allclose(scores, wanted, rtol=2e-4)
 
 

@@ -80,7 +80,7 @@ def attribute(
         raw: The robot's dict; all that is not a camera is sent along unchanged.
         robot: Which entries are cameras (`PolicyConfig`, or its name).
         key: Of the masks, `jax.random.key(0)` when None.
-        config: Options; the default's estimator needs no gradients, which cannot be had here.
+        config: Options; `auto`, the default's estimator, takes no gradients here: there are none.
         masks: Keep bits to use instead, of the robot's views.
         scale: [a], the actions' unit in each dimension: effects are of actions divided by it. With
             an un-normalisation's scale they are normalised; in the server's own units when None.
@@ -97,7 +97,8 @@ def attribute(
         Exception: What `infer` raises, after the answers so far are saved.
     """
     robot = named(robot)
-    config = ISSConfig(estimator="centred") if config is None else config
+    config = ISSConfig(estimator="auto") if config is None else config
+    config = config.resolved(differentiable=False)
     if config.estimator not in estimators.ESTIMATORS:
         raise ValueError(
             f"ISSConfig.estimator {config.estimator!r} needs gradients, which a served policy has "
