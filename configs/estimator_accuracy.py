@@ -55,5 +55,5 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
             ("gradient", "balanced", 4, 2),
         )
         config.plain_runs, config.surrogate_runs = (10,), 4
-        config.chunk, config.gradient_chunk = 4, 4
+        config.chunk, config.gradient_chunk = 20, 4
     return config
