@@ -98,8 +98,9 @@ def test_smoke_run_writes_tables_and_figures_and_resumes(tmp_path, monkeypatch):
     config.quiet = True
     content = token_interventions.main(config, tmp_path)
     assert content["frames"] == 2
-    # A gradient runs the network backwards, which is about two runs forwards.
-    assert 1.5 < content["probe_price"] < 3.0
+    # Backwards, a product with weights is one product again, for no gradient of the weights is
+    # wanted, and a product within attention is two.
+    assert 1.0 < content["probe_price"] < 2.0
     by_method = {row["method"] for row in content["agreement"]}
     assert by_method == {"first order", "masks over tokens", "unbiased", "predicted"}
     assert all(math.isfinite(row["pearson"]) for row in content["agreement"])

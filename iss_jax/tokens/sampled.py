@@ -84,8 +84,9 @@ def sampled_token_significance(
 ) -> SampledSignificance:
     """`token_significance` from fewer runs, unbiased, with standard errors.
 
-    Costs a run for each prompt token, `num_top` + `num_drawn` more, and `num_probes` gradients of
-    about two runs each.
+    Costs a run for each prompt token, `num_top` + `num_drawn` more, and for the first-order scores
+    one run and `num_probes` gradients. Without those of the parameters, a gradient is counted as
+    1.2 runs on the embedded policy.
 
     Args:
         params: openpi's parameter tree, as for `saliency`.
