@@ -6,7 +6,7 @@ r"""ISS and NMR over whole episodes: maps, overlays, regions over time, a video,
         --config.checkpoint=<folder> --config.dataset=<folder>
 
 - `embedded` (default): the embedded policy on two whole episodes of its own, recorded by
-  `experiments/record_episodes.py`; about three minutes on two CPU cores.
+  `experiments/record_episodes.py`; 48 frames of 400 masks each, minutes on two CPU cores.
 - `smoke`: four frames and a few masks; seconds.
 - `paper`: Algorithm 1 with the authors' settings, every tenth frame.
 
