@@ -194,4 +194,4 @@ def print_table(rows: list[dict[str, Any]], peak: float) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "bench")
+    app.run(main, "bench", many_processes=False)

@@ -212,4 +212,4 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "masked_view_reuse")
+    app.run(main, "masked_view_reuse", many_processes=False)

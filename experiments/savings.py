@@ -276,4 +276,4 @@ def print_found(found: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, "savings")
+    app.run(main, "savings", many_processes=False)
