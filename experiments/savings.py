@@ -224,7 +224,7 @@ def temporary_bytes(subject: Subject, options: Options, num_masks: int) -> int:
 
 def process_bytes(config: ml_collections.ConfigDict, workdir: Path, num_masks: int) -> int:
     """Peak resident memory of a process of its own that computes one map."""
-    variant = config.name.removeprefix("savings-")
+    variant = str(config.name).removeprefix("savings-")
     command = [
         *(sys.executable, "-m", "experiments.savings"),
         f"--config=configs/savings.py:{variant}",
