@@ -111,13 +111,19 @@ def ways(subject: Subject, options: Options) -> dict[str, Way]:
     for name, savings, config in (
         ("plain batched", plain, exact),
         ("exact savings", iss_jax.Savings(), exact),
-        ("as accurate as the paper's", iss_jax.Savings(), options.as_the_paper),
-        ("Pearson 0.9", iss_jax.Savings(), options.pearson_0_9),
+        (row_name(options.as_the_paper), iss_jax.Savings(), options.as_the_paper),
+        (row_name(options.pearson_0_9), iss_jax.Savings(), options.pearson_0_9),
     ):
-        chosen = {key: value for key, value in config.items() if key != "source"}
-        call = saliency_call(subject, savings, chosen, options.micro_batch)
-        found[name] = Way(chosen["num_masks"], partial(call, params), count_flops(call, params))
+        call = saliency_call(subject, savings, config, options.micro_batch)
+        found[name] = Way(config["num_masks"], partial(call, params), count_flops(call, params))
     return found
+
+
+def row_name(config: Mapping[str, Any]) -> str:
+    """What a map runs, such as `20 gradient runs`; equal names are equal maps."""
+    rest = sorted(config.keys() - {"num_masks", "estimator"})
+    first = f"{config['num_masks']} {config['estimator']} runs"
+    return ", ".join([first, *(f"{key} {config[key]}" for key in rest)])
 
 
 def saliency_call(
