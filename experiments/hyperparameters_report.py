@@ -173,7 +173,7 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Any:
 
     panels = {
         "avg_action_mse": ("action MSE of masked runs, 1e-3", 1e3, "{:.2f}"),
-        "avg_kept_mse": ("action MSE, most salient cells kept, 1e-3", 1e3, "{:.2f}"),
+        "avg_kept_mse": ("action MSE, best cells kept, 1e-3", 1e3, "{:.2f}"),
         "contrast_error": ("relative error of the map", 1.0, "{:.2f}"),
         "spearman": ("rank correlation of the map", 1.0, "{:.2f}"),
     }
@@ -199,7 +199,7 @@ def figure(rows: Sequence[Mapping[str, Any]]) -> Any:
                 axes.text(j, i, form.format(value), ha="center", va="center", color=colour, size=8)
             axes.set_xticks(range(len(probs)), [f"{prob:g}" for prob in probs])
             axes.set_yticks(range(len(counts)), [str(count) for count in counts])
-            axes.set_title(f"{preset}: {title}", fontsize=8)
+            axes.set_title(f"{preset}\n{title}", fontsize=8)
             axes.set(xlabel="keep probability p", ylabel="masks N")
             drawn.colorbar(image, ax=axes, shrink=0.8)
     return drawn
