@@ -10,8 +10,8 @@ r"""Interventions on single tokens of the prefix (Sec. 4.1).
 - `smoke`: two frames; seconds.
 - `paper`: the middle frames of 575 episodes of unseen tasks and as many of seen ones, in bfloat16:
   about 830 exact runs (three views of 256 tokens, 60 of the prompt), 600 with masks and 16
-  gradients a frame. The dataset is the authors' in this
-  package's layout, see `configs/nmr_correlation.py`.
+  gradients a frame. The dataset is the authors' in this package's layout, see
+  `configs/nmr_correlation.py`.
 """
 
 import ml_collections

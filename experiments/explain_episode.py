@@ -69,13 +69,13 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
-    """An item a frame at which saliency is computed."""
+    """An item a frame at which saliency is computed, a stage an episode."""
     values = config.to_dict()
     frame, found = PlannedItem("frames", 1, iss_runs(ISSConfig(**values["iss"]))), []
     for index in values["episodes"] or range(len(episodes)):
         length = episodes.metadata(index)["length"]
         computed = stride_frames(min(length, values["frames"] or length), values["stride"])
-        found += [frame] * len(computed)
+        found += [frame._replace(stage=index)] * len(computed)
     return found
 
 

@@ -18,7 +18,8 @@ FLOPs are those of matrix products of one masked copy (`iss_jax.pi05.flops`), so
 far as the rate does: `--peak_tflops` times `--utilisation`. The default is the rate of the paper's
 own measurement: 100 masked runs in 5.18 s (App. B), 4.76 TFLOP each by the count of openpi's padded
 pass with H = 16, hence 92 TFLOP/s on one GPU, mask generation on the CPU included. Items are dealt
-as `run_items` deals them, so the hours on several GPUs are those of the fullest share. Loading,
+as `run_items` deals them, so the hours on several GPUs are those of the fullest share, summed over
+stages (`PlannedItem.stage`). Loading,
 compiling, tables and figures are not counted.
 """
 
@@ -62,10 +63,15 @@ def sizes_of_config(config: ml_collections.ConfigDict) -> tuple[str, Sizes]:
 
 
 def fullest_share(items: Sequence[PlannedItem], processes: int) -> float:
-    """Runs of the process that is dealt most of them."""
-    named = [{"number": number} for number in range(len(items))]
-    owners = RunDirectory(Path(), Processes(processes, 0)).owners(named)
-    return float(np.bincount(owners, weights=[item.runs for item in items]).max())
+    """Runs of the process that is dealt most of them, summed over stages."""
+    stages: dict[int, list[float]] = {}
+    for item in items:
+        stages.setdefault(item.stage, []).append(item.runs)
+    deal, fullest = RunDirectory(Path(), Processes(processes, 0)), 0.0
+    for runs in stages.values():
+        owners = deal.owners([{"number": number} for number in range(len(runs))])
+        fullest += float(np.bincount(owners, weights=runs).max())
+    return fullest
 
 
 def table(

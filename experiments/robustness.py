@@ -112,7 +112,8 @@ def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedI
     chosen = lines[: count_of(max(options.shares), len(lines))]
     noise = options.selection_draws
     selection = [planned_item("selection", options, line, noise, ()) for line in lines]
-    return selection + [planned_item("maps", options, line, 1) for line in chosen]
+    maps = [planned_item("maps", options, line, 1)._replace(stage=1) for line in chosen]
+    return selection + maps
 
 
 def count_of(share: float, episodes: int) -> int:
