@@ -103,6 +103,10 @@ class PolicyClient:
                         f"{error!r}"
                     ) from error
                 time.sleep(min(self._pause * 2**attempt, 30.0))
+            except BaseException:
+                # Here too an answer, or a greeting, may still be on its way.
+                self.close()
+                raise
         raise AssertionError
 
     def _connect(self) -> None:

@@ -32,11 +32,12 @@ def unpack(message: bytes) -> Any:
     """Inverse of `pack`; arrays are read-only views of the message.
 
     Raises:
-        ValueError: Not such a message, or an array of another size than it says.
+        ValueError: Not such a message, or an array of another size than it says, or one that does
+            not say its dtype, shape or data.
     """
     try:
         return msgpack.unpackb(message, object_hook=_decode, strict_map_key=False)
-    except (TypeError, msgpack.UnpackException) as error:
+    except (KeyError, TypeError, msgpack.UnpackException) as error:
         raise ValueError(f"not a message of openpi's protocol ({error!r})") from error
 
 
