@@ -132,16 +132,17 @@ class OpenpiPolicy:
             `Saliency` of batch one. `actions` stay normalised.
 
         Raises:
-            ValueError: Unknown units, a malformed dict, or a robot whose actions have no one scale.
+            ValueError: Unknown units, a malformed dict, or, in robot units, a robot whose actions
+                have no one scale.
         """
         if units not in UNITS:
             raise ValueError(f"units must be one of {UNITS}, got {units!r}")
         obs = self.observe(raw)
-        scale = self.action_scale(np.asarray(obs.state)[0])
+        state = np.asarray(obs.state)[0]
         if config.action_dims is None:
-            config = dataclasses.replace(config, action_dims=len(scale))
+            config = dataclasses.replace(config, action_dims=self._robot_dims(state))
         if units == "robot":
-            config = in_units(config, scale, self.action_horizon)
+            config = in_units(config, self.action_scale(state), self.action_horizon)
         if options.get("valid") is None and self.config is not None:
             options["valid"] = _picture(self.config, raw, obs)
         return saliency(
@@ -165,6 +166,10 @@ class OpenpiPolicy:
         """
         dims = sizes_of(self.params).action_dim
         return action_scale(lambda a: self.to_robot(a, state.copy()), self.action_horizon, dims)
+
+    def _robot_dims(self, state: np.ndarray) -> int:
+        still = np.zeros((self.action_horizon, sizes_of(self.params).action_dim), np.float32)
+        return np.shape(self.to_robot(still, state.copy()))[-1]
 
     def _raw(self, frames: Mapping[str, Any], state: Any, prompt: str) -> dict[str, Any]:
         if self.config is None:

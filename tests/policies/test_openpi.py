@@ -191,6 +191,18 @@ def test_saliency_in_the_policys_and_in_the_robots_units(policy, seen):
         policy.saliency(*seen, units="metres")
 
 
+def test_normalised_effects_need_no_scale(policy, seen):
+    options = {"noise": noise("tiny_b")[:1], "config": ISS}
+    bent = dataclasses.replace(
+        policy, to_robot=lambda a, state: np.square(policy.to_robot(a, state))
+    )
+    np.testing.assert_array_equal(
+        bent.saliency(*seen, **options).effects, policy.saliency(*seen, **options).effects
+    )
+    with pytest.raises(ValueError, match="no one scale"):
+        bent.saliency(*seen, units="robot", **options)
+
+
 def test_scale_of_a_transform_that_has_none():
     np.testing.assert_allclose(
         action_scale(lambda a: 3 - 2 * a[:, :2], 4, 5), [2.0, 2.0], rtol=1e-6
