@@ -36,7 +36,7 @@ def get_config(variant: str = "v3.0") -> ml_collections.ConfigDict:
     config.metadata = "{}"
     # Episodes without the metadata `task` get their instruction as such.
     config.task_from_prompt = False
-    # Features that are no numbers are left out; otherwise they are an error.
+    # Features that are not read (strings, unknown arrays) are left out; else they are an error.
     config.drop_unread = False
     # Read both again and compare every array to the bit.
     config.verify = True

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -87,6 +88,27 @@ def test_nothing_is_half_written(to, tmp_path):
     with pytest.raises(FileExistsError, match="not empty"):
         convert(dataset, tmp_path / "full", to)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["file"]
+
+
+def test_arrays_that_the_folder_layout_does_not_know_are_named(tmp_path):
+    _write(tmp_path / "a", "folders", [an_episode()])
+    (states,) = (tmp_path / "a").rglob("states.npz")
+    with np.load(states) as file:
+        np.savez(states, **file, force=np.zeros((5, 3)), labels=np.array(["a"]))
+    dataset = open_dataset(tmp_path / "a")
+    assert dataset.unread == ("force", "labels")
+    with pytest.raises(ValueError, match=r"\['force', 'labels'\] are not read"):
+        convert(dataset, tmp_path / "b", "v2.1")
+    assert convert(dataset, tmp_path / "b", "v2.1", drop_unread=True) == 1
+
+
+def test_a_killed_writers_folder_is_in_nobodys_way(tmp_path):
+    left = tmp_path / f".a.{os.getpid()}.tmp"
+    left.mkdir()
+    (left / "half").touch()
+    _write(tmp_path / "b", "v2.1", [an_episode()])
+    convert(open_dataset(tmp_path / "b"), tmp_path / "a", "v2.1")
+    assert not (tmp_path / "a" / "half").exists() and not left.exists()
 
 
 def test_an_unknown_format_is_refused(tmp_path):

@@ -171,7 +171,7 @@ def test_labels_that_are_none(version, request):
         return column
 
     _rewrite(path, _with_column("observation.regions.front", spoil))
-    with pytest.raises(ValueError, match=r"\(episode 0\), frame 3, column .*: label 7, only 0"):
+    with pytest.raises(ValueError, match=r"\(episode 0\), column .*, frame 3: label 7, only 0"):
         open_dataset(root).read(0)
 
 
@@ -247,7 +247,7 @@ def test_features_that_are_no_numbers_are_not_lost_in_silence(v30, tmp_path):
     (v30 / "meta/info.json").write_text(json.dumps(info))
     dataset = open_dataset(v30)
     assert dataset.unread == ("subtask",)
-    with pytest.raises(ValueError, match=r"\['subtask'\] are no numbers and would be lost"):
+    with pytest.raises(ValueError, match=r"\['subtask'\] are not read and would be lost"):
         convert(dataset, tmp_path / "out", "v2.1")
     assert convert(dataset, tmp_path / "out", "v2.1", drop_unread=True) == 3
 

@@ -89,6 +89,8 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         raise FileExistsError(f"{path}: not empty")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A killed writer's, whose process id came round again.
+    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary

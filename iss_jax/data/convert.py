@@ -41,7 +41,7 @@ def convert(
         to: one of `FORMATS`.
         metadata: goes before the episodes' own.
         task_from_prompt: episodes without the metadata `task` get their instruction as such.
-        drop_unread: leave out features that are no numbers; otherwise they are an error.
+        drop_unread: leave out features that are not read (`Dataset.unread`); otherwise an error.
         most: only so many episodes, the first ones.
         each: wraps the indices of the episodes, for a progress bar.
 
@@ -56,7 +56,7 @@ def convert(
         raise ValueError(f"format {to!r} given, one of {FORMATS} wanted")
     if dataset.unread and not drop_unread:
         raise ValueError(
-            f"{dataset.root}: features {list(dataset.unread)} are no numbers and would be lost"
+            f"{dataset.root}: features {list(dataset.unread)} are not read and would be lost"
         )
 
     def episodes() -> Iterator[Episode]:

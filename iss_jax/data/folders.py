@@ -10,8 +10,9 @@ or `episode.npz`; without `prompt` the instruction is the task folder's name. Th
 the episode's folder itself. Nothing is unpickled: arrays of Python objects are refused.
 
 What this layout has no place for lies in further arrays of `states.npz` (`action`, `fps`,
-`feature.<name>`) and in `episode.json` (metadata); other readers pass over them. The state is
-joint_position and gripper_position side by side: of n numbers the last is written as the gripper's.
+`feature.<name>`) and in `episode.json` (metadata); other readers pass over them. Arrays of still
+other names are not read (`FolderDataset.unread`). The state is joint_position and gripper_position
+side by side: of n numbers the last is written as the gripper's.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ RENAMED = {
 }
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 FEATURE = "feature."
+_OWN = ("joint_position", "gripper_position", "action", "prompt", "fps")
 
 
 def open_folders(root: str | os.PathLike, *, fps: float = DEFAULT_FPS) -> FolderDataset:
@@ -95,6 +97,7 @@ class _Folder:
     state_size: int
     metadata: Mapping[str, Scalar]
     robot_type: str | None
+    unread: tuple[str, ...]
 
     @property
     def length(self) -> int:
@@ -134,8 +137,8 @@ class FolderDataset:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Features that are no part of an `Episode`: none."""
-        return ()
+        """Arrays of the states files that the layout does not know; no part of an `Episode`."""
+        return tuple(sorted({name for folder in self.episodes for name in folder.unread}))
 
     def metadata(self, episode: int) -> dict[str, Any]:
         """The episode's metadata, `episode_index`, `tasks` and `length`.
@@ -231,13 +234,13 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
             f"{states} (episode {index}): {sorted(missing)} missing, there are {sorted(arrays)}"
         )
     length = len(next(iter(frames.values())))
+    unread = tuple(n for n in arrays if n not in _OWN and not n.startswith(FEATURE))
     for name, value in arrays.items():
-        if name in ("prompt", "fps"):
+        if name in ("prompt", "fps", *unread):
             continue
         if value.dtype.kind not in "biuf":
             raise ValueError(f"{states} (episode {index}): {name} is {value.dtype}, not numbers")
-        own = name in ("joint_position", "gripper_position", "action") or name.startswith(FEATURE)
-        if own and (value.ndim == 0 or len(value) != length):
+        if value.ndim == 0 or len(value) != length:
             raise ValueError(
                 f"{states} (episode {index}): {name} has {len(np.atleast_1d(value))} frames, "
                 f"there are {length} of each camera"
@@ -254,6 +257,7 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
         state_size=_state(arrays).shape[1],
         metadata=metadata,
         robot_type=content.get("robot_type"),
+        unread=unread,
     )
 
 
