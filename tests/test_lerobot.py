@@ -193,6 +193,19 @@ def test_appending_to_a_dataset_with_other_features_is_refused(tmp_path):
         write_episode(tmp_path, Episode(**{**vars(_episode()), "fps": 20.0}))
 
 
+def test_appending_keeps_what_it_does_not_know_and_refuses_other_places(tmp_path):
+    write_episode(tmp_path, _episode())
+    path = tmp_path / "meta/info.json"
+    info = json.loads(path.read_text()) | {"license": "mit"}
+    path.write_text(json.dumps(info))
+    write_episode(tmp_path, _episode(1))
+    assert json.loads(path.read_text())["license"] == "mit"
+    for name, value in (("chunks_size", 1), ("data_path", "data/{episode_index}.parquet")):
+        path.write_text(json.dumps(info | {name: value}))
+        with pytest.raises(ValueError, match=f"{name} is .*{value}"):
+            write_episode(tmp_path, _episode(2))
+
+
 def test_reserved_and_unusable_names(tmp_path):
     with pytest.raises(ValueError, match=r"metadata\['length'\]"):
         write_episode(tmp_path, _episode(length=3))

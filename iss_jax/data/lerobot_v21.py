@@ -114,7 +114,7 @@ def write_episode(
 
     Raises:
         ValueError: the episode's features differ from the dataset's, a name is reserved, or the
-            dataset is of another format version.
+            dataset is of another format version or keeps its files in other places.
     """
     root = Path(root)
     meta = root / "meta"
@@ -164,6 +164,12 @@ def _check_same(root: Path, info: Mapping[str, Any], features: Mapping, fps: flo
             )
     if info["fps"] != fps:
         raise ValueError(f"{root}: fps is {info['fps']} in the dataset and {fps} in the episode")
+    # Episodes are found by these, so that another's would be lost.
+    for name, own in (("chunks_size", CHUNK_SIZE), ("data_path", DATA_PATH)):
+        if info.get(name, own) != own:
+            raise ValueError(
+                f"{root}: {name} is {info[name]!r} in the dataset, only {own!r} can be appended to"
+            )
 
 
 def _next(root: Path, info: Mapping[str, Any] | None) -> tuple[int, int]:
@@ -203,4 +209,5 @@ def _write_info(root, features, fps, episodes, frames, tasks, robot_type, info) 
         "video_path": None,
         "features": features,
     }
-    write_bytes(root / "meta" / "info.json", json.dumps(new, indent=2).encode())
+    content = json.dumps({**(info or {}), **new}, indent=2)
+    write_bytes(root / "meta" / "info.json", content.encode())
