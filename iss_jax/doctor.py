@@ -50,8 +50,9 @@ OPENPI_STACK = {
     "jaxtyping": "0.2.36",
 }
 EXTRAS = {
-    "data": ("pyarrow", "PIL"),
-    "viz": ("matplotlib", "PIL"),
+    "data": ("av", "pyarrow", "PIL"),
+    "viz": ("av", "matplotlib", "PIL"),
+    "rerun": ("rerun",),
     "tensorboard": ("tensorboardX",),
     "serve": ("websockets", "msgpack"),
     "libero": ("libero", "mujoco", "mujoco_warp"),
@@ -156,21 +157,27 @@ def check_checkpoint(path: Path) -> str:
         ValueError: Something is malformed.
     """
     from iss_jax.pi05.checkpoint import restore_params
-    from iss_jax.pi05.normalize import load_norm_stats
+    from iss_jax.pi05.normalize import load_norm_stats, norm_stats_files
 
+    # The small files first: parameters take minutes to read.
+    stats = {
+        file.parent.relative_to(path / "assets").as_posix(): load_norm_stats(file)
+        for file in norm_stats_files(path)
+    } or {path.name: load_norm_stats(path)}
     params = restore_params(path)
-    sizes, stats = sizes_of(params), load_norm_stats(path)
+    sizes = sizes_of(params)
     finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
     if not finite:
         raise ValueError(f"{path}: parameters that are not finite")
     return (
         f"checkpoint {path}: {count(params):,} parameters, images {sizes.image.image_size}, "
-        f"{sizes.action_dim} action dimensions, statistics of {len(stats['actions'].mean)}"
+        f"{sizes.action_dim} action dimensions, statistics of "
+        + ", ".join(f"{asset} ({len(found['actions'].mean)})" for asset, found in stats.items())
     )
 
 
 def stack() -> str:
-    """Which stack this is: `openpi` where every pinned version is openpi's, else `newer`.
+    """`openpi's` where every pinned version is openpi's, else `not openpi's pins`.
 
     Raises:
         importlib.metadata.PackageNotFoundError: A core dependency is missing.

