@@ -106,8 +106,9 @@ class ISSConfig:
             raise ValueError(
                 f"ISSConfig.blur_sigma must be positive (pixels), got {self.blur_sigma}"
             )
+        possible = ("clipped", "centred") if self.estimator == "auto" else (self.estimator,)
         for num_masks in (
-            (self.num_masks,) if self.num_masks else (NUM_MASKS_WITH_GRADIENTS, NUM_MASKS)
+            (self.num_masks,) if self.num_masks else sorted({*map(_default_masks, possible)})
         ):
             kept = mask_designs.kept_masks(num_masks, self.keep_prob)
             if self.design == "balanced" and not 1 <= kept <= num_masks - 1:
@@ -127,16 +128,18 @@ class ISSConfig:
         estimator = self.estimator
         if estimator == "auto":
             estimator = "clipped" if differentiable else "centred"
-        num_masks = self.num_masks
-        if num_masks is None:
-            with_gradients = estimator in gradient_estimators.ESTIMATORS
-            num_masks = NUM_MASKS_WITH_GRADIENTS if with_gradients else NUM_MASKS
+        num_masks = _default_masks(estimator) if self.num_masks is None else self.num_masks
         return dataclasses.replace(self, estimator=estimator, num_masks=num_masks)
 
     @classmethod
     def paper(cls, **changes: Any) -> "ISSConfig":
         """The paper's own choice: i.i.d. masks and the fixed denominator (Eq. 12, App. F.1)."""
         return cls(**{"num_masks": 100, "design": "bernoulli", "estimator": "fixed", **changes})
+
+
+def _default_masks(estimator: str) -> int:
+    with_gradients = estimator in gradient_estimators.ESTIMATORS
+    return NUM_MASKS_WITH_GRADIENTS if with_gradients else NUM_MASKS
 
 
 class Saliency(NamedTuple):
@@ -290,7 +293,8 @@ def differentiable(policy: Policy, images: Mapping[str, Any], noise: Any = None)
     """Whether JAX can differentiate the policy with respect to its images.
 
     It cannot where the policy calls back to the host (a served policy) or loops an unknown number
-    of times. A policy whose derivative is zero (integers, `stop_gradient`) counts as one that can.
+    of times, nor where the actions are integers. A policy whose derivative is zero
+    (`stop_gradient`) counts as one that can.
 
     Args:
         policy: As for `attribute`.

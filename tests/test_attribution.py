@@ -393,6 +393,14 @@ def test_auto_differentiates_what_can_be_and_says_what_it_stands_for():
     assert found.gradients is not None
 
 
+def test_only_the_counts_that_an_estimator_can_stand_for_are_checked():
+    # One of a hundred masks keeps a cell, of forty none.
+    assert ISSConfig(keep_prob=0.01, estimator="centred").resolved(True).num_masks == 100
+    for estimator in ("auto", "gradient"):
+        with pytest.raises(ValueError, match="of 40 masks"):
+            ISSConfig(keep_prob=0.01, estimator=estimator)
+
+
 def test_policies_without_gradients_get_the_plain_estimator():
     """One on the host, which cannot be differentiated, and one whose derivative is zero."""
     config = ISSConfig(num_masks=12, grid=(2, 3), keep_prob=0.5, estimator="auto")
