@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import nmr
-from iss_jax.attribution import ISSConfig, Saliency
+from iss_jax.attribution import ISSConfig, Saliency, active_cells
 from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.saliency import saliency
 
@@ -75,9 +75,7 @@ def saliency_callback(
         found = saliency(_params(state), obs, config=config, **options)
         logged: dict[str, Any] = {
             f"{prefix}/effect": float(found.effects.mean()),
-            f"{prefix}/stderr": float(
-                jnp.where(jnp.isfinite(found.stderr), found.stderr, 0).mean()
-            ),
+            f"{prefix}/stderr": mean_stderr(found),
         }
         if regions is not None:
             logged |= _ratios(found, regions, k, prefix)
@@ -93,6 +91,14 @@ def saliency_callback(
 def _params(state: Any) -> Any:
     averaged = getattr(state, "ema_params", None)
     return averaged if averaged is not None else getattr(state, "params", state)
+
+
+def mean_stderr(found: Saliency) -> float:
+    """Over the cells that mask something and whose error is known; nan where there is none."""
+    grid = found.masks.shape[-2], found.masks.shape[-1]
+    active = active_cells(found.maps, None, found.valid, grid)
+    errors = np.asarray(found.stderr)[np.asarray(active & jnp.isfinite(found.stderr))]
+    return float(errors.mean()) if errors.size else float("nan")
 
 
 def _ratios(found: Saliency, regions: Mapping[str, Any], k: float, prefix: str) -> dict[str, float]:

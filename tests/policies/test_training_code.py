@@ -1,5 +1,6 @@
 """Saliency on openpi's training state: nnx states, sharded parameters, jit, a callback."""
 
+import dataclasses
 import functools
 
 import jax
@@ -13,6 +14,7 @@ from openpi_standins import SIZES, random_observation, random_params, train_stat
 import iss_jax
 from iss_jax import ISSConfig
 from iss_jax.pi05.observation import VIEWS
+from iss_jax.policies.callback import mean_stderr
 from iss_jax.policies.openpi import saliency_callback
 from iss_jax.viz.tensorboard import TensorboardLog
 
@@ -129,6 +131,21 @@ def test_callback_prefers_averaged_parameters_and_takes_trees():
         saliency_callback(recorder, OBS, every=0)
     with pytest.raises(ValueError, match="side"):
         saliency_callback(recorder, OBS, every=1, regions={"side": np.zeros((1, 2, 2))})
+
+
+def test_mean_stderr_is_over_cells_that_were_measured():
+    gone = dataclasses.replace(
+        OBS, image_masks=OBS.image_masks | {VIEWS[1]: jnp.array([True, False])}
+    )
+    callback = saliency_callback(Recorder(), gone, every=1, overlays=0, **OPTIONS)
+    found = iss_jax.saliency(PARAMS, gone, **OPTIONS)
+    errors = [found.stderr[0], found.stderr[1, 0], found.stderr[1, 2]]
+    wanted = np.concatenate([np.ravel(error) for error in errors])
+    assert np.isfinite(wanted).all() and (wanted > 0).all()
+    assert callback(PARAMS, 0)["iss/stderr"] == pytest.approx(wanted.mean(), rel=1e-4)
+    half = found.stderr.at[0].set(jnp.inf).at[1, 0].set(3.0).at[1, 2].set(1.0)
+    assert mean_stderr(found._replace(stderr=half)) == pytest.approx(2.0)
+    assert np.isnan(mean_stderr(found._replace(stderr=jnp.full_like(half, jnp.inf))))
 
 
 def test_tensorboard_reads_back_what_was_logged(tmp_path):
