@@ -104,6 +104,11 @@ def attribute(
             f"ISSConfig.estimator {config.estimator!r} needs gradients, which a served policy has "
             f"not; one of {estimators.ESTIMATORS} wanted"
         )
+    if config.noise_draws != 1:
+        raise ValueError(
+            f"ISSConfig.noise_draws is {config.noise_draws}, but a served policy draws its own "
+            "noise: 1 wanted"
+        )
     if baseline_calls < 2:
         raise ValueError(f"baseline_calls must be at least 2, got {baseline_calls}")
     frames, _, _ = robot.split(raw)
@@ -120,7 +125,7 @@ def attribute(
             f"masks must be bool [n, {wanted[0]} views {list(cameras)}, {wanted[1]}, {wanted[2]}], "
             f"got {masks.dtype} {list(masks.shape)}"
         )
-    answers = _Answers(resume, _digest(raw, masks, baseline_calls, quantise, config))
+    answers = _Answers(resume, _digest(raw, cameras, masks, baseline_calls, quantise, config))
     unit = {view: _unit_range(camera, frames[camera]) for view, camera in cameras.items()}
     blurred = {view: blur(frame, sigma=config.blur_sigma) for view, frame in unit.items()}
     total = baseline_calls + len(masks)
@@ -216,7 +221,14 @@ def _sent(frame: np.ndarray, quantise: bool) -> np.ndarray:
     return np.round(frame * 255.0).astype(np.uint8) if quantise else frame
 
 
-def _digest(raw: Any, masks: Array, calls: int, quantise: bool, config: ISSConfig) -> str:
+def _digest(
+    raw: Any,
+    cameras: Mapping[str, str],
+    masks: Array,
+    calls: int,
+    quantise: bool,
+    config: ISSConfig,
+) -> str:
     digest = hashlib.sha256()
 
     def add(value: Any) -> None:
@@ -230,7 +242,7 @@ def _digest(raw: Any, masks: Array, calls: int, quantise: bool, config: ISSConfi
 
     add(raw)
     add(masks)
-    digest.update(f"{calls} {quantise} {config.blur_sigma}".encode())
+    digest.update(f"{list(cameras.items())} {calls} {quantise} {config.blur_sigma}".encode())
     return digest.hexdigest()
 
 

@@ -1,11 +1,13 @@
 """A policy that can only be asked, over openpi's protocol: against a real server process."""
 
 import contextlib
+import dataclasses
 import socket
 import subprocess
 import sys
 import threading
 import urllib.request
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -155,6 +157,9 @@ def test_answers_survive_a_failure_and_belong_to_one_run(tmp_path):
     np.testing.assert_array_equal(found.saliency.cells, expected.saliency.cells)
     with pytest.raises(ValueError, match=r"run\.npz holds answers to another observation"):
         served.attribute(failing, {**RAW, "prompt": "stop"}, ROBOT, **options)
+    moved = dataclasses.replace(ROBOT, cameras={"left_wrist_0_rgb": "front"})
+    with pytest.raises(ValueError, match=r"run\.npz holds answers to another observation"):
+        served.attribute(failing, RAW, moved, **options)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"run\.npz cannot be read"):
         served.attribute(failing, RAW, ROBOT, **options)
@@ -164,6 +169,8 @@ def test_malformed_requests_and_answers_are_named():
     infer = noisy(0.0)
     with pytest.raises(ValueError, match="needs gradients"):
         served.attribute(infer, RAW, ROBOT, config=ISSConfig(estimator="gradient"))
+    with pytest.raises(ValueError, match="noise_draws is 2"):
+        served.attribute(infer, RAW, ROBOT, config=ISSConfig(noise_draws=2))
     with pytest.raises(ValueError, match="baseline_calls"):
         served.attribute(infer, RAW, ROBOT, baseline_calls=1)
     with pytest.raises(ValueError, match="masks must be bool"):
@@ -217,6 +224,37 @@ def test_client_asks_again_where_an_answer_is_late_or_lost():
         nobody.infer(RAW)
 
 
+class Interrupted:
+    """A socket whose first answer is awaited in vain."""
+
+    def __init__(self):
+        self.closed = False
+
+    def send(self, message):
+        del message
+
+    def recv(self, timeout):
+        raise KeyboardInterrupt
+
+
+def test_a_connection_that_was_interrupted_is_given_up(monkeypatch):
+    client, broken = PolicyClient("ws://nowhere"), Interrupted()
+    client._socket = broken
+    client._open.callback(setattr, broken, "closed", True)
+    with pytest.raises(KeyboardInterrupt):
+        client.infer(RAW)
+    assert broken.closed and client._socket is None
+
+    @contextlib.contextmanager
+    def connect(uri, **_):
+        yield SimpleNamespace(recv=lambda timeout: "not welcome")
+
+    monkeypatch.setattr("websockets.sync.client.connect", connect)
+    with pytest.raises(ValueError, match="not a message"):
+        client.connect()
+    assert client._socket is None
+
+
 MESSAGES = {
     "image": FRAME,
     "nested": {"half": np.float16([1.5]), "empty": np.zeros((0, 3), np.int32)},
@@ -250,8 +288,9 @@ def test_messages_come_back_as_they_were():
         wire.unpack(wire.pack(hostile))
     with pytest.raises(ValueError, match="7 bytes"):
         wire.unpack(wire.pack({**hostile, b"dtype": "<f8", b"data": b"1234567"}))
-    with pytest.raises(ValueError, match="not a message"):
-        wire.unpack(b"\xc1")
+    for message in (b"\xc1", wire.pack({b"__ndarray__": True, b"dtype": "<f8", b"shape": [1]})):
+        with pytest.raises(ValueError, match="not a message"):
+            wire.unpack(message)
 
 
 def test_openpis_own_client_understands_it():
