@@ -79,6 +79,13 @@ def test_a_prompt_without_state_is_instruction_up_to_its_newline():
     ]
 
 
+def test_bytes_of_a_letter_are_read_together():
+    words = Pieces("<s>", "▁caf", "<0xC3>", "<0xA9>", "s", "▁o", "<0xE7>", "\n").words()
+    # The second letter lacks its other bytes.
+    assert [word.text for word in words] == ["<s>", "cafés", "o\ufffd", "⏎"]
+    assert words[1].pieces == (1, 2, 3, 4)
+
+
 def test_a_length_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="length 3 of 2 tokens"):
         prompt_words(Pieces("a", "b"), np.arange(2), 3)

@@ -31,7 +31,7 @@ def prompt_words(tokenizer: Any, tokens: Int[np.ndarray, " l"], length: int) -> 
 
     A word starts at a piece with a leading space, and at every change between letters or digits and
     marks, so that the comma after an instruction is a word of its own. Bytes that fell back count
-    to the word they are in.
+    to the word they are in, and are read as UTF-8 together.
 
     Args:
         tokenizer: Sentencepiece model.
@@ -43,7 +43,7 @@ def prompt_words(tokenizer: Any, tokens: Int[np.ndarray, " l"], length: int) -> 
     """
     if not 0 <= length <= len(tokens):
         raise ValueError(f"length {length} of {len(tokens)} tokens")
-    words: list[tuple[str, list[int]]] = []
+    words: list[tuple[bytes, list[int]]] = []
     special = []
     for place, token in enumerate(np.asarray(tokens)[:length].tolist()):
         if tokenizer.is_control(token):
@@ -53,23 +53,31 @@ def prompt_words(tokenizer: Any, tokens: Int[np.ndarray, " l"], length: int) -> 
         starts = piece.startswith(_SPACE) or not words
         # The newline that ends a prompt without a state.
         text = "⏎" if "\n" in piece else piece.replace(_SPACE, " ").strip()
+        data = text.encode()
         if tokenizer.is_byte(token):
-            text = chr(int(piece[3:-1], 16))
+            data = bytes([int(piece[3:-1], 16)])
+            # Beyond ASCII a byte is only part of a letter, which is none of the marks.
+            text = data.decode("ascii", "ignore")
+            data = data if text.isprintable() else b""
             text = text if text.isprintable() else ""
-        before = words[-1][0] if words else ""
+        before = _read(words[-1][0]) if words else ""
         if text and before and _is_mark(text) != _is_mark(before):
             starts = True
         if starts:
-            words.append((text, [place]))
+            words.append((data, [place]))
         else:
-            words[-1] = (words[-1][0] + text, [*words[-1][1], place])
+            words[-1] = (words[-1][0] + data, [*words[-1][1], place])
     found = [PromptWord(text, "template", tuple(places)) for text, places in special]
-    parts = _parts([text for text, _ in words])
+    parts = _parts([_read(data) for data, _ in words])
     found += [
-        PromptWord(text, part, tuple(places))
-        for (text, places), part in zip(words, parts, strict=True)
+        PromptWord(_read(data), part, tuple(places))
+        for (data, places), part in zip(words, parts, strict=True)
     ]
     return sorted(found, key=lambda word: word.pieces)
+
+
+def _read(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _is_mark(text: str) -> bool:
