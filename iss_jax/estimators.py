@@ -109,7 +109,7 @@ def estimate_with_surrogate(
     """
     drops = (~masks).reshape(len(effects), -1).astype(effects.dtype)
     flat = contrast.reshape(-1)
-    rest = estimate(masks, effects - _matmul(drops, flat), keep_prob=keep_prob)
+    rest = estimate(masks, effects - matmul(drops, flat), keep_prob=keep_prob)
     known = (1.0 - keep_prob) * flat.sum() + keep_prob * contrast
     return Estimate(rest.scores + known, rest.stderr)
 
@@ -165,7 +165,7 @@ def _group_mean(drops: Array, effects: Array, *, balanced: bool) -> Estimate:
     mean = effects.mean()
     deviation = effects - mean
     count = drops.sum(0)
-    shift = _matmul(deviation, drops) / jnp.maximum(count, 1.0)
+    shift = matmul(deviation, drops) / jnp.maximum(count, 1.0)
     residual = (deviation[:, None] - shift[None]) * drops
     variance = jnp.square(residual).sum(0) / jnp.maximum(count - 1.0, 1.0)
     spread = variance / jnp.maximum(count, 1.0)
@@ -187,15 +187,15 @@ def _main_effects(drops: Array, deviation: Array) -> Array:
     and without j. Each square is taken less its own sampling variance, hence unbiased.
     """
     first, second = deviation[:, None] * drops, jnp.square(deviation)[:, None] * drops
-    both = _matmul(drops.T, drops)
+    both = matmul(drops.T, drops)
     count = jnp.diagonal(both)[:, None]
     groups = []
     for size, total, squares in (
-        (both, _matmul(first.T, drops), _matmul(second.T, drops)),
+        (both, matmul(first.T, drops), matmul(second.T, drops)),
         (
             count - both,
-            first.sum(0)[:, None] - _matmul(first.T, drops),
-            second.sum(0)[:, None] - _matmul(second.T, drops),
+            first.sum(0)[:, None] - matmul(first.T, drops),
+            second.sum(0)[:, None] - matmul(second.T, drops),
         ),
     ):
         mean = total / jnp.maximum(size, 1.0)
@@ -214,32 +214,32 @@ def _ridge(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
     x = drops - centre[None]
     mean = effects.mean()
     y = effects - mean
-    eigenvalues, vectors = jnp.linalg.eigh(_matmul(x, x.T))
+    eigenvalues, vectors = jnp.linalg.eigh(matmul(x, x.T))
     eigenvalues = jnp.maximum(eigenvalues, 0.0)
     scale = jnp.maximum(eigenvalues.mean(), jnp.finfo(effects.dtype).tiny)
     penalties = jnp.asarray(PENALTIES, effects.dtype) * scale
     left = penalties[:, None] / (eigenvalues[None] + penalties[:, None])
-    projected = _matmul(vectors.T, y)
+    projected = matmul(vectors.T, y)
     # The constant is fitted too: one degree of freedom beside the penalised ones, and its own
     # direction, an eigenvector of eigenvalue zero, already has no residual.
     freedom = jnp.maximum(left.sum(1) - 1.0, 1e-6 * n)
     loss = jnp.square(left * projected[None]).sum(1) / jnp.square(freedom)
     penalty = penalties[jnp.argmin(loss)]
-    inverse = _matmul(vectors / (eigenvalues + penalty)[None], vectors.T)
-    slopes = _matmul(x.T, inverse)
+    inverse = matmul(vectors / (eigenvalues + penalty)[None], vectors.T)
+    slopes = matmul(x.T, inverse)
     # Psi_i = (mean effect at the design's own drop probability) + (1 - q_i) slope_i, all linear in
     # the effects: one row of weights a cell.
     weights = (
-        1.0 / n - _matmul(centre - drop_prob, slopes)[None] + (1.0 - drop_prob)[:, None] * slopes
+        1.0 / n - matmul(centre - drop_prob, slopes)[None] + (1.0 - drop_prob)[:, None] * slopes
     )
-    annihilator = jnp.eye(n, dtype=effects.dtype) - 1.0 / n - _matmul(x, slopes)
+    annihilator = jnp.eye(n, dtype=effects.dtype) - 1.0 / n - matmul(x, slopes)
     # A residual's variance is this share of the noise's: White's correction (HC2) for a smoother.
     share = jnp.maximum(jnp.square(annihilator).sum(1), 1e-6)
-    noise = jnp.square(_matmul(annihilator, y)) / share
-    stderr = jnp.sqrt(_matmul(jnp.square(weights), noise))
-    return Estimate(_matmul(weights, effects), stderr)
+    noise = jnp.square(matmul(annihilator, y)) / share
+    stderr = jnp.sqrt(matmul(jnp.square(weights), noise))
+    return Estimate(matmul(weights, effects), stderr)
 
 
-def _matmul(a: Array, b: Array) -> Array:
-    # Accelerators multiply float32 in fewer bits unless told otherwise.
+def matmul(a: Array, b: Array) -> Array:
+    """a @ b in full float32; accelerators multiply in fewer bits unless told otherwise."""
     return jnp.matmul(a, b, precision="highest")

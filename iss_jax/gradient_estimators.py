@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from iss_jax import estimators
-from iss_jax.estimators import Estimate
+from iss_jax.estimators import Estimate, matmul
 from iss_jax.masks import DESIGNS
 
 ESTIMATORS = ("clipped", "gradient")
@@ -140,7 +140,7 @@ def _clipped(kept: Array, effects: Array, slopes: Array, probability: Array) -> 
             here = rows.sum(0)
             ends += jnp.where(here > 0, (rows * slopes).sum(0) / jnp.maximum(here, 1.0), pattern)
         contrast = -(pattern + weight * (ends / 2 - pattern))
-        predicted = _matmul(1.0 - kept, contrast)
+        predicted = matmul(1.0 - kept, contrast)
         centre = (present * predicted).sum() / count
         deviation = present * (predicted - centre)
         spread = jnp.square(deviation).sum()
@@ -148,7 +148,7 @@ def _clipped(kept: Array, effects: Array, slopes: Array, probability: Array) -> 
         scale = jnp.maximum(scale, LEAST_SCALE)
         # The runs' luck in how much they drop, as far as the pattern explains it. Balanced runs
         # have none, but for those that the jackknife leaves out.
-        luck = centre - _matmul(1.0 - probability, contrast)
+        luck = centre - matmul(1.0 - probability, contrast)
         return mean - scale * luck + probability * scale * contrast
 
     num_masks = len(effects)
@@ -179,8 +179,3 @@ def _curvature_weight(kept: Array, slopes: Array) -> Array:
     signal = jnp.maximum(jnp.square(curvature).mean() - noise.mean(), 0.0)
     total = signal + noise
     return jnp.where(known & (total > 0), signal / jnp.where(total > 0, total, 1.0), 0.0)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    # Accelerators multiply float32 in fewer bits unless told otherwise.
-    return jnp.matmul(a, b, precision="highest")

@@ -1,7 +1,7 @@
 """What a masked cell is replaced with: the blurred frame, or a mean embedding.
 
 The soft intervention of App. F.1 (Eq. 17) fades a frame into its own Gaussian blur; the token form
-of Eq. 4 and 5 replaces an embedding by the mean of its modality.
+of Eq. 4 replaces an embedding by the mean of its modality (`iss_jax.mean_embeddings`).
 """
 
 import jax
@@ -89,21 +89,6 @@ def blend(
     blurred = jax.lax.expand_dims(blurred, range(extra))
     # Written as a step from V so that the all-keep mask returns V itself, bit for bit.
     return images + (1.0 - keep) * (blurred - images)
-
-
-def mean_embedding(
-    tokens: Float[Array, "*batch t d"], valid: Bool[Array, "*batch t"]
-) -> Float[Array, " d"]:
-    """Mean embedding of one modality over a sample of its tokens (Eq. 5).
-
-    Args:
-        tokens: Embeddings of visual tokens, or of textual ones.
-        valid: Tokens that count; at least one must.
-    """
-    # In float32: bfloat16 cannot count beyond 256 tokens.
-    weight = valid.astype(jnp.float32)
-    total = jnp.einsum("...td,...t->d", tokens.astype(jnp.float32), weight, precision="highest")
-    return (total / jnp.sum(weight)).astype(tokens.dtype)
 
 
 def replace_tokens(

@@ -69,13 +69,16 @@ def read_regions(folder: Path, episode: int, length: int) -> dict[str, np.ndarra
     return found
 
 
-def check_labels(labels: np.ndarray, length: int | None, where: str) -> None:
+def check_labels(
+    labels: np.ndarray, length: int | None, where: str, rows: np.ndarray | None = None
+) -> None:
     """Checks that an array is uint8 [T, h, w] of known labels.
 
     Args:
         labels: the array.
         length: the frames it must have, any when None.
         where: the file, episode and camera, for messages.
+        rows: the frames those are, for messages; the first T when None.
 
     Raises:
         ValueError: it is not.
@@ -87,7 +90,8 @@ def check_labels(labels: np.ndarray, length: int | None, where: str) -> None:
     wrong = np.any(labels >= LABELS, axis=(1, 2))
     if np.any(wrong):
         frame = int(np.argmax(wrong))
+        number = frame if rows is None else rows[frame]
         raise ValueError(
-            f"{where}, frame {frame}: label {labels[frame].max()}, only 0 (nuisance), 1 (support) "
+            f"{where}, frame {number}: label {labels[frame].max()}, only 0 (nuisance), 1 (support) "
             "and 2 (action-critical) are known"
         )

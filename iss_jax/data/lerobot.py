@@ -339,13 +339,7 @@ def _labels(value: np.ndarray, name: str, rows: np.ndarray, where: str) -> np.nd
             "differ, so it is not a label image"
         )
     labels = np.ascontiguousarray(value[..., 0])
-    unknown = np.any(labels >= beside.LABELS, axis=(1, 2))
-    if np.any(unknown):
-        at = int(np.argmax(unknown))
-        raise ValueError(
-            f"{where}, frame {rows[at]}, column {name!r}: label {labels[at].max()}, only 0 "
-            "(nuisance), 1 (support) and 2 (action-critical) are known"
-        )
+    beside.check_labels(labels, None, f"{where}, column {name!r}", rows)
     return labels
 
 

@@ -65,8 +65,8 @@ def read_frames(
                 if frame.pts is None:
                     continue
                 time = frame.pts * base
+                picture = None
                 while waiting and abs(time - times[waiting[0]]) <= _TOLERANCE / fps:
-                    picture = found.get(waiting[0])
                     if picture is None:
                         picture = frame.to_ndarray(format="rgb24")
                         _check(picture, shape, f"{where}, frame {rows[waiting[0]]}")
