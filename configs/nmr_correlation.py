@@ -14,6 +14,9 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
   `--config.checkpoint`, `--config.dataset` and `--config.success`.
 - `experts`: the embedded policy on frames of the expert's episodes of the 18 seen tasks
   (`configs/merge_datasets.py`), the same frames for every seed.
+- `pi05_libero`: openpi's released policy on the episodes and the success of
+  `configs/rollout.py:pi05_libero`, all given by `--config.checkpoint`, `--config.dataset` and
+  `--config.success`.
 - `paper`: the authors' settings, every tenth frame. The checkpoint is theirs and the dataset theirs
   in this package's layout (cameras `front`, `overhead`, `wrist`, each with region labels; metadata
   `suite` agnostos, `task` and `split` as in Table 3); success is the paper's Table 3.
@@ -22,7 +25,7 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
 import ml_collections
 from ml_collections import config_dict
 
-VARIANTS = ("embedded", "smoke", "full", "study", "experts", "paper")
+VARIANTS = ("embedded", "smoke", "full", "study", "experts", "pi05_libero", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
@@ -45,6 +48,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
     )
     config.discrete_state_input = True
+    # Frames mirrored left to right, as openpi's LIBERO policies were trained.
+    config.mirror = False
     config.max_token_len = 200
     config.action_horizon = 16
     config.num_steps = 10
@@ -121,6 +126,12 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.dataset, config.seed_key = "datasets/experts", ""
         config.splits = ("seen",)
         config.episodes_per_task = 2
+    if variant == "pi05_libero":
+        config.checkpoint, config.dataset, config.success = "", "", ""
+        config.cameras.right_wrist_0_rgb = ""
+        config.discrete_state_input, config.mirror = False, True
+        config.dtype, config.action_horizon = "bfloat16", 10
+        config.split_key, config.frames_per_episode = "", 0
     if variant == "paper":
         config.checkpoint = ""
         config.dataset = ""

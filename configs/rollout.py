@@ -7,7 +7,8 @@ below 10,000 never occur in `collect`'s training data.
 
 Variants: `embedded` (the embedded policy, ten libero_object tasks, native and shuffled layouts,
 with its images and with them blurred away), `study` (the study's 41 tasks, with the limits of their
-suites), `smoke` (one short trial).
+suites), `pi05_libero` (openpi's protocol for its released policy, one `suite` at a time: 256 px,
+replan every 5, 50 init states, the suite's time-out), `smoke` (one short trial).
 """
 
 import ml_collections
@@ -18,6 +19,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = f"rollout-{variant}"
     config.checkpoint = "embedded"
+    # Whose observations and actions, a name of `experiments.live_policy.SENT`.
+    config.robot = "embedded"
+    config.dtype = "float32"
     config.policy_seed = 0
     config.suite = "libero_object"
     config.tasks = tuple(range(10))
@@ -27,6 +31,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.trials = ml_collections.ConfigDict(
         {"native": 5, "shuffled": 5, "native_blurred": 1, "shuffled_blurred": 1}
     )
+    # Trials start from the first so many; training took the others.
+    config.init_states = 25
     config.image_size = 80
     config.max_token_len = 32
     config.action_horizon = 16
@@ -50,10 +56,19 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
                 "far": {"native": 5},
             }
         )
+    elif variant == "pi05_libero":
+        config.checkpoint, config.robot, config.dtype = "", "pi05_libero", "bfloat16"
+        config.suite = "libero_spatial"
+        config.seeds, config.init_states = (0,), 50
+        config.trials = ml_collections.ConfigDict({"native": 50})
+        config.image_size, config.max_token_len = 256, 200
+        config.action_horizon, config.execute = 10, 5
+        config.max_steps = 0  # openpi's limit for the suite
+        config.processes, config.recorded = 1, 1
     elif variant == "smoke":
         config.tasks, config.seeds = (0,), (0,)
         config.trials = ml_collections.ConfigDict({"native": 1})
         config.max_steps, config.processes = 16, 1
     elif variant != "embedded":
-        raise ValueError(f"variant {variant!r}: one of embedded, study, smoke wanted")
+        raise ValueError(f"variant {variant!r}: one of embedded, study, pi05_libero, smoke wanted")
     return config

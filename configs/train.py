@@ -11,6 +11,7 @@ Variants:
   planted   the embedded policy, gone on with a panel that names objects (planted shortcuts)
   smoke     a few steps of a tiny model
   lora      a released checkpoint with the paper's LoRA (App. C.1)
+  agnostos  the same on AGNOSTOS, as `datasets/agnostos`, in chunks of 16 (docs/recipes.md)
 """
 
 from ml_collections import config_dict
@@ -111,7 +112,7 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         c.model.update({"depth": 2, "heads": 2, "head_dim": 8})
         c.update({"steps": 4, "batch_size": 4, "flow_samples": 2, "warmup_steps": 1})
         c.update({"log_every": 1, "save_every": 2, "validation_every": 2})
-    elif variant == "lora":
+    elif variant in ("lora", "agnostos"):
         c.init_from = "checkpoints/pi05_base"
         c.lora = True
         c.max_token_len = 200
@@ -120,6 +121,8 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         c.update({"peak_lr": 2.5e-5, "end_lr": 2.5e-6, "warmup_steps": 100, "weight_decay": 1e-10})
         c.update({"auxiliary_weight": 0.0, "colour_jitter": 0.0, "state_noise": 0.0})
         c.minimum_action_range = 0.0
+        if variant == "agnostos":
+            c.datasets, c.asset_id = ("datasets/agnostos",), "agnostos"
     else:
         raise ValueError(f"configs/train.py: unknown variant {variant!r}")
     return c

@@ -11,7 +11,7 @@ import numpy as np
 
 from iss_jax import embedded
 from iss_jax.pi05.params import sizes_of
-from iss_jax.policies.configs import EMBEDDED
+from iss_jax.policies.configs import CONFIGS
 from iss_jax.policies.openpi import from_checkpoint
 
 
@@ -22,6 +22,8 @@ def make_policy(
     action_horizon: int,
     num_steps: int = 10,
     tokenizer: str = "",
+    robot: str = "embedded",
+    dtype: str = "float32",
 ) -> Callable[[Mapping[str, Any]], np.ndarray]:
     """Restores a checkpoint and compiles its forward pass for single observations.
 
@@ -34,6 +36,8 @@ def make_policy(
         action_horizon: length of the chunk.
         num_steps: denoising steps.
         tokenizer: as in `from_checkpoint`.
+        robot: name of the policy's configuration, "embedded" or "pi05_libero".
+        dtype: of the parameters.
 
     Returns:
         policy({"images": {camera: uint8 [h, w, 3]}, "state": [s], "prompt": str, "seed": int})
@@ -41,9 +45,11 @@ def make_policy(
     """
     policy = from_checkpoint(
         embedded.checkpoint_path() if checkpoint == "embedded" else checkpoint,
-        dataclasses.replace(EMBEDDED, max_token_len=max_token_len, action_horizon=action_horizon),
+        dataclasses.replace(
+            CONFIGS[robot], max_token_len=max_token_len, action_horizon=action_horizon
+        ),
         tokenizer=tokenizer or None,
-        dtype=jnp.float32,
+        dtype=jnp.dtype(dtype),
         num_steps=num_steps,
     )
     action_dim = sizes_of(policy.params).action_dim
@@ -53,9 +59,30 @@ def make_policy(
         seed = int(observation.get("seed", 0))
         key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(state.tobytes()))
         noise = jax.random.normal(key, (action_horizon, action_dim), jnp.float32)
-        return policy.infer(observation, noise=noise)
+        return policy.infer(SENT[robot](observation), noise=noise)
 
     return act
+
+
+def as_openpi_sends(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """LIBERO's frames as `pi05_libero` was trained: mirrored left to right.
+
+    openpi turns MuJoCo's bottom-up frames by 180°, which leaves upright ones mirrored.
+    """
+    images = {camera: image[:, ::-1] for camera, image in observation["images"].items()}
+    return {
+        "observation/image": images["front"],
+        "observation/wrist_image": images["wrist"],
+        "observation/state": observation["state"],
+        "prompt": observation["prompt"],
+    }
+
+
+# What of a rollout's observation a robot's policy gets.
+SENT: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "embedded": lambda observation: observation,
+    "pi05_libero": as_openpi_sends,
+}
 
 
 def blur_away(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

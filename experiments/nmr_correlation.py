@@ -145,6 +145,12 @@ def compute(
 ) -> dict[str, Any]:
     """Measures of an item's frames, in batches of one size."""
     episode = dataset.read(item["episode"], item["frames"])
+    if item.get("mirror"):
+        episode = dataclasses.replace(
+            episode,
+            images={camera: image[:, :, ::-1] for camera, image in episode.images.items()},
+            regions={camera: labels[:, :, ::-1] for camera, labels in episode.regions.items()},
+        )
     cameras = {view: camera for view, camera in item["cameras"].items() if camera}
     unlabelled = [camera for camera in cameras.values() if camera not in episode.regions]
     if unlabelled:

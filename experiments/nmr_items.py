@@ -45,6 +45,7 @@ def work_items(
         "percents": list(options.percents),
         "control_draws": options.control_draws,
         "batch": options.batch,
+        **({"mirror": True} if options.mirror else {}),
     }
     return [
         {

@@ -20,6 +20,7 @@ class Options:
     dtype: str
     cameras: dict[str, str]
     discrete_state_input: bool
+    mirror: bool
     max_token_len: int
     action_horizon: int
     num_steps: int

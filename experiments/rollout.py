@@ -96,7 +96,7 @@ def work_items(config: ml_collections.ConfigDict, tasks: Sequence[Planned]) -> l
             "trial": trial,
             # The same starts in every task and condition. They do not depend on how many trials
             # there are, so that a run can be widened.
-            "init_state": (TRIALS_APART * index + trial) % HELD_OUT_INIT_STATES,
+            "init_state": (TRIALS_APART * index + trial) % config.init_states,
             "layout_seed": 100 * seed + trial,
             "record": condition == "native" and trial < config.recorded,
             "image_size": config.image_size,
@@ -104,6 +104,7 @@ def work_items(config: ml_collections.ConfigDict, tasks: Sequence[Planned]) -> l
             "execute": config.execute,
             "max_steps": task.max_steps,
             "num_steps": config.num_steps,
+            **({} if config.robot == "embedded" else {"robot": config.robot}),
         }
         for task in tasks
         for condition, count in task.trials.items()
@@ -179,6 +180,8 @@ def act_out(
             "max_token_len": config.max_token_len,
             "action_horizon": config.action_horizon,
             "num_steps": config.num_steps,
+            "robot": config.get("robot", "embedded"),
+            "dtype": config.get("dtype", "float32"),
         },
         processes=config.processes,
         image_size=config.image_size,
