@@ -12,7 +12,7 @@ from flax import nnx
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.normalize import quantile_unnormalize
 from iss_jax.pi05.observation import VIEWS, Observation, resize_with_pad
-from iss_jax.pi05.params import PI05, Expert, ImageTower, shapes, unflatten
+from iss_jax.pi05.params import PI05, Expert, ImageTower, Sizes, shapes, unflatten
 
 SIZES = dataclasses.replace(
     PI05,
@@ -27,7 +27,7 @@ SIZES = dataclasses.replace(
 )
 
 
-def random_params(seed: int = 0) -> dict:
+def random_params(seed: int = 0, sizes: Sizes = SIZES) -> dict:
     """Every leaf random, so that nothing is closed or zero."""
     rng = np.random.default_rng(seed)
     flat = {
@@ -35,7 +35,7 @@ def random_params(seed: int = 0) -> dict:
             np.float32(0.4) * rng.normal(size=shape).astype(np.float32)
             + np.float32(path.endswith("scale") and "/img/" in path)
         )
-        for path, shape in shapes(SIZES).items()
+        for path, shape in shapes(sizes).items()
     }
     return unflatten(flat)
 

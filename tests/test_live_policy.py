@@ -2,16 +2,14 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
-from openpi_standins import SIZES
+from openpi_standins import SIZES, random_params
 
 from configs import nmr_correlation, rollout
 from experiments.live_policy import make_policy
 from iss_jax.pi05.checkpoint import save_checkpoint
 from iss_jax.pi05.normalize import NormStats
-from iss_jax.pi05.params import init
 from iss_jax.pi05.tokenizer import train_tokenizer
 from iss_jax.policies.configs import PI05_LIBERO
 from iss_jax.policies.openpi import from_checkpoint
@@ -27,7 +25,7 @@ def checkpoint(tmp_path_factory):
     sizes = dataclasses.replace(SIZES, vocab=2048, action_dim=32)
     save_checkpoint(
         path,
-        init(jax.random.key(0), sizes),
+        random_params(0, sizes),
         norm_stats={"state": stats(8), "actions": stats(7)},
         asset_id=PI05_LIBERO.asset_id,
         tokenizer=train_tokenizer(["pick it up"]),
