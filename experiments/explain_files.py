@@ -131,7 +131,10 @@ def paths_of(dataset: LeRobotDataset) -> dict[str, list[HandPath]]:
 
 
 def summary(found: Explained) -> list[dict[str, Any]]:
-    """A row per k: means over the frames of the episode."""
+    """A row per k: means over the frames of the episode.
+
+    `stderr` (of a cell) and `spread` (over a frame's cells) are means over its computed frames.
+    """
     measures, metadata = found.measures, found.episode.metadata
     return [
         {
@@ -146,6 +149,8 @@ def summary(found: Explained) -> list[dict[str, Any]]:
             "random": float(measures.random_nmr[:, :, column].mean()),
             "mass_ratio": float(measures.mass[:, Region.NUISANCE].mean()),
             "effect": float(found.effect.mean()),
+            "stderr": float(found.stderr.mean()),
+            "spread": float(found.cells[found.computed].std((1, 2, 3)).mean()),
         }
         for column, k in enumerate(found.percents)
     ]

@@ -1,6 +1,6 @@
 """Saliency of a policy behind a server: `configs/explain_served.py` says how to run it.
 
-Writes `answers.npz` (the run's progress), `results.json` (NMR, the noise floor and its share) and
+Writes `answers.npz` (the run's progress), `results.json` (NMR, the noise floor, the cells) and
 `figures/maps.png`.
 """
 
@@ -87,7 +87,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         labels = {view: jnp.asarray(region) for view, region in regions.items()}
         content["nmr_at_10"] = float(nuisance_mass_ratio(maps, labels, k=10)[0])
         content["nuisance_area"] = float(chance_level(labels)[0])
-    run.write_json("results.json", content)
+    run.write_json("results.json", content | {"cells": np.asarray(sal.cells).tolist()})
     _picture(run.path / "figures" / "maps.png", sal.maps, episode, cameras)
     for name, value in content.items():
         print(f"{name:<14} {value:.4g}" if isinstance(value, float) else f"{name:<14} {value}")

@@ -1,12 +1,14 @@
 """Explanations side by side on chosen frames: `configs/method_overlays.py` says how to run it.
 
 Writes `figures/episode_<e>_frame_<f>.png` (a row a method, a column a view, as Figure 12),
-`results.csv` (NMR of every frame, method and view beside its chance level), `results.json` and
-`report.html`. The maps themselves lie in `items/`.
+`results.csv` (NMR of every frame, method and view beside its chance level), `results.json`,
+`correlations.csv` (Pearson's r of every two methods' maps of a frame) and `report.html`.
+The maps themselves lie in `items/`.
 """
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,13 +85,15 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         description="explanations, frame by frame",
         quiet=options.quiet,
     )
-    rows = []
+    rows, pairs = [], []
     for item, result in zip(items, results, strict=True):
         seen = _seen(item, options, policy, dataset)
         own = _rows(item, result, options, seen)
         _write_figure(run, item, result, own, seen, _title(item, dataset))
         rows += own
+        pairs += _correlations(item, result, seen)
     run.write_csv("results.csv", rows)
+    run.write_csv("correlations.csv", pairs)
     run.write_json("results.json", rows)
     if not options.quiet:
         for row in rows:
@@ -193,6 +197,31 @@ def _rows(
             for view, ratio in found.items()
         ]
     return rows
+
+
+def _correlations(
+    item: Mapping[str, Any], result: Mapping[str, Any], seen: Observed
+) -> list[dict[str, Any]]:
+    """Pearson's r of every two methods, over the pixels of all views that show the scene."""
+    pixels = {
+        method: np.concatenate(
+            [
+                np.asarray(result[method][view], np.float64)[np.asarray(seen.valid[view][0])]
+                for view in seen.images
+            ]
+        )
+        for method in item["methods"]
+    }
+    return [
+        {
+            "episode": item["episode"],
+            "frame": item["frame"],
+            "method": one,
+            "other": other,
+            "pearson": float(np.corrcoef(pixels[one], pixels[other])[0, 1]),
+        }
+        for one, other in itertools.combinations(item["methods"], 2)
+    ]
 
 
 def _write_figure(

@@ -102,6 +102,10 @@ def test_nmr_of_every_frame_is_that_of_its_map(finished):
     first = content["episodes"][0]
     assert (first["episode"], first["k"], first["success"]) == (1, 10, False)
     assert first["nmr"] == pytest.approx(expected[:, 0].mean(), abs=1e-6)
+    with np.load(folder / "iss_heatmaps.npz", allow_pickle=False) as file:
+        spreads = [file["cells"][frame].std() for frame in COMPUTED]
+        assert first["stderr"] == pytest.approx(file["stderr"].mean(), rel=1e-5)
+    assert first["spread"] == pytest.approx(np.mean(spreads), rel=1e-5)
 
 
 def test_pictures_video_and_page_are_there(finished):

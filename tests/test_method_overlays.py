@@ -1,7 +1,9 @@
 """Explanations side by side, end to end on a tiny policy."""
 
+import csv
 import dataclasses
 
+import numpy as np
 import pytest
 import tiny_policy
 
@@ -56,6 +58,17 @@ def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
     expected = nmr.nuisance_mass_ratio(maps, seen.regions, 10, valid=seen.valid)
     (row,) = (row for row in rows if (row["method"], row["view"]) == ("attention", "all"))
     assert row["nmr"] == pytest.approx(float(expected[0]), abs=1e-6)
+
+    with (tmp_path / "correlations.csv").open() as file:
+        pairs = {(row["method"], row["other"]): row for row in csv.DictReader(file)}
+    assert len(pairs) == 4 * 3 / 2
+    norms = baselines.token_norm(policy.params, seen.obs).maps
+    flat = [
+        np.concatenate([np.asarray(m[view])[seen.valid[view]] for view in maps])
+        for m in (norms, maps)
+    ]
+    r = float(pairs["norm", "attention"]["pearson"])
+    assert r == pytest.approx(np.corrcoef(*flat)[0, 1], abs=1e-3)
 
     monkeypatch.setattr(method_overlays, "explain", None)
     assert method_overlays.main(config, tmp_path) == rows
