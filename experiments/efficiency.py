@@ -59,8 +59,9 @@ class Options:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the measurement; returns the rows of `results.csv`."""
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    options = Options(**content | {"subject": SubjectOptions(**content["subject"])})
+    content: dict[str, Any] = {k: v for k, v in config.to_dict().items() if k != "name"}
+    content["subject"] = SubjectOptions(**content["subject"])
+    options = Options(**content)
     run = open_run(workdir, config)
     subject = make_subject(options.subject)
     peak = matmul_peak(options.peak_size, options.subject.dtype)
@@ -100,7 +101,7 @@ def _name(num_masks: int, keep_prob: float) -> str:
 
 def run_flops(subject: Subject) -> dict[str, float]:
     """FLOPs of a single inference of openpi's, and of one run of a map."""
-    shape = {
+    shape: dict[str, Any] = {
         "valid_tokens": subject.valid_tokens,
         "prompt_length": subject.prompt_length,
         "present_views": subject.present_views,

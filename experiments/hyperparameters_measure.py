@@ -126,6 +126,7 @@ class _Runner:
 
     def __call__(self, masks: jax.Array) -> jax.Array:
         chunk = self._config.num_masks
+        assert chunk is not None
         fill = jnp.ones((-len(masks) % chunk, *masks.shape[1:]), bool)
         parts = jnp.split(jnp.concatenate([masks, fill]), (len(masks) + len(fill)) // chunk)
         return jnp.concatenate([self._saliency(part).effects[0] for part in parts])[: len(masks)]

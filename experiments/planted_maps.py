@@ -227,10 +227,11 @@ def _explain(
 ) -> dict[str, Float[Array, " b"]]:
     random_key, key = jax.random.split(key)
     call = {"key": key, "num_steps": num_steps, "action_horizon": horizon, "valid": valid}
-    dims = iss.action_dims
+    dims, num_masks = iss.action_dims, iss.num_masks
+    assert num_masks is not None
     result = saliency(params, obs, config=iss, **call)
     wide = dataclasses.replace(iss, blur_sigma=wide_sigma)
-    fewer = dataclasses.replace(iss, estimator="gradient", num_masks=max(2, iss.num_masks // 10))
+    fewer = dataclasses.replace(iss, estimator="gradient", num_masks=max(2, num_masks // 10))
     gradient = input_gradient(params, obs, num_probes=probes, action_dims=dims, **call)
     integrated = integrated_gradients(params, obs, num_points=points, action_dims=dims, **call)
     maps = {

@@ -102,7 +102,8 @@ def test_four_processes_one_of_which_is_killed_and_started_again(start, tmp_path
     first = len((tmp_path / "four.log").read_text().splitlines())
     run[2] = start("four", *four, "--process_id=2")
     printed = finish(*run)
-    assert [text.strip() for text in printed] == ["tables written", "", "", ""]
+    first_lines = [text.splitlines()[:1] for text in printed]
+    assert first_lines == [["tables written"], [], [], []]
     assert 2 <= first < 23 and computed(tmp_path, "four") == (list(range(23)), set("0123"))
     assert tables(tmp_path / "four") == tables(tmp_path / "one")
 
