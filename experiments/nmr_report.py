@@ -32,7 +32,13 @@ def write_figures(
     dataset: Dataset,
     overlay_rows: int,
 ) -> list[Path]:
-    """The scatter of Figure 3, the grid of Figure 10, and some of the maps themselves."""
+    """The scatter of Figure 3, the grid of Figure 10, and some of the maps themselves.
+
+    Without correlations (fewer than three rows) there are the maps alone.
+    """
+    maps = _maps(items, results, dataset, percents, overlay_rows)
+    if not found:
+        return [run.write_figure("maps.png", maps)]
     rates = np.array([row.success.rate for row in rows])
     groups = short_names(task_names(rows))
     if len(set(groups)) > MOST_NAMED:
@@ -51,10 +57,7 @@ def write_figures(
     ]
     if panels:
         figures.append(run.write_figure("nmr_at_k.png", correlation_grid(panels, rates, groups)))
-    figures.append(
-        run.write_figure("maps.png", _maps(items, results, dataset, percents, overlay_rows))
-    )
-    return figures
+    return [*figures, run.write_figure("maps.png", maps)]
 
 
 def print_report(
@@ -66,7 +69,21 @@ def print_report(
     """A short table of the Pearson correlations, and where the rest is."""
     print(
         f"\n{content['rows']} rows: {content['tasks']} tasks, seeds {content['seeds']}, "
-        f"{content['frames']} frames.\nPearson correlation with the success rate; intervals and p "
+        f"{content['frames']} frames."
+    )
+    if content["correlations"]:
+        _print_correlations(content, percents)
+    else:
+        print("No correlation with success: three rows or more wanted.")
+    print(f"\nrows:          {run.path / 'results.csv'}")
+    print(f"correlations:  {run.path / 'results.json'}")
+    for path in figures:
+        print(f"figure:        {path}")
+
+
+def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -> None:
+    print(
+        "Pearson correlation with the success rate; intervals and p "
         "by task; beside them random explanations and the partial correlation given the nuisance\n"
         "area and the split.\n"
     )
@@ -86,10 +103,6 @@ def print_report(
                 f"{entry['p_value']:>8.3g}  {'' if random is None else f'{random:.2f}':>8}  "
                 f"{'' if partial is None else f'{partial:.2f}':>9}"
             )
-    print(f"\nrows:          {run.path / 'results.csv'}")
-    print(f"correlations:  {run.path / 'results.json'}")
-    for path in figures:
-        print(f"figure:        {path}")
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -140,14 +140,14 @@ def correlations(
     and central 95 % over the draws, and the share of the draws that are at most the observed one.
 
     Args:
-        rows: at least three.
+        rows: the episodes.
         percents: the values of k.
         confidence: level of the intervals.
         resamples: bootstrap resamples.
         permutations: random permutations.
 
-    Raises:
-        ValueError: there are fewer than three rows.
+    Returns:
+        An entry a measure and kind; none for a measure that fewer than three rows have.
     """
     # Blocks of rows are dealt from task to task, so they have to be in the same order in each.
     rows = sorted(rows, key=lambda row: (row.success.split, row.success.seed))

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -474,3 +475,14 @@ def test_every_format_and_masks_beside_give_the_same_results(to, inputs, finishe
     nmr_correlation.main(config, tmp_path / "run")
     found = (tmp_path / "run" / "results.csv").read_bytes()
     assert found == (finished[0] / "results.csv").read_bytes()
+
+
+def test_too_few_rows_for_a_correlation_still_have_their_nmr(inputs, finished, tmp_path, capsys):
+    shutil.copytree(finished[0] / "items", tmp_path / "items")
+    config = _config(inputs)
+    config.num_tasks, config.quiet = 1, False
+    content = nmr_correlation.main(config, tmp_path)
+    assert (content["rows"], content["correlations"]) == (2, [])
+    assert len(_csv(tmp_path / "results.csv")) == 2
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["maps.png"]
+    assert "three rows or more wanted" in capsys.readouterr().out
