@@ -422,7 +422,7 @@ def figure(rows: list[dict[str, Any]]) -> Any:
     """Pearson correlation with the converged map against cost."""
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(6, 4), layout="constrained")
+    drawn = Figure(figsize=(7.5, 4), layout="constrained")
     axes = drawn.subplots()
     for kind in dict.fromkeys((row["estimator"], row["design"]) for row in rows):
         part = [row for row in rows if (row["estimator"], row["design"]) == kind]
@@ -437,7 +437,7 @@ def figure(rows: list[dict[str, Any]]) -> Any:
         )
     axes.set(xlabel="cost, forward equivalents", ylabel="Pearson r with the converged map")
     axes.set(xscale="log", ylim=(0, 1))
-    axes.legend(fontsize=7)
+    drawn.legend(loc="outside right upper", fontsize=7)
     return drawn
 
 
