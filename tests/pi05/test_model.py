@@ -1,5 +1,7 @@
 """The forward pass against arrays that openpi itself produced, part by part."""
 
+import re
+
 import goldens
 import jax
 import jax.numpy as jnp
@@ -240,7 +242,9 @@ def test_saliency_of_the_real_size_lowers_without_allocating():
     assert {view: saliency.shape for view, saliency in found.maps.items()} == dict.fromkeys(
         VIEWS, (1, 224, 224)
     )
-    # Copies are blended in micro-batches of 26: 101 of them at once appear nowhere.
+    # Copies are blended in micro-batches, of 26 or, where jax 0.5.3 traces larger intermediate
+    # values, of 17: 101 of them at once appear nowhere.
     text = lowered.as_text()
-    assert "tensor<26x224x224x3xf32>" in text
+    rows = {int(rows) for rows in re.findall(r"tensor<(\d+)x224x224x3xf32>", text)}
+    assert rows in ({1, 26}, {1, 17})
     assert "tensor<101x224" not in text and "tensor<100x224" not in text
