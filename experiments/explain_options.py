@@ -1,15 +1,14 @@
 """Options of `explain_episode`, as a frozen dataclass."""
 
 import dataclasses
-from typing import Any
 
 import ml_collections
 
-from iss_jax import ISSConfig
+from experiments.iss_options import ISSOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(ISSOptions):
     """One attribute per key of `configs/explain_episode.py`, which says what each means."""
 
     quiet: bool
@@ -27,7 +26,6 @@ class Options:
     num_steps: int
     stride: int
     seed: int
-    iss: dict[str, Any]
     percents: tuple[float, ...]
     control_draws: int
     shown_frames: int
@@ -35,13 +33,6 @@ class Options:
     video_speed: float
     gif: bool
     rerun: bool
-
-    def iss_config(self, action_dims: int) -> ISSConfig:
-        """The options of ISS; `action_dims` when they leave the action dimensions open."""
-        options = dict(self.iss)
-        if options["action_dims"] is None:
-            options["action_dims"] = action_dims
-        return ISSConfig(**options)
 
 
 def from_config(config: ml_collections.ConfigDict) -> Options:

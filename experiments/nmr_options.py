@@ -1,15 +1,14 @@
 """Options of the NMR experiment, as a frozen dataclass."""
 
 import dataclasses
-from typing import Any
 
 import ml_collections
 
-from iss_jax import ISSConfig
+from experiments.iss_options import ISSOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(ISSOptions):
     """One attribute per key of `configs/nmr_correlation.py`, which says what each means."""
 
     quiet: bool
@@ -34,20 +33,12 @@ class Options:
     frames_per_episode: int
     stride: int
     batch: int
-    iss: dict[str, Any]
     percents: tuple[float, ...]
     control_draws: int
     confidence: float
     resamples: int
     permutations: int
     overlay_rows: int
-
-    def iss_config(self, action_dims: int) -> ISSConfig:
-        """The options of ISS; `action_dims` when they leave the action dimensions open."""
-        options = dict(self.iss)
-        if options["action_dims"] is None:
-            options["action_dims"] = action_dims
-        return ISSConfig(**options)
 
 
 def from_config(config: ml_collections.ConfigDict) -> Options:

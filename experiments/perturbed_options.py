@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import ml_collections
 
+from experiments.iss_options import ISSOptions
 from experiments.nmr_correlation import located
 from experiments.nmr_items import strided_frames
 from experiments.planned import GRADIENT_RUN, Episodes, PlannedItem, iss_runs
@@ -35,7 +36,7 @@ Perturbation = tuple[str, float]  # its name and its strength
 
 
 @dataclasses.dataclass(frozen=True)
-class FrameOptions:
+class FrameOptions(ISSOptions):
     """The keys of `configs/perturbed_frames.py`, which says what each means."""
 
     quiet: bool
@@ -53,7 +54,6 @@ class FrameOptions:
     num_tasks: int
     frames_per_episode: int
     stride: int
-    iss: dict[str, Any]
     methods: tuple[str, ...]
     gradient_probes: int
     percent: float
@@ -69,13 +69,6 @@ class FrameOptions:
         for name in ("stride", "max_token_len", "gradient_probes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.{name}: {getattr(self, name)} given, at least 1 wanted")
-
-    def iss_config(self, action_dims: int) -> ISSConfig:
-        """The options of ISS; `action_dims` when they leave the action dimensions open."""
-        options = dict(self.iss)
-        if options["action_dims"] is None:
-            options["action_dims"] = action_dims
-        return ISSConfig(**options)
 
     @property
     def settings(self) -> dict[str, Any]:
