@@ -126,6 +126,9 @@ class LiberoEnv:
         # Every observable is recomputed at each of the 25 physics steps of a control step, which
         # costs three quarters of the time; what is needed is read from the simulator instead.
         self._env._observables = {}
+        # So are positions and velocities, which robosuite computes three times a physics step, and
+        # the constraint forces with them. `step` computes each once.
+        self._env.sim.forward = lambda: None
         self._robot = self._env.robots[0]
         self.model = self._env.sim.model._model
         self.data = self._env.sim.data._data
@@ -428,7 +431,12 @@ class LiberoEnv:
         action = np.asarray(action, np.float64)
         if action.shape != (7,):
             raise ValueError(f"action: shape {action.shape} given, (7,) wanted")
-        self._env.step(np.clip(action, -1.0, 1.0))
+        action = np.clip(action, -1.0, 1.0)
+        for substep in range(round(1 / (CONTROL_HZ * self.model.opt.timestep))):
+            self._mujoco.mj_step1(self.model, self.data)
+            self._env._pre_action(action, policy_step=substep == 0)
+            self._mujoco.mj_step2(self.model, self.data)
+        self._env._post_process()
         # MuJoCo integrates last: positions of bodies and cameras are those of one physics step ago.
         self._mujoco.mj_forward(self.model, self.data)
         return self.success()
