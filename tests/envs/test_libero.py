@@ -122,6 +122,21 @@ def test_reset_is_deterministic_and_forgets_what_was_done(env):
     np.testing.assert_array_equal(env.simulator_state(), after)
 
 
+def test_a_step_computes_less_than_robosuites_own_and_the_same_to_the_bit(env, monkeypatch):
+    actions = np.random.default_rng(0).uniform(-1, 1, (12, 7)) * (1, 1, 3, 1, 1, 1, 1)
+
+    def states(step):
+        env.reset(7, settle_steps=0)
+        return np.array([step(action) or env.simulator_state() for action in actions])
+
+    own = states(env.step)
+    monkeypatch.delattr(env._env.sim, "forward")
+    theirs = states(lambda action: env._env.step(np.clip(action, -1.0, 1.0)) and None)
+    assert env.data.ncon > 0
+    assert np.abs(np.diff(own, axis=0)).max() > 1e-3
+    np.testing.assert_array_equal(own, theirs)
+
+
 def test_init_states_move_objects_by_millimetres_and_layouts_by_more(env):
     env.reset(0)
     names = env.shuffled_objects
