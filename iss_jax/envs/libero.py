@@ -434,7 +434,7 @@ class LiberoEnv:
         action = np.clip(action, -1.0, 1.0)
         for substep in range(round(1 / (CONTROL_HZ * self.model.opt.timestep))):
             self._mujoco.mj_step1(self.model, self.data)
-            self._env._pre_action(action, policy_step=substep == 0)
+            self._robot.control(action, policy_step=substep == 0)
             self._mujoco.mj_step2(self.model, self.data)
         self._env._post_process()
         # MuJoCo integrates last: positions of bodies and cameras are those of one physics step ago.
