@@ -1,6 +1,7 @@
 """Interventional saliency of vision-language-action policies (ISS, NMR) in JAX."""
 
 from iss_jax import baselines, perturbations
+from iss_jax.adaptive import Adaptive, attribute_until, saliency_until
 from iss_jax.attribution import ISSConfig, Saliency, attribute
 from iss_jax.nmr import (
     CriticalSet,
@@ -29,6 +30,7 @@ from iss_jax.tokens import (
 )
 
 __all__ = [
+    "Adaptive",
     "CriticalSet",
     "ISSConfig",
     "MaskedSignificance",
@@ -39,6 +41,7 @@ __all__ = [
     "TokenMeans",
     "TokenSignificance",
     "attribute",
+    "attribute_until",
     "baselines",
     "chance_level",
     "critical_set",
@@ -54,6 +57,7 @@ __all__ = [
     "perturbations",
     "regional_mass_ratio",
     "saliency",
+    "saliency_until",
     "sampled_token_significance",
     "significance_total",
     "stream",

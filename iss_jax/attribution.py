@@ -276,17 +276,14 @@ def attribute(
         arguments = sharding.replicate(arguments, mesh)
     result = _attribute(*arguments, config, mesh)
     if not batched:
-        result = Saliency(
-            maps={view: saliency[0] for view, saliency in result.maps.items()},
-            valid={view: inside[0] for view, inside in result.valid.items()},
-            cells=result.cells[0],
-            stderr=result.stderr[0],
-            effects=result.effects[0],
-            actions=result.actions[0],
-            masks=result.masks,
-            gradients=None if result.gradients is None else result.gradients[0],
-        )
+        result = first_example(result)
     return result
+
+
+def first_example(found: Saliency) -> Saliency:
+    """A batch's first map, without the batch axis; masks have none."""
+    first = jax.tree.map(lambda leaf: leaf[0], found._replace(masks=None))
+    return first._replace(masks=found.masks)
 
 
 def differentiable(policy: Policy, images: Mapping[str, Any], noise: Any = None) -> bool:
@@ -405,17 +402,7 @@ def masked_saliency(
 
     split = local if mesh is None else sharding.split_runs(local, mesh)
     runs, actions = split(shared, (examples, images, active, valid), masks)
-    if runs.gradients is None:
-        estimate = partial(estimators.estimate, estimator=config.estimator)
-        data = (runs.effects,)
-    else:
-        estimate = partial(gradient_estimators.estimate_from_gradients, estimator=config.estimator)
-        data = runs
-    scores, stderr = jax.vmap(
-        lambda active, *data: estimate(
-            masks, *data, design=config.design, keep_prob=config.keep_prob, active=active
-        )
-    )(active, *data)
+    scores, stderr = cell_scores(masks, runs, active, config)
     maps, took_part = {}, {}
     for index, view in enumerate(views):
         batch, height, width = images[view].shape[:3]
@@ -427,6 +414,26 @@ def masked_saliency(
         saliency = mask_designs.upsample(scores[:, index], (height, width))
         maps[view], took_part[view] = jnp.where(inside, saliency, 0.0), inside
     return Saliency(maps, took_part, scores, stderr, runs.effects, actions, masks, runs.gradients)
+
+
+def cell_scores(
+    masks: Bool[Array, "n views gh gw"],
+    runs: MaskRuns,
+    active: Bool[Array, "b views gh gw"],
+    config: ISSConfig,
+) -> estimators.Estimate:
+    """Scores and standard errors of each example by the estimator that `config` names."""
+    if runs.gradients is None:
+        estimate = partial(estimators.estimate, estimator=config.estimator)
+        data = (runs.effects,)
+    else:
+        estimate = partial(gradient_estimators.estimate_from_gradients, estimator=config.estimator)
+        data = runs
+    return jax.vmap(
+        lambda active, *data: estimate(
+            masks, *data, design=config.design, keep_prob=config.keep_prob, active=active
+        )
+    )(active, *data)
 
 
 def active_cells(
