@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jaxtyping import Float
@@ -135,8 +137,8 @@ def measure(item: Mapping[str, Any], frame: frames.Frame, policy: Policy) -> dic
     together = []
     for stop in range(LEAST_ROUNDS, item["rounds"] + 1):
         some = slice(0, stop * item["size"])
-        part = MaskRuns(*(None if leaf is None else leaf[:, some] for leaf in runs))
-        active = np.ones((1, *masks.shape[1:]), bool)
+        part = jax.tree.map(lambda leaf, some=some: leaf[:, some], runs)
+        active = jnp.ones((1, *masks.shape[1:]), bool)
         together.append(np.asarray(cell_scores(masks[some], part, active, config).scores[0]))
     return {"rounds": found.rounds[:, 0], "together": np.stack(together)}
 

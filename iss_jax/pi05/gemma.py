@@ -69,6 +69,7 @@ def prefill(
     mask: Bool[Array, "b s"],
     *,
     last_layer_keys_only: bool = True,
+    rematerialise: bool = False,
 ) -> Cache:
     """Run the prefix through the VLM expert and keep its keys and values.
 
@@ -80,8 +81,16 @@ def prefill(
         tokens: embedded prefix, in the compute dtype.
         mask: True where a token is valid.
         last_layer_keys_only: whether what is never used is left out.
+        rematerialise: whether a derivative computes each layer again instead of keeping its
+            activations.
     """
-    return prefill_with_hidden(llm, tokens, mask, last_layer_keys_only=last_layer_keys_only)[0]
+    return prefill_with_hidden(
+        llm,
+        tokens,
+        mask,
+        last_layer_keys_only=last_layer_keys_only,
+        rematerialise=rematerialise,
+    )[0]
 
 
 def prefill_with_hidden(
@@ -90,6 +99,7 @@ def prefill_with_hidden(
     mask: Bool[Array, "b s"],
     *,
     last_layer_keys_only: bool = True,
+    rematerialise: bool = False,
 ) -> tuple[Cache, Float[Array, "layers b s w"]]:
     """`prefill`, and every layer's input, which auxiliary training losses read."""
     layers = llm["layers"]
@@ -115,6 +125,8 @@ def prefill_with_hidden(
         y = rms_norm(layer["pre_ffw_norm"]["scale"], x)
         return x + _feed_forward(layer["mlp"], y), (k, v, entered)
 
+    if rematerialise:
+        step = jax.checkpoint(step, prevent_cse=False)
     if not last_layer_keys_only:
         _, (k, v, hidden) = jax.lax.scan(step, tokens, jnp.arange(depth))
         return Cache(k, v), hidden

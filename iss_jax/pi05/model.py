@@ -29,11 +29,16 @@ def compute_dtype(params: Params) -> jnp.dtype:
 
 
 def embed_images(
-    params: Params, images: Float[Array, "b h w 3"], dtype: Any = None
+    params: Params,
+    images: Float[Array, "b h w 3"],
+    dtype: Any = None,
+    *,
+    rematerialise: bool = False,
 ) -> Float[Array, "b t w"]:
     """One view's images -> prefix tokens."""
     dtype = compute_dtype(params) if dtype is None else dtype
-    return siglip.encode(params["PaliGemma"]["img"], images, dtype).tokens
+    img = params["PaliGemma"]["img"]
+    return siglip.encode(img, images, dtype, rematerialise=rematerialise).tokens
 
 
 def embed_prompt(params: Params, tokens: Int[Array, "b l"], dtype: Any = None) -> Array:
@@ -58,10 +63,21 @@ def embed_prefix(params: Params, obs: Observation, dtype: Any = None) -> Prefix:
     return Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(masks, axis=1))
 
 
-def prefill(params: Params, prefix: Prefix, *, last_layer_keys_only: bool = True) -> Cache:
+def prefill(
+    params: Params,
+    prefix: Prefix,
+    *,
+    last_layer_keys_only: bool = True,
+    rematerialise: bool = False,
+) -> Cache:
     """Fill the KV cache from the prefix."""
-    llm = params["PaliGemma"]["llm"]
-    return gemma.prefill(llm, prefix.tokens, prefix.mask, last_layer_keys_only=last_layer_keys_only)
+    return gemma.prefill(
+        params["PaliGemma"]["llm"],
+        prefix.tokens,
+        prefix.mask,
+        last_layer_keys_only=last_layer_keys_only,
+        rematerialise=rematerialise,
+    )
 
 
 def time_condition(params: Params, time: Float[Array, " c"]) -> Float[Array, "c w"]:
@@ -108,6 +124,7 @@ def denoise(
     num_steps: int = NUM_STEPS,
     *,
     modulate_once: bool = True,
+    rematerialise: bool = False,
 ) -> Float[Array, "b H A"]:
     """Integrate the flow from noise (t = 1) to actions (t = 0) in equal Euler steps.
 
@@ -119,6 +136,8 @@ def denoise(
         num_steps: Euler steps.
         modulate_once: whether the adaRMS condition, which depends on the time alone, is computed
             once for the batch.
+        rematerialise: whether a derivative computes each step again instead of keeping its
+            activations.
     """
     dt = -1.0 / num_steps
     times = 1 if modulate_once else noise.shape[0]
@@ -128,6 +147,8 @@ def denoise(
         v = velocity(params, cache, prefix_mask, x_t, jnp.broadcast_to(time[None], (times,)))
         return (x_t + dt * v.astype(jnp.float32), time + dt), None
 
+    if rematerialise:
+        step = jax.checkpoint(step, prevent_cse=False)
     start = (noise.astype(jnp.float32), jnp.ones((), jnp.float32))
     (actions, _), _ = jax.lax.scan(step, start, None, length=num_steps)
     return actions

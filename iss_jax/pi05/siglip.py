@@ -45,7 +45,11 @@ def attention_weights(
 
 
 def encode(
-    img: dict[str, Any], images: Float[Array, "b h w 3"], dtype: jnp.dtype | type = jnp.float32
+    img: dict[str, Any],
+    images: Float[Array, "b h w 3"],
+    dtype: jnp.dtype | type = jnp.float32,
+    *,
+    rematerialise: bool = False,
 ) -> Encoding:
     """Encode images.
 
@@ -53,6 +57,8 @@ def encode(
         img: the tree under "PaliGemma/img".
         images: pixels in [-1, 1], at the size the position table was made for.
         dtype: compute dtype after patch embedding and positions (those stay float32).
+        rematerialise: whether a derivative computes each block again instead of keeping its
+            activations.
 
     Returns:
         `Encoding`; arrays in `dtype`.
@@ -64,6 +70,8 @@ def encode(
         x, _ = carry
         return (_block(block, x), x), None
 
+    if rematerialise:
+        step = jax.checkpoint(step, prevent_cse=False)
     blocks = img["Transformer"]["encoderblock"]
     (x, last_input), _ = jax.lax.scan(step, (x, x), blocks)
     encoded = layer_norm(img["Transformer"]["encoder_norm"], x)
