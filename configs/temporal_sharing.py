@@ -2,8 +2,8 @@
 
     python -m experiments.temporal_sharing --config=configs/temporal_sharing.py
 
-Variants: `embedded` (default; 16 frames of the documentation's two whole episodes, 4,000 masks each,
-some minutes on two cores), `smoke` (two frames, seconds), `paper` (a checkpoint and a dataset that
+Variants: `embedded` (default; 16 frames of two whole episodes, 4,000 masks each, some
+minutes on two cores), `smoke` (two frames, seconds), `paper` (a checkpoint and a dataset that
 the command line names, for a GPU: `--config.checkpoint=<folder> --config.dataset=<folder>`). The
 default dataset is found from the root of the checkout.
 """
