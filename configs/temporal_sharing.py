@@ -2,7 +2,7 @@
 
     python -m experiments.temporal_sharing --config=configs/temporal_sharing.py
 
-Variants: `embedded` (default; 16 frames of two whole episodes, 4,000 masks each, some
+Variants: `embedded` (default; 16 frames of two whole episodes, 3,000 masks each, some
 minutes on two cores), `smoke` (two frames, seconds), `paper` (a checkpoint and a dataset that
 the command line names, for a GPU: `--config.checkpoint=<folder> --config.dataset=<folder>`). The
 default dataset is found from the root of the checkout.
@@ -34,7 +34,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.keep_prob = 0.3
     # Masks of one map, and maps; the reference of a map is the masks of all others.
     config.num_masks = 100
-    config.repeats = 40
+    config.repeats = 30
     config.gradient_runs = 40
     config.gradient_repeats = 3
     # Weight of the past; 0 is none.
