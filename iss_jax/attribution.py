@@ -537,7 +537,7 @@ def run_masks(
         baseline = jnp.zeros(shape.shape[1:], shape.dtype)
     else:
         baseline = run({view: frame[None] for view, frame in frames.items()})[0]
-    most = memory.MOST_ROWS
+    most = memory.MOST_ROWS_WITH_GRADIENTS if config.takes_gradients else memory.MOST_ROWS
     if config.micro_batch is None:
 
         def one_step(bits: Array) -> Any:
@@ -547,7 +547,7 @@ def run_masks(
         row_bytes = memory.bytes_a_row(
             one_step, lambda rows: jax.ShapeDtypeStruct((rows, *masks.shape[1:]), bool)
         )
-        most = memory.rows_that_fit(row_bytes, memory.device_bytes())
+        most = memory.rows_that_fit(row_bytes, memory.device_bytes(), most)
     rows = micro_batch_rows(n + head, config.micro_batch, most)
     steps = -(-(n + head) // rows)
     bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[head : n + head].set(masks)

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 
-# Rows of one micro-batch are never more: π0.5's matrix products fill a device with fewer.
-MOST_ROWS = 32
+# Rows of one micro-batch are never more: π0.5's matrix products fill a device with fewer. Rows with
+# gradients keep what the way back needs, and on a CPU more of them lose more to memory than they
+# gain (docs/speed.md).
+MOST_ROWS, MOST_ROWS_WITH_GRADIENTS = 40, 16
 
 # Share of a device's memory that one micro-batch may take. The rest is for parameters, the caller's
 # own arrays and what an allocator loses to fragments.
@@ -23,14 +25,15 @@ def device_bytes() -> int:
     return int(reported.get("bytes_limit", UNREPORTED_BYTES))
 
 
-def rows_that_fit(row_bytes: float, memory: float) -> int:
-    """Rows of one micro-batch: as many as a quarter of the memory holds, 1 to 32.
+def rows_that_fit(row_bytes: float, memory: float, most: int = MOST_ROWS) -> int:
+    """Rows of one micro-batch: as many as a quarter of the memory holds, 1 to `most`.
 
     Args:
         row_bytes: What one row needs.
         memory: The device's, in bytes.
+        most: Rows that are never exceeded.
     """
-    return min(MOST_ROWS, max(1, int(SHARE * memory / max(row_bytes, 1.0))))
+    return min(most, max(1, int(SHARE * memory / max(row_bytes, 1.0))))
 
 
 def bytes_a_row(fn: Callable[[Any], Any], rows: Callable[[int], Any]) -> int:

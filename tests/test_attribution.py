@@ -81,7 +81,7 @@ def test_micro_batches_change_nothing():
 
 @pytest.mark.parametrize(
     ("total", "given", "rows"),
-    [(101, None, 26), (33, None, 17), (3, None, 3), (101, 5, 5), (3, 9, 3)],
+    [(101, None, 34), (41, None, 21), (3, None, 3), (101, 5, 5), (3, 9, 3)],
 )
 def test_rows_are_spread_evenly(total, given, rows):
     assert micro_batch_rows(total, given) == rows

@@ -14,7 +14,7 @@ from iss_jax.attribution import ISSConfig, attribute
         (1e9, 80e9, 20),  # a quarter of the device
         (1e9, 8e9, 2),
         (1e9, 1e9, 1),  # one row is the least there is
-        (1e6, 80e9, memory.MOST_ROWS),  # and more than 32 gain nothing
+        (1e6, 80e9, memory.MOST_ROWS),  # and more gain nothing
         (0.0, 80e9, memory.MOST_ROWS),
     ],
 )
@@ -71,7 +71,7 @@ def test_the_micro_batch_follows_the_device(monkeypatch):
     """A policy with a megabyte of activations a row, on devices of 8 MB and of 1 GB."""
     frames = {"front": jnp.ones((7, 7, 3))}
 
-    def rows_on(device_bytes):
+    def rows_on(device_bytes, estimator="centred"):
         seen = []
 
         def policy(images):
@@ -81,11 +81,11 @@ def test_the_micro_batch_follows_the_device(monkeypatch):
             return wide.sum(1)[:, None, None]
 
         monkeypatch.setattr(memory, "device_bytes", lambda: device_bytes)
-        attribute(policy, frames, config=ISSConfig(num_masks=40, design="bernoulli"))
+        attribute(policy, frames, config=ISSConfig(num_masks=40, estimator=estimator))
         return seen[-1]
 
-    small, large = rows_on(8e6), rows_on(1e9)
+    small, large, gradients = rows_on(8e6), rows_on(1e9), rows_on(1e9, "gradient")
     # Two values of 1 MiB are alive at once, so that a quarter of 8 MB holds one row.
     assert small == 1
-    # 41 rows in as few steps as there are, evenly.
-    assert large == 21
+    # 41 rows in as few steps as there are, evenly: at most 40 rows each, 16 with gradients.
+    assert (large, gradients) == (21, 14)
