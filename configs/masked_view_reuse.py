@@ -2,7 +2,7 @@
 
     python -m experiments.masked_view_reuse --config=configs/masked_view_reuse.py
 
-Variants: `embedded` (default; three frames, some minutes on two cores), `smoke` (seconds).
+Variants: `embedded` (default; three frames, five minutes on two cores), `smoke` (seconds).
 """
 
 import ml_collections
@@ -29,11 +29,11 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # Masks that share each masked copy; 1 is the plain design.
     config.uses = (1, 2, 4)
     # Maps of each design, whose spread is the variance.
-    config.repeats = 20
+    config.repeats = 60
 
     if variant == "smoke":
         config.frames = ((0, 0),)
         config.num_masks = 12
         config.uses = (1, 2)
-        config.repeats = 2
+        config.repeats = 8
     return config

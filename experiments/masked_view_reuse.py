@@ -13,8 +13,9 @@ encoder's share. It pays where the product is below one: for two uses and the re
 (s = 0.16) where a is below 0.08.
 
 The experiment measures the ratio of variances on frames of the embedded episodes: maps of N runs,
-repeated, their contrast (a map less its mean). The product is given for the released sizes, for
-their LIBERO form and for the policy that is measured. The workdir receives `results.csv`.
+repeated, their contrast (a map less its mean), with the bootstrap's interval over maps. The product
+is given for the released sizes, for their LIBERO form and for the policy that is measured. The
+workdir receives `results.csv`.
 """
 
 import dataclasses
@@ -148,7 +149,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
 def measure(subject: Subject, options: Options, episode: int, frame: int) -> list[dict[str, Any]]:
     """A row for each number of uses: variance and variance times cost, in the plain design's."""
     rows: list[dict[str, Any]] = []
-    plain = None
+    plain, plain_resampled = None, None
     for uses in options.uses:
         index = pairing(options.num_masks, len(VIEWS), uses)
         keys = jax.random.split(jax.random.key(uses), options.repeats)
@@ -171,11 +172,15 @@ def measure(subject: Subject, options: Options, episode: int, frame: int) -> lis
         scores, stderr = jax.vmap(lambda m, e, i=index, f=estimate: f(m, i, e))(masks, effects)
         contrast = np.asarray(scores - scores.mean((1, 2, 3), keepdims=True), np.float64)
         variance = float(contrast.var(0, ddof=1).mean())
-        plain = variance if plain is None else plain
+        resampled = resampled_variances(contrast.reshape(len(contrast), -1), seed=uses)
+        if plain is None or plain_resampled is None:
+            plain, plain_resampled = variance, resampled
+        low, high = np.quantile(resampled / plain_resampled, (0.025, 0.975))
         shares = real_shares(iss_jax.Savings(), uses)
         full = real_shares(iss_jax.Savings())
         ratio = variance / plain
         row: dict[str, Any] = {"episode": episode, "frame": frame, "uses": uses, "variance": ratio}
+        row |= {"variance_low": float(low), "variance_high": float(high)}
         row["stderr_over_spread"] = float(
             np.sqrt(np.mean(np.square(stderr)) / np.asarray(scores).var(0, ddof=1).mean())
         )
@@ -184,6 +189,16 @@ def measure(subject: Subject, options: Options, episode: int, frame: int) -> lis
         row["variance_by_cost_here"] = ratio * _cost(subject, uses) / _cost(subject, 1)
         rows.append(row)
     return rows
+
+
+def resampled_variances(
+    maps: Float[np.ndarray, "n cells"], *, seed: int, resamples: int = 999
+) -> Float[np.ndarray, " resamples"]:
+    """Variance over maps, averaged over cells, of maps drawn with replacement."""
+    n = len(maps)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples) / n
+    variances = weights @ np.square(maps) - np.square(weights @ maps)
+    return variances.mean(1) * n / (n - 1)
 
 
 def _cost(subject: Subject, uses: int) -> float:
@@ -199,13 +214,15 @@ def _cost(subject: Subject, uses: int) -> float:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Prints the rows in columns."""
-    print("\nvariance of the contrast, and times the cost; the plain design is 1")
+    print("\nvariance of the contrast [95 %], and times the cost; the plain design is 1")
     print(
-        f"{'frame':>10}{'uses':>6}{'variance':>10}{'π0.5':>8}{'LIBERO':>8}{'here':>8}{'stderr':>8}"
+        f"{'frame':>10}{'uses':>6}{'variance':>10}{'':14}{'π0.5':>8}{'LIBERO':>8}{'here':>8}"
+        f"{'stderr':>8}"
     )
     for row in rows:
         print(
             f"{row['episode']:6d}/{row['frame']:<3d}{row['uses']:6d}{row['variance']:10.2f}"
+            f" [{row['variance_low']:4.2f}, {row['variance_high']:4.2f}]"
             f"{row['variance_by_cost_full']:8.2f}{row['variance_by_cost_libero']:8.2f}"
             f"{row['variance_by_cost_here']:8.2f}{row['stderr_over_spread']:8.2f}"
         )

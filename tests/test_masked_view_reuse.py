@@ -76,12 +76,21 @@ def test_the_standard_error_holds_what_runs_share() -> None:
     assert (naive < 0.75 * spread).all()
 
 
+def test_resampled_variances_spread_as_normal_ones_do() -> None:
+    """A variance of n normal values has the standard error sqrt(2 / (n - 1)), here 0.1."""
+    maps = np.random.default_rng(0).normal(size=(201, 1))
+    found = reuse.resampled_variances(maps, seed=0, resamples=4000)
+    assert found.mean() == pytest.approx(maps.var(ddof=1), rel=0.02)
+    assert found.std() == pytest.approx(0.1, rel=0.2)
+
+
 def test_smoke(tmp_path) -> None:
     config = get_config("smoke")
     config.quiet = True
     rows = reuse.main(config, tmp_path)
     assert [row["uses"] for row in rows] == [1, 2]
     assert rows[0]["variance"] == rows[0]["variance_by_cost_full"] == 1.0
+    assert 0 < rows[1]["variance_low"] < rows[1]["variance_high"]
     # Two uses of each encoding take half of the encoder's 15.5 % off.
     saved = rows[1]["variance_by_cost_full"] / rows[1]["variance"]
     assert saved == pytest.approx(0.922, abs=0.002)
