@@ -19,7 +19,6 @@ The workdir receives `savings.csv` and `results.json`.
 """
 
 import dataclasses
-import resource
 import subprocess
 import sys
 import time
@@ -77,7 +76,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     if options.process_masks:
         # What a child of `process_bytes` does: one map, and how much memory it took.
         _call(subject, options, num_masks=options.process_masks)(subject.params)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        print(peak_resident_bytes(Path("/proc/self/status").read_text()))
         return {}
     run = open_run(workdir, config)
     rows = measure_savings(subject, options)
@@ -234,6 +233,15 @@ def process_bytes(config: ml_collections.ConfigDict, workdir: Path, num_masks: i
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1])
+
+
+def peak_resident_bytes(status: str) -> int:
+    """Peak resident memory from the text of Linux's `/proc/self/status`.
+
+    `getrusage` would give the larger of it and the peak of the process that started this one.
+    """
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return 1024 * int(line.split()[1])
 
 
 def lowering_seconds() -> float:

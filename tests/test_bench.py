@@ -75,6 +75,11 @@ def test_savings_smoke(tmp_path) -> None:
     assert found["overhead"]["bare"] > 0
 
 
+def test_the_peak_of_a_process_is_its_own() -> None:
+    status = "Name:\tpython\nVmPeak:\t  900 kB\nVmHWM:\t  700 kB\nVmRSS:\t  500 kB\n"
+    assert savings.peak_resident_bytes(status) == 700 * 1024
+
+
 def test_the_released_sizes_shares() -> None:
     """No saving costs openpi's plain pass; each alone takes its part; goals of a masked copy."""
     none, every = (savings.real_shares(s) for s in (iss_jax.Savings.none(), iss_jax.Savings()))
