@@ -21,7 +21,7 @@ def get_config():
 
 # Each computed item leaves a line. The process named by KILLED dies in its third item, once.
 _EXPERIMENT = """
-import os, signal, time
+import os, signal, sys, time
 from pathlib import Path
 import numpy as np
 from experiments import app
@@ -30,6 +30,10 @@ from experiments.run_directory import open_run, run_items
 
 def main(config, workdir):
     run, log, calls = open_run(workdir, config), Path(os.environ["LOG"]), []
+    if "jax" in sys.modules:
+        import jax
+
+        assert (jax.process_count(), jax.process_index()) == (1, 0), "jax still counts the others"
 
     def compute(item):
         calls.append(item)
