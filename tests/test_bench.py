@@ -43,8 +43,8 @@ def test_costs_and_floors() -> None:
 
 def test_rows_are_named_by_what_they_run() -> None:
     assert bench.row_name({"estimator": "clipped", "num_masks": 40}) == "40 clipped runs"
-    other = {"num_masks": 2, "estimator": "centred", "design": "balanced"}
-    assert bench.row_name(other) == "2 centred runs, design balanced"
+    other = {"num_masks": 1, "estimator": "clipped", "design": "bernoulli"}
+    assert bench.row_name(other) == "1 clipped run, design bernoulli"
 
 
 def test_smoke(tmp_path) -> None:
@@ -53,7 +53,7 @@ def test_smoke(tmp_path) -> None:
     rows = {row["name"]: row for row in bench.main(config, tmp_path)}
     assert list(rows) == [
         *("single inference", "one call a mask", "plain batched", "exact savings"),
-        *("2 clipped runs", "3 clipped runs"),
+        *("2 clipped runs, design bernoulli", "3 clipped runs"),
     ]
     single, plain = rows["single inference"], rows["plain batched"]
     # The blur is 3 views of 80 pixels, two products each; the blend's upsampling is less.
@@ -124,7 +124,7 @@ def test_configs_have_the_keys_of_the_options(variant: str) -> None:
     content: dict[str, Any] = bench_config.get_config(variant).to_dict()
     del content["name"]
     options = bench.Options(**content)
-    for chosen in (options.as_the_paper, options.most_accurate):
+    for chosen in (options.as_the_paper, options.pearson_0_9):
         iss_jax.ISSConfig(**chosen)
     bench_subject.SubjectOptions(**content["subject"])
 
