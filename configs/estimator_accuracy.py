@@ -36,9 +36,20 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         ("gradient", "balanced", 40, 3),
         ("gradient", "bernoulli", 40, 3),
         ("gradient", "balanced", 20, 3),
+        ("centred", "antithetic", 100, 5),
+        ("centred", "sobol", 100, 5),
+        ("centred", "orthogonal", 100, 5),
     )
-    # Budgets of the plain i.i.d. candidates, all of the same runs.
+    # (cells that a run moves between dropped and kept; runs; repeats)
+    config.path = (21, 42, 3)
+    # Points of the midpoint rules of integrated gradients; probes of the clean frame's Jacobian.
+    config.straight_points = (1, 4, 9, 20)
+    config.probes = (1, 4, 20)
+    # Budgets of the plain, and of the gradient, i.i.d. candidates: all of the same runs, in at most
+    # so many disjoint parts.
     config.plain_runs = (25, 50, 100, 200)
+    config.gradient_runs = (1, 2, 4, 9, 20, 40)
+    config.most_repeats = 12
     # Gradient runs whose `clipped` map is the surrogate of `surrogate`, with the plain runs above.
     config.surrogate_runs = 20
     # Masks of one compiled program.
@@ -54,6 +65,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
             ("centred", "balanced", 10, 2),
             ("gradient", "balanced", 4, 2),
         )
-        config.plain_runs, config.surrogate_runs = (10,), 4
+        config.path, config.straight_points, config.probes = (49, 6, 2), (1, 2), (2,)
+        config.plain_runs, config.gradient_runs, config.surrogate_runs = (10,), (2,), 4
         config.chunk, config.gradient_chunk = 20, 4
     return config

@@ -95,7 +95,7 @@ def estimate_reused(
     effects: Float[Array, " n"],
     *,
     keep_prob: float = 0.3,
-) -> estimators.Estimate:
+) -> tuple[Array, Array]:
     """Psi of every cell from masks whose copies are used several times, and its standard error.
 
     The score of a view's cells is the `centred` one of its distinct copies, the effect of each
@@ -125,7 +125,7 @@ def estimate_reused(
         square = jnp.square(sums).sum((0, 1)) - (views - 1) * jnp.square(influence).sum(0)
         variance = square * (copies / (copies - 1)) / n**2
         stderr.append(jnp.sqrt(jnp.maximum(variance, 0.0)).reshape(masks.shape[2:]))
-    return estimators.Estimate(jnp.stack(scores), jnp.stack(stderr))
+    return jnp.stack(scores), jnp.stack(stderr)
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ class ISSConfig:
 
     Attributes:
         num_masks: N, masked runs per observation; 40 when None and the estimator takes gradients,
-            100 when it does not.
+            100 when it does not. With gradients one is enough (by `design="bernoulli"`).
         keep_prob: p, the probability that a cell is kept (Algorithm 1).
         grid: Mask cells per view, (rows, columns).
         design: `balanced` or `bernoulli`, see `iss_jax.masks`.
@@ -85,7 +85,7 @@ class ISSConfig:
             if value not in allowed:
                 raise ValueError(f"ISSConfig.{name} must be one of {allowed}, got {value!r}")
         for name, least in (
-            ("num_masks", 2),
+            ("num_masks", 1 if self.takes_gradients else 2),
             ("noise_draws", 1),
             ("micro_batch", 1),
             ("horizon", 1),
@@ -402,7 +402,7 @@ def masked_saliency(
 
     split = local if mesh is None else sharding.split_runs(local, mesh)
     runs, actions = split(shared, (examples, images, active, valid), masks)
-    scores, stderr = cell_scores(masks, runs, active, config)
+    found = cell_scores(masks, runs, active, config)
     maps, took_part = {}, {}
     for index, view in enumerate(views):
         batch, height, width = images[view].shape[:3]
@@ -411,9 +411,18 @@ def masked_saliency(
             inside = inside & valid[view]
         if present is not None:
             inside = inside & present[view][:, None, None]
-        saliency = mask_designs.upsample(scores[:, index], (height, width))
+        saliency = mask_designs.upsample(found.scores[:, index], (height, width))
         maps[view], took_part[view] = jnp.where(inside, saliency, 0.0), inside
-    return Saliency(maps, took_part, scores, stderr, runs.effects, actions, masks, runs.gradients)
+    return Saliency(
+        maps,
+        took_part,
+        found.scores,
+        found.stderr,
+        runs.effects,
+        actions,
+        masks,
+        runs.gradients,
+    )
 
 
 def cell_scores(

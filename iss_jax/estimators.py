@@ -41,10 +41,18 @@ PENALTIES = tuple(10 ** (exponent / 8) for exponent in range(-24, 33))
 
 
 class Estimate(NamedTuple):
-    """Scores on the grid and their standard errors, both [*cells] in the effects' unit."""
+    """Scores on the grid and their standard errors, [*cells] in the effects' unit.
+
+    Attributes:
+        scores: Psi of each cell.
+        stderr: Standard error of each score. All scores hold the mean effect, and share its error.
+        contrast_stderr: Standard error of each score less the mean over the active cells: what is
+            left when the shared error is gone. With the balanced design an upper bound.
+    """
 
     scores: Float[Array, "*cells"]
     stderr: Float[Array, "*cells"]
+    contrast_stderr: Float[Array, "*cells"]
 
 
 def estimate(
@@ -111,7 +119,7 @@ def estimate_with_surrogate(
     flat = contrast.reshape(-1)
     rest = estimate(masks, effects - matmul(drops, flat), keep_prob=keep_prob)
     known = (1.0 - keep_prob) * flat.sum() + keep_prob * contrast
-    return Estimate(rest.scores + known, rest.stderr)
+    return rest._replace(scores=rest.scores + known)
 
 
 @partial(jax.jit, static_argnames=("estimator", "design"))
@@ -125,26 +133,24 @@ def _estimate(
         drop_prob = drops.mean(0)
     else:
         drop_prob = jnp.where(used, jnp.asarray(1.0 - keep_prob, effects.dtype), 0.0)
+    divisor = jnp.where(used, drop_prob, 1.0)
     if estimator == "ridge":
-        scores, stderr = _ridge(drops, effects, drop_prob)
-    elif design == "balanced":
-        scores, stderr = _group_mean(drops, effects, balanced=True)
-    elif estimator == "ratio":
-        scores, stderr = _group_mean(drops, effects, balanced=False)
+        found = _ridge(drops, effects, drop_prob, used)
+    elif design == "balanced" or estimator == "ratio":
+        found = _group_mean(drops, effects, used, balanced=design == "balanced")
     elif estimator == "centred":
-        scores, stderr = _centred(drops, effects, jnp.where(used, drop_prob, 1.0))
+        found = _centred(drops, effects, divisor, used)
     else:
-        scores, stderr = _fixed(drops, effects, jnp.where(used, drop_prob, 1.0))
-    scores, stderr = jnp.where(used, scores, 0.0), jnp.where(used, stderr, 0.0)
-    return Estimate(scores.reshape(cells), stderr.reshape(cells))
+        found = _fixed(drops, effects, divisor, used)
+    return Estimate(*(jnp.where(used, leaf, 0.0).reshape(cells) for leaf in found))
 
 
-def _fixed(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
+def _fixed(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estimate:
     terms = effects[:, None] * drops / drop_prob[None]
-    return Estimate(terms.mean(0), _standard_error(terms))
+    return Estimate(terms.mean(0), standard_error(terms), standard_error(contrasts(terms, used)))
 
 
-def _centred(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
+def _centred(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estimate:
     n = effects.shape[0]
     mean = effects.mean()
     # delta_k minus the mean of the others is n / (n - 1) times delta_k minus the mean of all.
@@ -152,14 +158,26 @@ def _centred(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
     terms = deviation[:, None] * (drops - drop_prob[None]) / drop_prob[None]
     # The influence of one mask also holds its share in the mean of delta.
     influence = deviation[:, None] * drops / drop_prob[None]
-    return Estimate(mean + terms.mean(0), _standard_error(influence))
+    return Estimate(
+        mean + terms.mean(0),
+        standard_error(influence),
+        standard_error(contrasts(influence, used)),
+    )
 
 
-def _standard_error(terms: Array) -> Array:
+def standard_error(terms: Float[Array, "n cells"]) -> Float[Array, " cells"]:
+    """Standard error of the mean over runs."""
     return terms.std(0, ddof=1) / jnp.sqrt(jnp.asarray(terms.shape[0], terms.dtype))
 
 
-def _group_mean(drops: Array, effects: Array, *, balanced: bool) -> Estimate:
+def contrasts(terms: Float[Array, "n cells"], used: Bool[Array, " cells"]) -> Array:
+    """Each run's terms less their mean over the used cells."""
+    weight = used.astype(terms.dtype)
+    mean = matmul(terms, weight) / jnp.maximum(weight.sum(), 1.0)
+    return terms - mean[:, None]
+
+
+def _group_mean(drops: Array, effects: Array, used: Array, *, balanced: bool) -> Estimate:
     """Mean effect over the masks that drop a cell; where none does, the mean over all masks."""
     n = effects.shape[0]
     mean = effects.mean()
@@ -169,15 +187,17 @@ def _group_mean(drops: Array, effects: Array, *, balanced: bool) -> Estimate:
     residual = (deviation[:, None] - shift[None]) * drops
     variance = jnp.square(residual).sum(0) / jnp.maximum(count - 1.0, 1.0)
     spread = variance / jnp.maximum(count, 1.0)
+    known = count >= 2.0
+    influence = residual * (n / jnp.maximum(count, 1.0))[None]
+    contrast = standard_error(contrasts(influence, used & known))
     if balanced:
         # The masks that drop cell i hold every other cell's drops in numbers that vary like draws
         # without replacement: of the variance that main effects cause, the finite-population
         # fraction (count - 1) / (n - 1) is gone. What main effects cause is itself estimated.
         explained = jnp.clip(_main_effects(drops, deviation), 0.0, variance)
         spread = spread - explained * (count - 1.0) / ((n - 1) * jnp.maximum(count, 1.0))
-    known = count >= 2.0
-    stderr = jnp.where(known, jnp.sqrt(jnp.where(known, spread, 1.0)), jnp.inf)
-    return Estimate(mean + shift, stderr)
+    stderr = jnp.sqrt(jnp.where(known, spread, 1.0))
+    return Estimate(mean + shift, *(jnp.where(known, x, jnp.inf) for x in (stderr, contrast)))
 
 
 def _main_effects(drops: Array, deviation: Array) -> Array:
@@ -208,7 +228,7 @@ def _main_effects(drops: Array, deviation: Array) -> Array:
     return jnp.where(enough, square * (share * (1.0 - share)), 0.0).sum(1)
 
 
-def _ridge(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
+def _ridge(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estimate:
     n = effects.shape[0]
     centre = drops.mean(0)
     x = drops - centre[None]
@@ -236,8 +256,11 @@ def _ridge(drops: Array, effects: Array, drop_prob: Array) -> Estimate:
     # A residual's variance is this share of the noise's: White's correction (HC2) for a smoother.
     share = jnp.maximum(jnp.square(annihilator).sum(1), 1e-6)
     noise = jnp.square(matmul(annihilator, y)) / share
-    stderr = jnp.sqrt(matmul(jnp.square(weights), noise))
-    return Estimate(matmul(weights, effects), stderr)
+    errors = (
+        jnp.sqrt(matmul(jnp.square(rows), noise))
+        for rows in (weights, contrasts(weights.T, used).T)
+    )
+    return Estimate(matmul(weights, effects), *errors)
 
 
 def matmul(a: Array, b: Array) -> Array:

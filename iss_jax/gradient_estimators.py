@@ -11,10 +11,12 @@ affine in the value of one cell, the others being anything: delta is then quadra
 
 - `gradient`: the trapezoid, as it is. No bias but that of curvature within one cell. Where a policy
   has cliffs, its variance is no use: a few runs hold derivatives hundreds of times the median.
-- `clipped`: every run's gradient is shortened to the median length, and the resulting pattern is
-  scaled by regressing the effects on it. Far less variance; a bias in the pattern, which stays.
-  Between the ends it starts from the mean over all runs, and takes the trapezoid's step from there
-  as far as the runs can tell it from noise.
+- `clipped`: every run's gradient is shortened to the median length, and the effects say how much to
+  trust each. The trapezoid is the mean of a Gaussian prior over contrasts, the gradients' second
+  moment over N its covariance up to a factor; the effects, regressed on what each mask drops, make
+  it a posterior, averaged over the factor (empirical Bayes). Far less variance; a bias that stays.
+
+One run is enough, if not for standard errors: both are then E[delta] less p times its gradient.
 
 Where no run has any derivative in a cell (integer arithmetic, `stop_gradient`), both score the cell
 from the effects alone, as `centred` does.
@@ -32,8 +34,10 @@ from iss_jax.masks import DESIGNS
 
 ESTIMATORS = ("clipped", "gradient")
 
-# Shortened gradients understate a contrast, so that effects which say less than this are chance.
-LEAST_SCALE = 0.5
+# Prior variances tried, in the noise's own: of what it makes of the effects of an average run.
+RATIOS = tuple(10.0**exponent for exponent in range(-3, 4))
+# Groups of runs that the jackknife leaves out, where there are more runs than that.
+GROUPS = 40
 
 
 def estimate_from_gradients(
@@ -58,9 +62,10 @@ def estimate_from_gradients(
         active: Cells that masked anything; the others (absent views, padding) get zeros.
 
     Returns:
-        Scores and standard errors, which hold no bias. `clipped`: by the jackknife. `gradient`: the
-        error of a cell that fewer than two masks keep, or drop, is infinite; with the balanced
-        design it is an upper bound, since what the design takes off is not subtracted.
+        Scores and standard errors, which hold no bias and are infinite for a single run.
+        `clipped`: by the jackknife. `gradient`: the error of a cell that fewer than two masks keep,
+        or drop, is infinite; with the balanced design it is an upper bound, since what the design
+        takes off is not subtracted.
 
     Raises:
         ValueError: An unknown estimator or design, or shapes that do not match.
@@ -74,11 +79,15 @@ def estimate_from_gradients(
         raise ValueError(f"effects must be [{num_masks}] like the masks, got {effects.shape}")
     if gradients.shape != masks.shape:
         raise ValueError(f"gradients must be {masks.shape} like the masks, got {gradients.shape}")
-    if num_masks < 2:
-        raise ValueError(f"an estimate needs at least 2 masks, got {num_masks}")
+    if num_masks < 1:
+        raise ValueError("an estimate from gradients needs at least 1 mask, got 0")
     cells = masks.shape[1:]
     used = jnp.ones(cells, bool) if active is None else jnp.broadcast_to(active, cells)
-    plain = estimators.estimate(masks, effects, design=design, keep_prob=keep_prob, active=used)
+    if num_masks == 1:
+        unknown = jnp.where(used, jnp.inf, 0.0).astype(effects.dtype)
+        plain = Estimate(jnp.where(used, effects[0], 0.0), unknown, unknown)
+    else:
+        plain = estimators.estimate(masks, effects, design=design, keep_prob=keep_prob, active=used)
     return _estimate(masks, effects, gradients, used, plain, keep_prob, estimator, design)
 
 
@@ -98,84 +107,108 @@ def _estimate(
     kept = masks.reshape(num_masks, -1).astype(effects.dtype)
     probability = kept.mean(0) if design == "balanced" else jnp.full(kept.shape[1], keep_prob)
     score = _clipped if estimator == "clipped" else _trapezoid
-    found = score(kept, effects, slopes, probability)
+    found = score(kept, effects, slopes, probability, used.reshape(-1))
     blind = ~used | (gradients == 0.0).all(0)
     return Estimate(
         *(jnp.where(blind, b, a.reshape(cells)) for a, b in zip(found, plain, strict=True))
     )
 
 
-def _trapezoid(kept: Array, effects: Array, slopes: Array, probability: Array) -> Estimate:
+def _trapezoid(
+    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array
+) -> Estimate:
     num_masks = len(effects)
     mean = effects.mean()
-    score = jnp.full(slopes.shape[1], mean)
+    score = mean + probability * _mean_of_ends(kept, slopes, jnp.ones_like(effects))
     # What each run adds to the estimate: to the mean effect, and to the slope at its end.
     influence = (effects - mean)[:, None] * jnp.ones_like(slopes)
     known = jnp.ones(score.shape, bool)
     for side in (kept, 1.0 - kept):
         count = side.sum(0)
         slope = (slopes * side).sum(0) / jnp.maximum(count, 1.0)
-        score -= probability / 2 * jnp.where(count > 0, slope, slopes.mean(0))
         weight = probability / 2 * num_masks / jnp.maximum(count, 1.0)
         influence -= side * (slopes - slope[None]) * weight[None]
         known &= count >= 2.0
-    error = influence.std(0, ddof=1) / jnp.sqrt(jnp.asarray(num_masks, effects.dtype))
-    return Estimate(score, jnp.where(known, error, jnp.inf))
+    errors = (
+        estimators.standard_error(terms)
+        for terms in (influence, estimators.contrasts(influence, used & known))
+    )
+    return Estimate(score, *(jnp.where(known, error, jnp.inf) for error in errors))
 
 
-def _clipped(kept: Array, effects: Array, slopes: Array, probability: Array) -> Estimate:
+def _mean_of_ends(kept: Array, slopes: Array, present: Array) -> Array:
+    """Contrast of each cell by the trapezoid, from the runs that are present ([n], ones or zeros).
+
+    An end at which no run lies takes the mean over all.
+    """
+    everywhere = (present[:, None] * slopes).sum(0) / present.sum()
+    ends = jnp.zeros_like(everywhere)
+    for side in (kept, 1.0 - kept):
+        rows = side * present[:, None]
+        count = rows.sum(0)
+        mean = (rows * slopes).sum(0) / jnp.maximum(count, 1.0)
+        ends += jnp.where(count > 0, mean, everywhere)
+    return -ends / 2
+
+
+def _clipped(
+    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array
+) -> Estimate:
     tiny = jnp.finfo(effects.dtype).tiny
     length = jnp.sqrt(jnp.maximum(jnp.square(slopes).sum(1), tiny))
     slopes = slopes * jnp.minimum(1.0, jnp.median(length) / length)[:, None]
-    weight = _curvature_weight(kept, slopes)
+    drops = 1.0 - kept
 
     def score(present: Array) -> Array:
         """The scores of the runs that are present, [n] of ones and zeros."""
         count = present.sum()
-        mean = (present * effects).sum() / count
-        pattern = (present[:, None] * slopes).sum(0) / count
-        ends = jnp.zeros_like(pattern)
-        for side in (kept, 1.0 - kept):
-            rows = side * present[:, None]
-            here = rows.sum(0)
-            ends += jnp.where(here > 0, (rows * slopes).sum(0) / jnp.maximum(here, 1.0), pattern)
-        contrast = -(pattern + weight * (ends / 2 - pattern))
-        predicted = matmul(1.0 - kept, contrast)
-        centre = (present * predicted).sum() / count
-        deviation = present * (predicted - centre)
-        spread = jnp.square(deviation).sum()
-        scale = (deviation * effects).sum() / jnp.where(spread > 0, spread, 1.0)
-        scale = jnp.maximum(scale, LEAST_SCALE)
-        # The runs' luck in how much they drop, as far as the pattern explains it. Balanced runs
+        mean, dropped = (present * effects).sum() / count, matmul(present, drops) / count
+        guess = _mean_of_ends(kept, slopes, present)
+        deviation = present[:, None] * (drops - dropped[None])
+        rest = present * (effects - mean) - matmul(deviation, guess)
+        # Rows whose inner products are the prior covariance.
+        rows = present[:, None] * slopes / count
+        features = matmul(deviation, rows.T)
+        step = matmul(features.T, _explained(matmul(features, features.T), rest, count))
+        contrast = guess + matmul(rows.T, step)
+        # The runs' luck in how much they drop, as far as the contrasts explain it. Balanced runs
         # have none, but for those that the jackknife leaves out.
-        luck = centre - matmul(1.0 - probability, contrast)
-        return mean - scale * luck + probability * scale * contrast
+        luck = matmul(dropped - 1.0 + probability, contrast)
+        return mean - luck + probability * contrast
 
     num_masks = len(effects)
-    without = jax.lax.map(score, 1.0 - jnp.eye(num_masks, dtype=effects.dtype))
-    spread = jnp.square(without - without.mean(0)[None]).sum(0)
-    error = jnp.sqrt(spread * (num_masks - 1) / num_masks)
-    return Estimate(score(jnp.ones_like(effects)), error)
+    if num_masks == 1:
+        unknown = jnp.full(slopes.shape[1], jnp.inf, effects.dtype)
+        return Estimate(score(jnp.ones_like(effects)), unknown, unknown)
+    groups = min(num_masks, GROUPS)
+    member = jnp.arange(num_masks) % groups
+    left = (member[None] != jnp.arange(groups)[:, None]).astype(effects.dtype)
+    without = jax.lax.map(score, left)
+    errors = (
+        jnp.sqrt(jnp.square(rows - rows.mean(0)[None]).sum(0) * (groups - 1) / groups)
+        for rows in (without, estimators.contrasts(without, used))
+    )
+    return Estimate(score(jnp.ones_like(effects)), *errors)
 
 
-def _curvature_weight(kept: Array, slopes: Array) -> Array:
-    """How much of the step from the mean slope to the trapezoid to take, a number a cell.
+def _explained(covariance: Array, rest: Array, count: Array) -> Array:
+    """w such that covariance @ w is the part of `rest` that a Gaussian of that covariance explains.
 
-    The mean over all runs weighs the ends by p and 1 - p, the trapezoid evenly; their difference is
-    the cell's curvature, seen through the few runs that keep it. It is shrunk by its own variance
-    against that of the curvature over cells (empirical Bayes), and so taken whole with many runs.
+    `rest` is that Gaussian, times an unknown factor, plus white noise of unknown size. The noise is
+    profiled out; factors are averaged by their likelihood, which a single best one of few runs
+    would overstate.
     """
-    means, variances = [], []
-    for side in (kept, 1.0 - kept):
-        count = side.sum(0)
-        mean = (side * slopes).sum(0) / jnp.maximum(count, 1.0)
-        square = (side * jnp.square(slopes - mean[None])).sum(0)
-        means.append(mean)
-        variances.append(square / jnp.maximum(count - 1.0, 1.0) / jnp.maximum(count, 1.0))
-    known = (kept.sum(0) >= 2.0) & ((1.0 - kept).sum(0) >= 2.0)
-    part = 0.5 - kept.mean(0)
-    curvature = jnp.where(known, part * (means[0] - means[1]), 0.0)
-    noise = jnp.where(known, jnp.square(part) * (variances[0] + variances[1]), 0.0)
-    signal = jnp.maximum(jnp.square(curvature).mean() - noise.mean(), 0.0)
-    total = signal + noise
-    return jnp.where(known & (total > 0), signal / jnp.where(total > 0, total, 1.0), 0.0)
+    size = rest.shape[0]
+    tiny = jnp.finfo(rest.dtype).tiny
+    unit = jnp.maximum(jnp.trace(covariance) / count, tiny)
+    freedom = jnp.maximum(count - 1.0, 1.0)
+
+    def solved(ratio: Array) -> tuple[Array, Array]:
+        root = jnp.linalg.cholesky(jnp.eye(size, dtype=rest.dtype) + ratio / unit * covariance)
+        weights = jax.scipy.linalg.cho_solve((root, True), rest)
+        noise = jnp.maximum((rest * weights).sum() / freedom, tiny)
+        spread = 2.0 * jnp.log(jnp.diagonal(root)).sum()
+        return -(freedom * jnp.log(noise) + spread) / 2, ratio / unit * weights
+
+    likelihood, weights = jax.lax.map(solved, jnp.asarray(RATIOS, rest.dtype))
+    return matmul(jax.nn.softmax(likelihood), weights)

@@ -23,7 +23,7 @@ EFFECT = np.random.default_rng(0).gamma(2.0, 1.0, 16).astype(np.float32)
 def estimates_of(masks, effects, **options):
     """Scores and errors for every [n] row of a list of runs."""
     run = jax.jit(jax.vmap(lambda m, e: estimate(m, e, **options)))
-    scores, stderr = run(jnp.asarray(masks), jnp.asarray(effects))
+    scores, stderr, _ = run(jnp.asarray(masks), jnp.asarray(effects))
     return np.asarray(scores, np.float64), np.asarray(stderr, np.float64)
 
 

@@ -47,9 +47,9 @@ def test_gradients_give_the_enumerated_target_of_affine_actions(side, copies):
     keep_prob = 1 / (1 + copies)
     wanted = target(keep_prob, np.asarray(runs_of(effect, cells)[0], np.float64), cells)
     for design in ("balanced", "bernoulli"):
-        scores, _ = estimate_from_gradients(
+        scores = estimate_from_gradients(
             jnp.asarray(masks), effects, gradients, design=design, keep_prob=keep_prob
-        )
+        ).scores
         np.testing.assert_allclose(scores, wanted, rtol=2e-4)
 
 
@@ -60,10 +60,10 @@ def test_both_ends_of_a_cell_count_alike_and_curvature_remains():
         effect = soft_effect(4, curvature)
         effects, gradients = runs_of(effect, masks)
         wanted = target(0.25, np.asarray(runs_of(effect, CELLS)[0], np.float64))
-        scores, _ = estimate_from_gradients(jnp.asarray(masks), effects, gradients, keep_prob=0.25)
+        found = estimate_from_gradients(jnp.asarray(masks), effects, gradients, keep_prob=0.25)
         drawn = effects.mean() - 0.25 * gradients.mean(0)
         spread = np.std(wanted)
-        error, other = (np.sqrt(np.mean((x - wanted) ** 2)) / spread for x in (scores, drawn))
+        error, other = (np.sqrt(np.mean((x - wanted) ** 2)) / spread for x in (found.scores, drawn))
         assert error < most and other > 2 * error and other > 0.1
         assert (error > 1e-2) == bool(curvature)
 
@@ -84,7 +84,7 @@ def test_gradient_intervals_cover(design):
         effects, gradients = jax.vmap(jax.value_and_grad(effect))(masks.astype(jnp.float32))
         return estimate_from_gradients(masks, effects, gradients, design=design, keep_prob=p)
 
-    scores, stderr = (np.asarray(x) for x in repeat(jax.random.split(jax.random.key(0), 2000)))
+    scores, stderr, _ = (np.asarray(x) for x in repeat(jax.random.split(jax.random.key(0), 2000)))
     error = scores - wanted
     assert np.all(np.abs(error.mean(0)) < 4 * error.std(0) / np.sqrt(2000))
     coverage = np.mean(np.abs(error) < 1.96 * stderr, axis=0)
@@ -103,7 +103,7 @@ def test_gradient_inputs_are_checked_and_unknown_errors_are_infinite():
     with pytest.raises(ValueError, match="'sobol'"):
         estimate_from_gradients(masks, effects, gradients, design="sobol")
     active = jnp.ones((2, 2), bool).at[0, 0].set(False)
-    scores, stderr = estimate_from_gradients(masks, effects, gradients, active=active)
+    scores, stderr, _ = estimate_from_gradients(masks, effects, gradients, active=active)
     assert np.isfinite(scores).all() and scores[0, 0] == 0 == stderr[0, 0]
     assert np.isinf(stderr.ravel()[1:]).all()
 
@@ -116,7 +116,7 @@ def test_additive_effects_are_scored_exactly_by_clipped_gradients(design):
     effects = jnp.where(masks, 0.0, weights[None]).sum((1, 2)) + 1.0
     gradients = jnp.broadcast_to(-weights, masks.shape)
     options = {"design": design, "estimator": "clipped"}
-    scores, stderr = estimate_from_gradients(masks, effects, gradients, **options)
+    scores, stderr, _ = estimate_from_gradients(masks, effects, gradients, **options)
     wanted = 1.0 + 0.7 * weights.sum() + 0.3 * weights
     np.testing.assert_allclose(scores, wanted, rtol=1e-5)
     assert np.all(stderr < 1e-4)

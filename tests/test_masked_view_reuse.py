@@ -45,7 +45,7 @@ def test_unbiased_over_every_outcome_of_the_design() -> None:
     weight = np.prod(np.where(copies, p, 1 - p), axis=(1, 2, 3, 4))
     masks = jnp.asarray(copies[:, index, np.arange(2)[None]])
     effects = jnp.asarray(effect(np.asarray(masks)), jnp.float32)
-    scores = jax.vmap(lambda m, e: reuse.estimate_reused(m, index, e, keep_prob=p).scores)(
+    scores = jax.vmap(lambda m, e: reuse.estimate_reused(m, index, e, keep_prob=p)[0])(
         masks, effects
     )
     mean = (np.asarray(scores, np.float64) * weight[:, None, None, None]).sum(0)
