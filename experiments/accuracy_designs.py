@@ -35,7 +35,9 @@ def plain_masks(design: str, seed: int, num_masks: int, cells: Sequence[int], ke
         values = np.empty((num_masks, count))
         for block in blocks:
             gaussian = rng.normal(size=(num_masks, len(block)))
-            values[:, block] = np.linalg.qr(gaussian - gaussian.mean(0))[0]
+            # LAPACK fixes the columns' signs by their first entry.
+            signs = rng.choice([-1.0, 1.0], len(block))
+            values[:, block] = signs * np.linalg.qr(gaussian - gaussian.mean(0))[0]
         kept = values.argsort(0).argsort(0) < round(keep_prob * num_masks)
     else:
         raise ValueError(f"mask design must be one of {PLAIN}, got {design!r}")

@@ -226,9 +226,49 @@ def test_ridge_error_is_the_spread_of_its_scores():
 
     keys = jax.random.split(jax.random.key(8), 600)
     found = jax.jit(lambda k: jax.lax.map(once, k, batch_size=100))(keys)
-    scores, stderr = map(np.asarray, found)
+    scores, stderr = map(np.asarray, found[:2])
     ratio = np.sqrt(np.square(stderr).mean(0)) / np.std(scores, axis=0)
     assert np.all(np.abs(ratio - 1) < 0.15)
+
+
+@pytest.mark.parametrize("estimator", ["fixed", "centred", "ratio"])
+def test_all_cells_share_most_of_the_error_of_effects_that_no_cell_makes(estimator):
+    """Effects without any relation to the masks, variance one, in a closed form.
+
+    Scores have variance 1 / (n q), any two of them the covariance 1 / n; contrasts with the mean of
+    C cells have (1 / q - 1) (1 - 1 / C) / n, less by the factor p / (1 - 1 / C).
+    """
+    n, p, cells = 20_000, 0.3, 10
+    masks = sample_masks(jax.random.key(0), n, 1, grid=(2, 5), keep_prob=p)
+    effects = jax.random.normal(jax.random.key(1), (n,))
+    found = estimate(masks, effects, estimator=estimator, keep_prob=p)
+    np.testing.assert_allclose(np.square(found.stderr) * n, 1 / (1 - p), rtol=0.05)
+    wanted = (1 / (1 - p) - 1) * (1 - 1 / cells)
+    np.testing.assert_allclose(np.square(found.contrast_stderr) * n, wanted, rtol=0.05)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("estimator", ["fixed", "centred", "ratio", "ridge"])
+def test_contrast_errors_are_the_spread_of_contrasts(design, estimator):
+    """600 repeats of N = 50: root mean squares over all cells, known to 3 %.
+
+    Balanced ones are upper bounds. Three of ten cells mask nothing and count in no mean.
+    """
+    active = jnp.arange(10)[None] < 7
+
+    def once(key):
+        masks = sample_masks(key, 50, 1, grid=(1, 10), design=design)
+        effects = 5.0 + nonlinear(masks.reshape(50, 10) | ~active)
+        return estimate(masks, effects, estimator=estimator, design=design, active=active)
+
+    keys = jax.random.split(jax.random.key(8), 600)
+    found = jax.jit(lambda k: jax.lax.map(once, k, batch_size=100))(keys)
+    scores = np.asarray(found.scores).reshape(600, 10)[:, :7]
+    spread = (scores - scores.mean(1, keepdims=True)).var(0).mean()
+    claimed = np.square(np.asarray(found.contrast_stderr)).reshape(600, 10)
+    assert not claimed[:, 7:].any()
+    ratio = np.sqrt(claimed[:, :7].mean() / spread)
+    assert 0.9 < ratio < (1.15 if design == "bernoulli" else 1.6)
 
 
 @pytest.mark.parametrize("design", ["bernoulli", "balanced"])
