@@ -200,7 +200,8 @@ def _explained(covariance: Array, rest: Array, count: Array) -> Array:
     """
     size = rest.shape[0]
     tiny = jnp.finfo(rest.dtype).tiny
-    unit = jnp.maximum(jnp.trace(covariance) / count, tiny)
+    trace = jnp.trace(covariance)
+    unit = jnp.where(trace > 0, trace, 1.0) / count
     freedom = jnp.maximum(count - 1.0, 1.0)
 
     def solved(ratio: Array) -> tuple[Array, Array]:

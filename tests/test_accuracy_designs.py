@@ -25,7 +25,7 @@ def test_every_cell_is_kept_with_its_probability(design):
 
 
 def test_pairs_of_cells_are_closer_to_independent_in_the_orthogonal_design():
-    """Mean squared correlation of the bits of 40 cells in 100 masks; of i.i.d. bits it is 1 / 99."""
+    """Mean squared correlation of the bits of 40 cells in 100 masks; i.i.d. ones have 1 / 99."""
 
     def square(draw):
         pairs = [np.corrcoef(draw(seed).T)[np.triu_indices(40, 1)] for seed in range(5)]

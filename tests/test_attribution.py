@@ -277,7 +277,8 @@ def test_config_is_static_hashable_and_has_the_papers_preset():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_masks": 1}, "num_masks.*>= 2.*1"),
+        ({"num_masks": 1, "estimator": "centred"}, "num_masks.*>= 2.*1"),
+        ({"num_masks": 0, "estimator": "gradient"}, "num_masks.*>= 1.*0"),
         ({"num_masks": 10.0}, "num_masks.*integer"),
         ({"keep_prob": 1.5}, "keep_prob.*1.5"),
         ({"grid": (7,)}, "grid.*rows, columns"),

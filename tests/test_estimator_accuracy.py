@@ -1,5 +1,6 @@
 """Counting FLOPs, comparing maps, and a small run from end to end."""
 
+import csv
 import importlib
 
 import jax
@@ -71,6 +72,7 @@ def test_bias_and_spread_are_told_apart():
         Estimate(
             jnp.asarray(truth + bias + 7.0 + 2.0 * rng.normal(size=truth.shape)),
             jnp.full(truth.shape, 3.0),
+            jnp.full(truth.shape, 2.0),
         )
         for _ in range(20)
     ]
@@ -78,6 +80,7 @@ def test_bias_and_spread_are_told_apart():
     assert parts["variance"] == pytest.approx(4.0 / truth.var(), rel=0.1)
     assert parts["bias"] == pytest.approx(bias.var() / truth.var(), rel=0.1)
     assert parts["claimed"] / parts["variance"] == pytest.approx(9 / 4, rel=0.05)
+    assert parts["claimed_contrast"] / parts["variance"] == pytest.approx(1, rel=0.05)
 
 
 def test_frames_are_of_both_outcomes_and_of_many_tasks():
@@ -93,13 +96,25 @@ def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     config = importlib.import_module("configs.estimator_accuracy").get_config("smoke")
     config.quiet = True
     rows = estimator_accuracy.main(config, tmp_path)
-    # Four estimators of plain runs in two designs, two of gradients in one, and of both.
-    assert len(rows) == 11 and (tmp_path / "results.csv").exists()
+    # Four estimators of plain runs in two designs and two in a third; two of gradients at three
+    # numbers of runs; the surrogate; a path; grey, two rules, two norms and a probe.
+    assert len(rows) == 10 + 6 + 1 + 1 + 6 and (tmp_path / "results.csv").exists()
     assert (tmp_path / "figures" / "accuracy.png").stat().st_size > 1000
-    cost = {row["estimator"]: row["cost"] for row in rows}
-    assert cost["fixed"] == 10 and 4 * 1.8 < cost["clipped"] < 4 * 2.5
-    assert cost["surrogate"] == pytest.approx(cost["clipped"] + 10)
-    assert len((tmp_path / "bias.csv").read_text().splitlines()) == 12
+    cost = {
+        (row["estimator"], row["gradient_runs"], row["plain_runs"]): row["cost"] for row in rows
+    }
+    one = cost["clipped", 1, 0]
+    assert cost["fixed", 0, 10] == 10 and 1.8 < one < 2.5
+    assert cost["clipped", 4, 0] == pytest.approx(4 * one, abs=0.2)
+    assert cost["surrogate", 4, 10] == pytest.approx(4 * one + 10, abs=0.2)
+    # A derivative forwards costs about a run, one backwards a little more, both beside the run.
+    assert 147 < cost["jacobian_norm", 0, 0] < 2 * 147 and 3.5 < cost["gauss_newton", 0, 0] < 5
+    bias = list(csv.DictReader((tmp_path / "bias.csv").open()))
+    # Those with more than one repeat: not two gradient runs, nor what has no chance in it.
+    assert len(bias) == 10 + 4 + 1 + 1 + 1
+    assert {len(row) for row in bias} == {9}
+    (frame,) = csv.DictReader((tmp_path / "frames.csv").open())
+    assert float(frame["tail"]) >= 1 and abs(float(frame["all_clipped"])) < 5
     table = (tmp_path / "results.csv").read_text()
     monkeypatch.setattr(accuracy_frames, "measure", None)
     estimator_accuracy.main(config, tmp_path)
