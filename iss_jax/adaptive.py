@@ -285,16 +285,16 @@ def _together(first: Saliency, parts: list[tuple[Array, MaskRuns]], config: ISSC
     """One map from the runs of all rounds; what else a map holds is the first's."""
     masks = jnp.concatenate([masks for masks, _ in parts])
     runs = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *(r for _, r in parts))
-    scores, stderr = cell_scores(masks, runs, jnp.asarray(_active(first, config.grid)), config)
+    found = cell_scores(masks, runs, jnp.asarray(_active(first, config.grid)), config)
     maps = {}
     for index, (view, inside) in enumerate(first.valid.items()):
         _, height, width = inside.shape
-        pixels = mask_designs.upsample(scores[:, index], (height, width))
+        pixels = mask_designs.upsample(found.scores[:, index], (height, width))
         maps[view] = jnp.where(inside, pixels, 0.0)
     return first._replace(
         maps=maps,
-        cells=scores,
-        stderr=stderr,
+        cells=found.scores,
+        stderr=found.stderr,
         effects=runs.effects,
         masks=masks,
         gradients=runs.gradients,
