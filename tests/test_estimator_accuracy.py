@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import accuracy_frames, estimator_accuracy
+from experiments import accuracy_frames, accuracy_metrics, estimator_accuracy
 from experiments.count_flops import count_flops
 from experiments.nmr_correlation import located
 from iss_jax.data.lerobot import open_dataset
@@ -46,8 +46,8 @@ def test_flops_of_products_in_loops_branches_and_convolutions():
 def test_a_map_compared_with_itself_shifted_and_reversed():
     scores = RNG.normal(size=(2, 7, 7))
     regions = {view: jnp.asarray(RNG.integers(0, 3, (1, 14, 14)), jnp.uint8) for view in ("a", "b")}
-    reference = estimator_accuracy.Reference(scores, 0.0 * scores, 1.0, regions)
-    compare = lambda scores: estimator_accuracy.compared(scores, reference, 10.0)  # noqa: E731
+    reference = accuracy_metrics.Reference(scores, 0.0 * scores, 1.0, regions)
+    compare = lambda scores: accuracy_metrics.compared(scores, reference, 10.0)  # noqa: E731
     same = compare(scores + 5.0)
     assert same["pearson"] == pytest.approx(1) and same["spearman"] == pytest.approx(1)
     assert same["contrast_error"] == pytest.approx(0, abs=1e-9) and same["overlap"] == 1
@@ -67,7 +67,7 @@ def test_bias_and_spread_are_told_apart():
     truth = rng.normal(size=(4, 100, 100))
     bias = 0.5 * rng.normal(size=truth.shape)
     noisy = truth + 1.0 * rng.normal(size=truth.shape)
-    reference = estimator_accuracy.Reference(noisy, np.full(truth.shape, 1.0), 0.5, {})
+    reference = accuracy_metrics.Reference(noisy, np.full(truth.shape, 1.0), 0.5, {})
     found = [
         Estimate(
             jnp.asarray(truth + bias + 7.0 + 2.0 * rng.normal(size=truth.shape)),
@@ -76,7 +76,7 @@ def test_bias_and_spread_are_told_apart():
         )
         for _ in range(20)
     ]
-    parts = estimator_accuracy.bias_and_spread(found, reference)
+    parts = accuracy_metrics.bias_and_spread(found, reference)
     assert parts["variance"] == pytest.approx(4.0 / truth.var(), rel=0.1)
     assert parts["bias"] == pytest.approx(bias.var() / truth.var(), rel=0.1)
     assert parts["claimed"] / parts["variance"] == pytest.approx(9 / 4, rel=0.05)
