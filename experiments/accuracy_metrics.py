@@ -114,7 +114,11 @@ def compared(scores: np.ndarray, reference: Reference, percent: float) -> dict[s
     a, b = scores.ravel().astype(np.float64), reference.scores.ravel().astype(np.float64)
     top = max(1, round(0.1 * len(a)))
     best = [set(np.argsort(-x, kind="stable")[:top].tolist()) for x in (a, b)]
-    nmr = [_nmr(x, reference.regions, percent) for x in (scores, reference.scores)]
+    regions = tuple(reference.regions.values())
+    nmr = [
+        float(_nmr(jnp.asarray(x, jnp.float32), regions, percent))
+        for x in (scores, reference.scores)
+    ]
     deviation = (a - a.mean()) - (b - b.mean())
     return {
         "pearson": coefficient(a, b),
@@ -125,14 +129,14 @@ def compared(scores: np.ndarray, reference: Reference, percent: float) -> dict[s
     }
 
 
-def _nmr(scores: np.ndarray, regions: dict[str, jax.Array], percent: float) -> float:
+@functools.partial(jax.jit, static_argnames="percent")
+def _nmr(scores: jax.Array, regions: tuple[jax.Array, ...], percent: float) -> jax.Array:
     maps = {
-        view: upsample(
-            jnp.asarray(scores[None, i], jnp.float32), (labels.shape[1], labels.shape[2])
-        )
-        for i, (view, labels) in enumerate(regions.items())
+        str(view): upsample(scores[None, view], (labels.shape[1], labels.shape[2]))
+        for view, labels in enumerate(regions)
     }
-    return float(iss_jax.nuisance_mass_ratio(maps, regions, k=percent)[0])
+    labels = {str(view): labels for view, labels in enumerate(regions)}
+    return iss_jax.nuisance_mass_ratio(maps, labels, k=percent)[0]
 
 
 def bias_and_spread(found: Sequence[estimators.Estimate], reference: Reference) -> dict[str, float]:
