@@ -28,7 +28,7 @@ def plain_masks(design: str, seed: int, num_masks: int, cells: Sequence[int], ke
         kept = np.concatenate([uniform < keep_prob, uniform > 1.0 - keep_prob], 1)
         kept = kept.reshape(-1, count)[:num_masks]
     elif design == "sobol":
-        draws = scipy.stats.qmc.Sobol(count, seed=rng).random_base2(int(num_masks - 1).bit_length())
+        draws = scipy.stats.qmc.Sobol(count, rng=rng).random_base2(int(num_masks - 1).bit_length())
         kept = draws[:num_masks] < keep_prob
     elif design == "orthogonal":
         blocks = np.array_split(rng.permutation(count), -(-count // (num_masks - 1)))

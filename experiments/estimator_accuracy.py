@@ -122,8 +122,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     costs = [bases[0] | {"experiment": f"{kind}_cost"} for kind in ("accuracy", "first_order")]
     # Kind by kind, so that a run that is stopped has all frames of some.
     ordered = [base | kind for kind in kinds for base in bases]
-    run_items(run, [*ordered, *costs], compute, description="runs", quiet=options.quiet)
-    cost = {name: x for item in costs for name, x in run.load(item).items()}
+    results = run_items(run, [*ordered, *costs], compute, description="runs", quiet=options.quiet)
+    cost = {name: times for result in results[-len(costs) :] for name, times in result.items()}
     found = []
     for index, base in enumerate(bases):
         mine = items[index * len(kinds) : (index + 1) * len(kinds)]
