@@ -59,6 +59,7 @@ def figure(rows: list[dict[str, Any]]) -> Any:
     Without what coincides with `centred` or nearly so: `ratio`, and other estimators on the runs of
     designs that are not i.i.d.
     """
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(8, 4.5), layout="constrained")
@@ -74,6 +75,7 @@ def figure(rows: list[dict[str, Any]]) -> Any:
             or not row["plain_runs"]
         )
     ]
+    axes.set_prop_cycle(color=colormaps["tab20"].colors)
     for kind in dict.fromkeys((row["estimator"], row["design"]) for row in rows):
         part = [row for row in rows if (row["estimator"], row["design"]) == kind]
         axes.errorbar(

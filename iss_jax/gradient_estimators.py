@@ -14,7 +14,7 @@ affine in the value of one cell, the others being anything: delta is then quadra
 - `clipped`: every run's gradient is shortened to the median length, and the effects say how much to
   trust each. The trapezoid is the mean of a Gaussian prior over contrasts, the gradients' second
   moment over N its covariance up to a factor; the effects, regressed on what each mask drops, make
-  it a posterior, averaged over the factor (empirical Bayes). Far less variance; a bias that stays.
+  it a posterior, averaged over the factor (empirical Bayes). Far less variance; a bias.
 
 One run is enough, if not for standard errors: both are then E[delta] less p times its gradient.
 
