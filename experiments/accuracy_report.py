@@ -75,7 +75,7 @@ def figure(rows: list[dict[str, Any]]) -> Any:
             or not row["plain_runs"]
         )
     ]
-    axes.set_prop_cycle(color=colormaps["tab20"].colors)
+    axes.set_prop_cycle(color=[colormaps["tab20"](index) for index in range(20)])
     for kind in dict.fromkeys((row["estimator"], row["design"]) for row in rows):
         part = [row for row in rows if (row["estimator"], row["design"]) == kind]
         axes.errorbar(
