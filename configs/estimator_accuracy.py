@@ -67,7 +67,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
             ("gradient", "balanced", 4, 2),
             ("gradient", "bernoulli", 2, 1),
         )
-        config.path, config.straight_points, config.probes = (49, 6, 2), (1, 2), (2,)
+        config.path, config.straight_points, config.probes = (49, 2, 2), (1, 2), (2,)
         config.plain_runs, config.gradient_runs, config.surrogate_runs = (10,), (1, 2), 4
         config.chunk, config.gradient_chunk = 20, 4
     return config

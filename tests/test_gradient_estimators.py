@@ -203,7 +203,7 @@ def test_clipped_is_a_gaussian_posterior_done_the_long_way():
         # Ridge regression: as many observations of zero as there are gradients.
         rows = np.concatenate([features, np.sqrt(unit / ratio) * np.eye(n)])
         wanted = np.concatenate([rest, np.zeros(n)])
-        steps.append(gradients.T @ np.linalg.lstsq(rows, wanted)[0] / n)
+        steps.append(gradients.T @ np.linalg.lstsq(rows, wanted, rcond=None)[0] / n)
     weights = np.exp(np.array(weights) - max(weights))
     contrast = guess + (weights / weights.sum()) @ np.array(steps)
     luck = ((1.0 - kept).mean(0) - 0.6) @ contrast
