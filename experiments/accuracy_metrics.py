@@ -36,6 +36,11 @@ class Reference:
     reliability: float
     regions: dict[str, jax.Array]
 
+    @property
+    def scale(self) -> float:
+        """Highest correlation that a map can have with it; nan where it is all noise."""
+        return float(np.sqrt(self.reliability)) if self.reliability > 0 else float("nan")
+
 
 def reference_map(
     parts: Sequence[Runs], keep_prob: float, regions: dict[str, jax.Array]
@@ -63,12 +68,11 @@ def agreement(
     maps: Sequence[estimators.Estimate], reference: Reference, percent: float
 ) -> dict[str, list[float]]:
     """Each metric of `compared` for every map, correlations over the reference's own."""
-    scale = np.sqrt(reference.reliability) if reference.reliability > 0 else np.nan
     values: dict[str, list[float]] = {metric: [] for metric in METRICS}
     for one in maps:
         metrics = compared(np.asarray(one.scores), reference, percent)
         for metric in METRICS:
-            corrected = scale if metric in ("pearson", "spearman") else 1.0
+            corrected = reference.scale if metric in ("pearson", "spearman") else 1.0
             values[metric].append(metrics[metric] / corrected)
     return values
 
@@ -105,7 +109,7 @@ def about_frame(
             keep_prob=keep_prob,
         )
         agreed = coefficient(np.ravel(whole.scores), reference.scores.ravel())
-        about[f"all_{name}"] = agreed / np.sqrt(max(reference.reliability, 1e-9))
+        about[f"all_{name}"] = float(agreed / reference.scale)
     return about
 
 
