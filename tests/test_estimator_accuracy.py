@@ -115,7 +115,7 @@ def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     assert {len(row) for row in bias} == {9}
     (frame,) = csv.DictReader((tmp_path / "frames.csv").open())
     # Of 40 masks the halves may disagree, and then no correlation is corrected.
-    assert float(frame["tail"]) >= 1 and -1 <= float(frame["reliability"])
+    assert float(frame["tail"]) >= 1
     assert np.isfinite(float(frame["all_clipped"])) == (float(frame["reliability"]) > 0)
     table = (tmp_path / "results.csv").read_text()
     monkeypatch.setattr(accuracy_frames, "measure", None)
