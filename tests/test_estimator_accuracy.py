@@ -109,11 +109,11 @@ def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     assert cost["surrogate", 4, 10] == pytest.approx(4 * one + 10, abs=0.2)
     # A derivative forwards costs about a run, one backwards a little more, both beside the run.
     assert 147 < cost["jacobian_norm", 0, 0] < 2 * 147 and 3.5 < cost["gauss_newton", 0, 0] < 5
-    bias = list(csv.DictReader((tmp_path / "bias.csv").open()))
+    bias = list(csv.DictReader((tmp_path / "bias.csv").read_text().splitlines()))
     # Those with more than one repeat: not two gradient runs, nor what has no chance in it.
     assert len(bias) == 10 + 4 + 1 + 1 + 1
     assert {len(row) for row in bias} == {9}
-    (frame,) = csv.DictReader((tmp_path / "frames.csv").open())
+    (frame,) = csv.DictReader((tmp_path / "frames.csv").read_text().splitlines())
     # Of 40 masks the halves may disagree, and then no correlation is corrected.
     assert float(frame["tail"]) >= 1
     assert np.isfinite(float(frame["all_clipped"])) == (float(frame["reliability"]) > 0)
