@@ -228,7 +228,9 @@ def compare(windows: Sequence[Sequence[Maps]], options: Options) -> list[dict[st
     for name, values in measured.items():
         alone = np.array(measured[name.split(",")[0]])
         row: dict[str, Any] = {"way": name, "frames": len(values)}
-        row["previous_reference_r"] = float(np.mean(likeness))
+        row |= {"previous_reference_r": float(np.mean(likeness))}
+        row |= {"previous_reference_r_least": float(np.min(likeness))}
+        row |= {"previous_reference_r_most": float(np.max(likeness))}
         for column, label in enumerate(("error", "pearson")):
             ours = np.array(values)[:, column]
             gain = ours - alone[:, column]
@@ -250,7 +252,8 @@ def _signal(contrast: np.ndarray, noise: float) -> float:
 
 def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     """Prints the rows."""
-    print(f"\nconsecutive references correlate at {rows[0]['previous_reference_r']:.2f}")
+    mean, *ends = (rows[0][f"previous_reference_r{end}"] for end in ("", "_least", "_most"))
+    print(f"\nconsecutive references correlate at {mean:.2f}, {ends[0]:.2f} to {ends[1]:.2f}")
     print(f"{'way':46}  error (median)  change [95 %]            r   change [95 %]")
     for row in rows:
         print(
