@@ -49,6 +49,7 @@ from iss_jax.attribution import (
     differentiable,
     draw_masks,
     first_example,
+    pixel_maps,
 )
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.saliency import saliency
@@ -164,10 +165,8 @@ def attribute_until(
     one = all(jnp.ndim(frame) == 3 for frame in images.values())
     if one:
         images = {view: jnp.asarray(frame)[None] for view, frame in images.items()}
-    if config.estimator == "auto":
-        known = differentiable(policy, images, options.get("noise"))
-        config = _round_config(config, differentiable_policy=known)
-    config = _round_config(config, differentiable_policy=True)
+    known = config.estimator != "auto" or differentiable(policy, images, options.get("noise"))
+    config = _round_config(config, differentiable_policy=known)
     key = jax.random.key(0) if key is None else key
     if one and so_far is not None:
         so_far = _batch_of_one(so_far)
@@ -286,13 +285,8 @@ def _together(first: Saliency, parts: list[tuple[Array, MaskRuns]], config: ISSC
     masks = jnp.concatenate([masks for masks, _ in parts])
     runs = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *(r for _, r in parts))
     found = cell_scores(masks, runs, jnp.asarray(_active(first, config.grid)), config)
-    maps = {}
-    for index, (view, inside) in enumerate(first.valid.items()):
-        _, height, width = inside.shape
-        pixels = mask_designs.upsample(found.scores[:, index], (height, width))
-        maps[view] = jnp.where(inside, pixels, 0.0)
     return first._replace(
-        maps=maps,
+        maps=pixel_maps(found.scores, first.valid),
         cells=found.scores,
         stderr=found.stderr,
         effects=runs.effects,

@@ -403,18 +403,16 @@ def masked_saliency(
     split = local if mesh is None else sharding.split_runs(local, mesh)
     runs, actions = split(shared, (examples, images, active, valid), masks)
     found = cell_scores(masks, runs, active, config)
-    maps, took_part = {}, {}
-    for index, view in enumerate(views):
-        batch, height, width = images[view].shape[:3]
-        inside = jnp.ones((batch, height, width), bool)
+    took_part = {}
+    for view in views:
+        inside = jnp.ones(images[view].shape[:3], bool)
         if valid is not None and view in valid:
             inside = inside & valid[view]
         if present is not None:
             inside = inside & present[view][:, None, None]
-        saliency = mask_designs.upsample(found.scores[:, index], (height, width))
-        maps[view], took_part[view] = jnp.where(inside, saliency, 0.0), inside
+        took_part[view] = inside
     return Saliency(
-        maps,
+        pixel_maps(found.scores, took_part),
         took_part,
         found.scores,
         found.stderr,
@@ -443,6 +441,18 @@ def cell_scores(
             masks, *data, design=config.design, keep_prob=config.keep_prob, active=active
         )
     )(active, *data)
+
+
+def pixel_maps(
+    scores: Float[Array, "b views gh gw"], valid: Mapping[str, Bool[Array, "b h w"]]
+) -> dict[str, Float[Array, "b h w"]]:
+    """Scores brought to the pixels of each view, in the views' order; zero where nothing is."""
+    maps = {}
+    for index, (view, inside) in enumerate(valid.items()):
+        _, height, width = inside.shape
+        pixels = mask_designs.upsample(scores[:, index], (height, width))
+        maps[view] = jnp.where(inside, pixels, 0.0)
+    return maps
 
 
 def active_cells(

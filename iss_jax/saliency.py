@@ -117,7 +117,13 @@ def saliency(
 @partial(
     jax.jit,
     static_argnames=(
-        *("config", "mesh", "num_steps", "views", "image_size", "dtype", "savings"),
+        "config",
+        "mesh",
+        "num_steps",
+        "views",
+        "image_size",
+        "dtype",
+        "savings",
         "rematerialise",
     ),
 )
