@@ -8,13 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 
 import iss_jax
 from experiments.accuracy_frames import Runs
 from iss_jax import estimators, gradient_estimators
 from iss_jax.masks import upsample
-from iss_jax.stats import coefficient
+from iss_jax.stats import coefficient, mean_interval
 
 METRICS = ("pearson", "spearman", "contrast_error", "overlap", "nmr_error")
 BIAS = ("bias", "variance", "claimed", "claimed_contrast")
@@ -190,9 +189,7 @@ def summarise(
         for name in METRICS:
             values = np.array([np.nanmean(np.asarray(one[name], float)) for one in each])
             row[name] = float(values.mean())
-            spread = scipy.stats.sem(values) if len(values) > 1 else np.nan
-            reach = scipy.stats.t.ppf(0.975, max(len(values) - 1, 1)) * spread
-            row[f"{name}_low"], row[f"{name}_high"] = row[name] - reach, row[name] + reach
+            row[f"{name}_low"], row[f"{name}_high"] = mean_interval(values)
         rows.append(row)
     return sorted(rows, key=lambda row: (row["estimator"], row["design"], row["cost"]))
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
+
+from iss_jax.stats import mean_interval
 
 # A map with this relative squared error of its contrasts correlates at 0.9 with the true one.
 _ERROR_AT_R90 = 1 / 0.9**2 - 1
@@ -69,10 +70,7 @@ def _row(
     squared = values("contrast_error").mean(1)
     error = np.sqrt(np.maximum(squared, 0.0))
     row["contrast_error"] = float(error.mean())
-    spread = scipy.stats.sem(error) if len(error) > 1 else math.nan
-    reach = float(scipy.stats.t.ppf(0.975, max(len(error) - 1, 1)) * spread)
-    row["contrast_error_low"] = row["contrast_error"] - reach
-    row["contrast_error_high"] = row["contrast_error"] + reach
+    row["contrast_error_low"], row["contrast_error_high"] = mean_interval(error)
     for metric in ("pearson", "spearman", "random_pearson", "random_spearman"):
         row[metric] = float(np.nanmean(values(metric)))
     random = np.sqrt(np.maximum(values("random_contrast_error").mean(1), 0.0))

@@ -26,7 +26,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
 
 from experiments import accuracy_frames as frames, app
@@ -36,7 +35,7 @@ from experiments.run_directory import open_run, run_items
 from iss_jax import estimators, gradient_estimators
 from iss_jax.data.lerobot import open_dataset
 from iss_jax.pi05.params import sizes_of
-from iss_jax.stats import coefficient
+from iss_jax.stats import coefficient, mean_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +100,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     for episode, first in options.windows:
         for step in range(options.length):
             base = frames.frame_item(
-                dataset,
-                policy,
-                episode,
-                first + step * options.stride,
-                max_token_len=options.max_token_len,
-                action_horizon=options.action_horizon,
-                keep_prob=options.keep_prob,
+                dataset, policy, episode, first + step * options.stride, options
             )
             base |= {"experiment": "temporal_sharing", "use": "temporal"}
             names = ("estimator", "design", "runs", "repeats")
@@ -234,12 +227,10 @@ def compare(windows: Sequence[Sequence[Maps]], options: Options) -> list[dict[st
         for column, label in enumerate(("error", "pearson")):
             ours = np.array(values)[:, column]
             gain = ours - alone[:, column]
-            spread = scipy.stats.sem(gain) if len(gain) > 1 else np.nan
-            reach = scipy.stats.t.ppf(0.975, max(len(gain) - 1, 1)) * spread
+            low, high = mean_interval(gain)
             row[label], row[f"{label}_median"] = float(ours.mean()), float(np.median(ours))
             row |= {f"{label}_change": float(gain.mean())}
-            row |= {f"{label}_change_low": float(gain.mean() - reach)}
-            row |= {f"{label}_change_high": float(gain.mean() + reach)}
+            row |= {f"{label}_change_low": low, f"{label}_change_high": high}
         rows.append(row)
     return rows
 

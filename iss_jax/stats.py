@@ -210,6 +210,25 @@ def fisher_interval(
     return (math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
 
 
+def mean_interval(
+    values: Float[np.ndarray, " n"], *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Student's interval of a mean of independent values.
+
+    Args:
+        values: one value a row.
+        confidence: level of the interval.
+
+    Returns:
+        (low, high); nan of fewer than two values.
+    """
+    if len(values) < 2:
+        return (math.nan, math.nan)
+    mean, error = float(np.mean(values)), scipy.stats.sem(values)
+    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error)
+    return (mean - reach, mean + reach)
+
+
 def bootstrap_interval(
     x: Float[np.ndarray, " n"],
     y: Float[np.ndarray, " n"],

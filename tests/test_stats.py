@@ -134,6 +134,13 @@ def test_bootstrap_by_task_covers_where_independent_rows_do_not(rho):
     assert naive / runs < 0.85
 
 
+def test_mean_interval_is_students_and_one_value_has_none():
+    values = np.array([0.1, 0.7, 0.4, 0.9])
+    wanted = scipy.stats.ttest_1samp(values, 0.0).confidence_interval(0.9)
+    assert stats.mean_interval(values, confidence=0.9) == pytest.approx(tuple(wanted), abs=1e-12)
+    assert np.isnan(stats.mean_interval(values[:1])).all()
+
+
 def test_bootstrap_of_independent_rows_is_close_to_fishers():
     rng = np.random.default_rng(8)
     x = rng.normal(size=400)
