@@ -81,16 +81,9 @@ def choose_frames(dataset: LeRobotDataset, count: int) -> list[tuple[int, int]]:
 
 
 def frame_item(
-    dataset: LeRobotDataset,
-    policy: Policy,
-    episode: int,
-    frame: int,
-    *,
-    max_token_len: int,
-    action_horizon: int,
-    keep_prob: float,
+    dataset: LeRobotDataset, policy: Policy, episode: int, frame: int, options: Any
 ) -> dict[str, Any]:
-    """What every run on a frame depends on."""
+    """What every run on a frame depends on; of an experiment's options three keys."""
     data = hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16]
     about = dataset.metadata(episode)
     return {
@@ -101,9 +94,9 @@ def frame_item(
         "success": about["success"],
         "episode": episode,
         "frame": frame,
-        "max_token_len": max_token_len,
-        "action_horizon": action_horizon,
-        "keep_prob": keep_prob,
+        "max_token_len": options.max_token_len,
+        "action_horizon": options.action_horizon,
+        "keep_prob": options.keep_prob,
     }
 
 

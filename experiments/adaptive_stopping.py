@@ -66,15 +66,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     dataset = open_dataset(located(options.dataset, "dataset"))
     items = []
     for episode, frame in frames.choose_frames(dataset, options.frames):
-        base = frames.frame_item(
-            dataset,
-            policy,
-            episode,
-            frame,
-            max_token_len=options.max_token_len,
-            action_horizon=options.action_horizon,
-            keep_prob=options.keep_prob,
-        )
+        base = frames.frame_item(dataset, policy, episode, frame, options)
         for estimator, size, most, _ in options.estimators:
             about = {"estimator": estimator, "size": size, "rounds": most // size}
             about |= {"experiment": "adaptive_stopping"}

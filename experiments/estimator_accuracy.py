@@ -15,9 +15,10 @@ repeats and of the reference is subtracted.
 Cost is in forward equivalents: a plain run is one; a gradient run is the FLOPs of its program over
 those of a plain one, counted (`count_flops`), with the measured ratio of their times beside it.
 
-The workdir receives `results.csv`, `bias.csv`, `results.json` and `figures/accuracy.png`; a run
-that was stopped goes on. Runs are stored one by one: a longer reference (`reference_masks`) adds to
-what is there, and another estimator needs no new run.
+The workdir receives `results.csv`, `bias.csv`, `frames.csv` (what makes a frame easy or hard),
+`results.json` and `figures/accuracy.png`; a run that was stopped goes on. Runs are stored one by
+one: a longer reference (`reference_masks`) adds to what is there, and another estimator needs no
+new run.
 """
 
 import dataclasses
@@ -92,14 +93,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     policy = load_policy(located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer)
     dataset = open_dataset(located(options.dataset, "dataset"))
     bases = [
-        frames.frame_item(
-            dataset,
-            policy,
-            *chosen,
-            max_token_len=options.max_token_len,
-            action_horizon=options.action_horizon,
-            keep_prob=options.keep_prob,
-        )
+        frames.frame_item(dataset, policy, *chosen, options)
         for chosen in frames.choose_frames(dataset, options.frames)
     ]
 
@@ -118,19 +112,18 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         return frames.measure(item, frame, policy, chunk)
 
     kinds = work_items(options)
-    items = [base | kind for base in bases for kind in kinds]
     costs = [bases[0] | {"experiment": f"{kind}_cost"} for kind in ("accuracy", "first_order")]
     # Kind by kind, so that a run that is stopped has all frames of some.
-    ordered = [base | kind for kind in kinds for base in bases]
-    results = run_items(run, [*ordered, *costs], compute, description="runs", quiet=options.quiet)
-    cost = {name: times for result in results[-len(costs) :] for name, times in result.items()}
+    items = [base | kind for kind in kinds for base in bases]
+    results = run_items(run, [*items, *costs], compute, description="runs", quiet=options.quiet)
+    of_items, of_costs = results[: len(items)], results[len(items) :]
+    cost = {name: times for result in of_costs for name, times in result.items()}
     found = []
     for index, base in enumerate(bases):
-        mine = items[index * len(kinds) : (index + 1) * len(kinds)]
+        mine = slice(index, None, len(bases))
         stored = [
             result if item["experiment"] == "first_order" else frames.stored_runs(item, result)
-            for item in mine
-            if (result := run.load(item)) is not None
+            for item, result in zip(items[mine], of_items[mine], strict=True)
         ]
         regions = frames.read_frame(base, dataset, policy).regions
         found.append(measure(options, stored, regions))
