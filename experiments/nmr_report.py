@@ -84,11 +84,14 @@ def print_report(
 def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -> None:
     print(
         "Pearson correlation with the success rate; intervals and p "
-        "by task; beside them random explanations and the partial correlation given the nuisance\n"
-        "area and the split.\n"
+        "by task; beside them random explanations and the partial correlations given the nuisance\n"
+        "area and the split and, within suites, given the area and the suite.\n"
     )
     level = f"{100 * content['correlations'][0]['confidence']:g} % interval"
-    print(f"{'measure':<24}{'r':>6}  {level:<17}{'p':>8}  {'random r':>8}  {'partial r':>9}")
+    print(
+        f"{'measure':<24}{'r':>6}  {level:<17}{'p':>8}  {'random r':>8}  "
+        f"{'partial r':>9}  {'in suites':>9}"
+    )
     main = f"{_main_percent(percents):g}"
     shown = [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
     shown += [e["measure"] for e in content["correlations"] if f"@{main} in " in e["measure"]]
@@ -97,11 +100,12 @@ def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -
         if entry["kind"] == "pearson" and entry["measure"] in shown:
             low, high = entry["bootstrap"]
             random = entry.get("random", {}).get("mean")
-            partial = entry.get("partial", {}).get("r")
+            partial, within = (entry.get(n, {}).get("r") for n in ("partial", "within_suites"))
             print(
                 f"{entry['measure']:<24}{entry['r']:>6.2f}  [{low:>6.2f}, {high:>6.2f}] "
                 f"{entry['p_value']:>8.3g}  {'' if random is None else f'{random:.2f}':>8}  "
-                f"{'' if partial is None else f'{partial:.2f}':>9}"
+                f"{'' if partial is None else f'{partial:.2f}':>9}  "
+                f"{'' if within is None else f'{within:.2f}':>9}"
             )
 
 

@@ -134,7 +134,9 @@ def correlations(
 ) -> list[dict[str, Any]]:
     """Pearson and Spearman correlation of every measure with success, clustered by task.
 
-    Beside each, its partial correlation given the nuisance area and the split.
+    Beside each stand its partial correlations, given the nuisance area and the split (`partial`)
+    and, of several suites, given the area and the suite (`within_suites`): whether it tells the
+    tasks of a suite apart.
 
     For nmr@k by count the same coefficient under each random explanation stands beside it: its mean
     and central 95 % over the draws, and the share of the draws that are at most the observed one.
@@ -153,7 +155,9 @@ def correlations(
     rows = sorted(rows, key=lambda row: (row.success.split, row.success.seed))
     rates = np.array([row.success.rate for row in rows])
     tasks = task_names(rows)
-    given, columns = _covariates(rows)
+    given = {"partial": _covariates(rows, "split")}
+    if len({row.success.suite for row in rows}) > 1:
+        given["within_suites"] = _covariates(rows, "suite")
     found = []
     for name in rows[0].measures:
         x = np.array([row.measures[name] for row in rows])
@@ -171,22 +175,24 @@ def correlations(
             entry = stats.correlate(x[usable], rates[usable], **settings)
             found.append({"measure": name, **entry._asdict()})
             if name != "chance" and not name.startswith("excess"):
-                partial = stats.partial_correlate(
-                    x[usable], rates[usable], columns[usable], **settings
-                )
-                found[-1]["partial"] = {"given": given, **partial._asdict()}
+                for label, (names, columns) in given.items():
+                    partial = stats.partial_correlate(
+                        x[usable], rates[usable], columns[usable], **settings
+                    )
+                    found[-1][label] = {"given": names, **partial._asdict()}
             for i, k in enumerate(percents):
                 if name == nmr_name(k):
                     found[-1]["random"] = _random(rows, rates, i, kind, entry.r)
     return found
 
 
-def _covariates(rows: Sequence[Row]) -> tuple[list[str], np.ndarray]:
-    """The nuisance area and, where there are several splits, which one a row is of."""
+def _covariates(rows: Sequence[Row], group: str) -> tuple[list[str], np.ndarray]:
+    """The nuisance area and, where there are several groups, which one a row is of."""
     names, columns = ["chance"], [[row.measures["chance"] for row in rows]]
-    for split in sorted({row.success.split for row in rows})[1:]:
-        names.append(f"split is {split}")
-        columns.append([float(row.success.split == split) for row in rows])
+    groups = [getattr(row.success, group) for row in rows]
+    for value in sorted(set(groups))[1:]:
+        names.append(f"{group} is {value}")
+        columns.append([float(one == value) for one in groups])
     return names, np.array(columns).T
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import json
 import shutil
 
@@ -429,7 +430,25 @@ def test_partial_correlations_are_given_area_and_split(finished):
     by_name = {(e["measure"], e["kind"]): e for e in content["correlations"]}
     assert by_name["nmr@10", "pearson"]["partial"]["given"] == ["chance"]
     assert "partial" not in by_name["chance", "pearson"]
+    assert "within_suites" not in by_name["nmr@10", "pearson"]
     assert ("attention_nmr@10", "spearman") in by_name
+
+
+def test_within_suites_is_what_a_measure_tells_of_the_tasks_of_a_suite():
+    """NMR rises from suite to suite as success does, and falls as it rises inside each."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for suite, task, seed in itertools.product(range(3), range(4), SEEDS):
+        won = 8 * suite + task
+        measures = {"nmr@10": 0.3 * suite - 0.05 * task + 0.01 * rng.normal(), "chance": 0.2}
+        where = Success(f"task {task}", f"suite {suite}", "seen", 0, seed, 20, won)
+        rows.append(nmr_rows.Row(where, 1, 1, measures, np.zeros((1, 1))))
+    found = nmr_rows.correlations(rows, (10,), confidence=0.95, resamples=199, permutations=199)
+    entry = found[0]
+    assert entry["measure"] == "nmr@10" and entry["r"] > 0.8 and entry["partial"]["r"] > 0.8
+    within = entry["within_suites"]
+    assert within["given"] == ["chance", "suite is suite 1", "suite is suite 2"]
+    assert within["r"] < -0.9 and within["p_value"] < 0.02
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
