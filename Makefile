@@ -7,6 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # One file's tests share compiled programs, so they stay in one process.
 WORKERS ?= 2
 WORKDIR ?= runs/demo
+STUDY   ?= runs/study
 
 PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
@@ -21,14 +22,14 @@ define make_env
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-libero setup-openpi-stack demo test test-libero test-openpi-stack \
+.PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
         doctest lint format type bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
 	  | awk -F'|' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  variables: VENV=$(VENV) PYTHON=$(PYTHON) WORKERS=$(WORKERS) WORKDIR=$(WORKDIR)"
+	@echo "  variables: VENV=$(VENV) PYTHON=$(PYTHON) WORKERS=$(WORKERS) WORKDIR=$(WORKDIR) STUDY=$(STUDY)"
 
 setup: $(READY) ## Create $(VENV) with the locked newest stack.
 
@@ -57,6 +58,13 @@ $(READY_OPENPI): third_party/openpi-constraints.txt pyproject.toml
 
 demo: $(READY) ## Run the main job on the embedded policy and episodes.
 	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py --workdir=$(WORKDIR)
+
+study: $(READY_LIBERO) ## Run the main job on the whole study: rollouts, then their maps.
+	$(PY) -m experiments.rollout --config=configs/rollout.py:study --workdir=$(STUDY)/rollouts \
+	  --config.known_trials=docs/study/trials.csv
+	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py:study \
+	  --config.checkpoint=embedded --config.dataset=$(STUDY)/rollouts/episodes \
+	  --config.success=$(STUDY)/rollouts/success.csv --workdir=$(STUDY)/nmr
 
 test: $(READY) ## Run the suite, without the simulator.
 	$(PY) -m pytest -m "not libero" -n $(WORKERS) --dist loadfile
