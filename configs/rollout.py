@@ -45,6 +45,10 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.known_trials = ""
     # Of each task and seed, on native layouts.
     config.recorded = 0
+    # Whether objects that the instruction names only to say where the wanted one stands count as
+    # support in the recorded regions (then give the run a folder of its own). In LIBERO's own
+    # definition they are nuisance.
+    config.landmarks = False
     if variant == "study":
         config.suite = "study"
         config.max_token_len = 40

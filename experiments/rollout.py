@@ -136,6 +136,7 @@ def _run_part(
 ) -> None:
     from iss_jax.envs.rollout import RolloutItem
 
+    support = {(task.suite, task.name): task.landmarks for task in STUDY if config.landmarks}
     by_trial = {
         RolloutItem(
             item["suite"],
@@ -145,6 +146,7 @@ def _run_part(
             item["layout_seed"],
             max_steps=item["max_steps"],
             record_every=item["execute"] if item["record"] else 0,
+            support=support.get((item["suite"], item["task"]), ()),
         ): item
         for item in items
     }

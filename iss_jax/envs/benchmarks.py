@@ -22,7 +22,10 @@ class BenchmarkTask:
         suite: LIBERO's name of the suite.
         name: LIBERO's name of the task in it.
         instruction: what the policy is told.
-        objects: the objects and fixtures of interest, as the simulator calls them.
+        objects: the objects and fixtures of interest, as the simulator calls them: what the task
+            moves, and where to.
+        landmarks: others, which the instruction names only to say which of several like objects is
+            meant ("next to the ramekin"). LIBERO does not count them among those of interest.
         surface: the work surface.
         max_steps: control steps after which a trial has failed (openpi's limit for the suite).
     """
@@ -32,6 +35,7 @@ class BenchmarkTask:
     name: str
     instruction: str
     objects: tuple[str, ...]
+    landmarks: tuple[str, ...]
     surface: str
     max_steps: int
 
@@ -50,6 +54,7 @@ def _read() -> tuple[BenchmarkTask, ...]:
             name=row["name"],
             instruction=row["instruction"],
             objects=tuple(row["objects"].split()),
+            landmarks=tuple(row["landmarks"].split()),
             surface=row["surface"],
             max_steps=int(row["max_steps"]),
         )

@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -142,6 +142,7 @@ class LiberoEnv:
         self._goal = self._own_goal
         self.prompt = task.language
         self.panel: panels.Panel | None = None
+        self._support: set[str] = set()
         self._labels: np.ndarray | None = None
         self._shapes: dict[str, np.ndarray] = {}
 
@@ -332,9 +333,19 @@ class LiberoEnv:
             self.prompt = self.task.language.replace(_words(own), _words(target))
             if self.prompt == self.task.language:
                 raise ValueError(f"the instruction {self.prompt!r} does not say {_words(own)!r}")
+        self._support = {self._strip(name) for name in interest} - {self._env.workspace_name}
+        self.count_as_support(())
+
+    def count_as_support(self, names: Collection[str]) -> None:
+        """Lets objects and fixtures count as support besides the task's own, until `reset`.
+
+        Raises:
+            ValueError: there is no such object.
+        """
         surface = self._env.workspace_name
-        named = {self._strip(name) for name in interest} - {surface}
-        self._labels = regions.geom_labels(self.model, named, _SURFACES.get(surface, surface))
+        self._labels = regions.geom_labels(
+            self.model, self._support | set(names), _SURFACES.get(surface, surface)
+        )
 
     def place(self, layout: str, rng: np.random.Generator) -> None:
         """Puts the objects where a drawn layout has them, at their own heights; no physics."""

@@ -32,7 +32,8 @@ class RolloutItem:
     """One trial: which task, from where, and in which layout (see `LiberoEnv.reset`).
 
     `max_steps` and `record_every` go before those of the whole call where they are not None, as
-    does `prompt` before the target's own instruction. A `panel` is what the cameras see besides.
+    does `prompt` before the target's own instruction. A `panel` is what the cameras see besides;
+    `support` names objects that recorded regions count as support besides the task's own.
     """
 
     suite: str
@@ -45,6 +46,7 @@ class RolloutItem:
     record_every: int | None = None
     prompt: str | None = None
     panel: Panel | None = None
+    support: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +257,7 @@ def _work(
             for item in group:
                 env.reset(item.init_state, item.layout, item.seed, item.target)
                 env.panel = item.panel
+                env.count_as_support(item.support)
                 env.prompt = item.prompt or env.prompt
                 own = {"max_steps": item.max_steps, "record_every": item.record_every}
                 chosen = options | {name: v for name, v in own.items() if v is not None}

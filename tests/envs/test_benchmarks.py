@@ -19,6 +19,13 @@ def test_the_paper_counts_of_tasks():
     for task in STUDY:
         assert task.max_steps in libero.MAX_STEPS.values()
         assert task.instruction.replace(" ", "_") in task.name
+        assert not set(task.landmarks) & set(task.objects)
+        # Those that say where by another thing than the plate or the table.
+        where = task.instruction.partition(" and place")[0] if "spatial" in task.suite else ""
+        told = [word for word in ("ramekin", "cookie", "stove") if word in where]
+        assert len(told) == len(task.landmarks)
+        assert all(any(word in name for name in task.landmarks) for word in told)
+    assert sum(bool(task.landmarks) for task in STUDY) == 10
 
 
 @pytest.mark.libero
@@ -58,3 +65,15 @@ def test_regions_of_a_task_of_each_suite(suite):
                 if any(body == o or body.startswith(f"{o}_") for o in others):
                     assert found == {0}, body
     assert shown["robot"] and all(shown[name] for name in task.objects), shown
+
+    env.count_as_support(task.landmarks)
+    more = env.observation().regions
+    for camera, ids in geoms.items():
+        bodies = [env.model.body(i).name for i in env.model.geom_bodyid]
+        marks = [any(b.startswith(name) for name in task.landmarks) for b in bodies]
+        there = np.append(marks, False)[ids]
+        np.testing.assert_array_equal(more[camera], np.where(there, 1, labels[camera]))
+        shown["landmarks"] += int(there.sum())
+    assert bool(shown["landmarks"]) == bool(task.landmarks)
+    with pytest.raises(ValueError, match="'cup_9'"):
+        env.count_as_support(("cup_9",))
