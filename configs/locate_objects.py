@@ -2,7 +2,8 @@
 
 python -m experiments.locate_objects --config=configs/locate_objects.py
 
-Variants: `embedded` (demonstrations and static frames), `corrections`, `corrections-2`.
+Variants: `embedded` (demonstrations and static frames), `corrections`, `corrections-2`, `spatial`,
+`spatial-corrections`.
 """
 
 import ml_collections
@@ -26,5 +27,6 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
             f"datasets/spatial/{kind}/shard-{shard}" for kind in kinds for shard in (0, 1)
         )
     elif variant != "embedded":
-        raise ValueError(f"variant {variant!r}: one of embedded, corrections, corrections-2 wanted")
+        known = "embedded, corrections, corrections-2, spatial, spatial-corrections"
+        raise ValueError(f"variant {variant!r}: one of {known} wanted")
     return config

@@ -1,7 +1,10 @@
 """What ships with the package is there, is consistent, and is what the main job needs."""
 
+import collections
+import csv
 import importlib
 import json
+import pathlib
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 import scipy.stats
 
 from experiments import live_policy, nmr_correlation
+from experiments.policy import checkpoint_folder, fingerprint
 from iss_jax import embedded
 from iss_jax.data.lerobot import open_dataset
 from iss_jax.data.success import read_success
@@ -19,6 +23,7 @@ from iss_jax.pi05.normalize import load_norm_stats
 from iss_jax.pi05.tokenizer import NUM_BINS, load_tokenizer
 
 SPLITS = {"seen", "near", "far"}
+TRIALS = pathlib.Path(__file__).parents[1] / "docs" / "study" / "trials.csv"
 
 
 def test_a_part_that_is_not_installed_is_named():
@@ -76,6 +81,22 @@ def test_every_episode_has_its_success():
         line = dataset.metadata(i)
         assert (line["suite"], line["task"], line["split"], line["seed"]) in known
     assert {row.split for row in rows} >= SPLITS
+
+
+def test_its_success_adds_up_the_trials_of_the_study():
+    """Trial by trial they are this policy's, each once, of as many as there are."""
+    total = collections.defaultdict(lambda: [0, 0])
+    with TRIALS.open(newline="") as file:
+        trials = list(csv.DictReader(file))
+    for row in trials:
+        key = (row["suite"], row["task"], row["split"], int(row["seed"]))
+        total[key][0] += 1
+        total[key][1] += int(row["success"])
+    numbered = {(*map(row.get, ("suite", "task", "split", "seed", "trial")),) for row in trials}
+    assert len(numbered) == len(trials)
+    assert {row["policy"] for row in trials} == {fingerprint(checkpoint_folder("embedded"))}
+    rows = read_success(embedded.success_path())
+    assert {(r.suite, r.task, r.split, r.seed): [r.trials, r.successes] for r in rows} == total
 
 
 def test_the_policy_does_worse_without_its_images():
