@@ -7,7 +7,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # One file's tests share compiled programs, so they stay in one process.
 WORKERS ?= 2
 WORKDIR ?= runs/demo
-STUDY   ?= runs/study
+STUDY   ?= runs/whole-study
 
 PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet

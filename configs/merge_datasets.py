@@ -1,8 +1,11 @@
 """Several datasets as one: by default the expert's held-out episodes of the study's seen tasks.
 
-python -m experiments.collect --config=configs/collect.py:heldout --workdir=datasets/heldout
+python -m experiments.collect --config=configs/collect.py:heldout \
+    --config.layout_shares="(1.0, 0.0, 0.0)" --config.episodes_per_task=2 \
+    --workdir=datasets/experts-object
 python -m experiments.collect --config=configs/collect.py:heldout-spatial \
-    --workdir=datasets/spatial/heldout
+    --config.layout_shares="(1.0, 0.0, 0.0)" --config.episodes_per_task=2 \
+    --workdir=datasets/experts-spatial
 python -m experiments.merge_datasets --config=configs/merge_datasets.py --workdir=datasets/experts
 """
 
@@ -14,7 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = "merge_datasets"
     config.datasets = tuple(
-        f"datasets/{name}/shard-{k}" for name in ("heldout", "spatial/heldout") for k in (0, 1)
+        f"datasets/experts-{suite}/shard-{k}" for suite in ("object", "spatial") for k in (0, 1)
     )
     config.features = ()
     config.metadata = ml_collections.ConfigDict({"split": "seen"})
