@@ -418,12 +418,13 @@ def _weighted_partial(
     x: np.ndarray, y: np.ndarray, z: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
     """Pearson's r of the residuals of weighted least squares on z, a value a row of weights."""
-    gram = np.einsum("bn,ni,nj->bij", weights, z, z, optimize=True)
-    inverse = np.linalg.pinv(gram, hermitian=True)
+    rows, count = z.shape
+    products = (z[:, :, None] * z[:, None, :]).reshape(rows, -1)
+    inverse = np.linalg.pinv((weights @ products).reshape(-1, count, count), hermitian=True)
 
     def left(v: np.ndarray) -> np.ndarray:
-        fit = np.einsum("bij,bn,nj,n->bi", inverse, weights, z, v, optimize=True)
-        return v - fit @ z.T
+        fit = inverse @ (weights @ (z * v[:, None]))[..., None]
+        return v - fit[..., 0] @ z.T
 
     a, b = left(x), left(y)
     aa, bb = (weights * a * a).sum(-1), (weights * b * b).sum(-1)
