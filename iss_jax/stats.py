@@ -7,9 +7,9 @@ numpy and scipy only: these are a few hundred numbers at the end of an experimen
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -161,8 +161,8 @@ def partial_correlate(
     if not math.isnan(r):
         hat = z @ np.linalg.pinv(z)
         left_x, left_y = x - hat @ x, y - hat @ y
-        total, orders = _orders(labels, permutations, seed)
-        dealt = left_y[np.array(list(orders))]
+        total, orders = _orders(tuple(labels.tolist()), permutations, seed)
+        dealt = left_y[orders]
         dealt = dealt - dealt @ hat.T
         draws = np.abs(dealt @ left_x) / np.maximum(np.linalg.norm(dealt, axis=1), 1e-300)
         observed = abs(float(left_x @ left_y)) / float(np.linalg.norm(left_y))
@@ -345,8 +345,8 @@ def permutation_p_value(
     if kind == "spearman":
         x, y = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
     x, y = x - x.mean(), y - y.mean()
-    total, orders = _orders(labels, permutations, seed)
-    draws = np.array([x @ y[order] for order in orders])
+    total, orders = _orders(tuple(labels.tolist()), permutations, seed)
+    draws = y[orders] @ x
     # Both sums of squares are the same in every permutation, so the products alone decide; the
     # margin lets rounding not break ties with the observed order.
     observed = abs(float(x @ y))
@@ -354,26 +354,25 @@ def permutation_p_value(
     return float(extreme / total) if total else float((extreme + 1) / (permutations + 1))
 
 
-def _orders(labels: np.ndarray, permutations: int, seed: int) -> tuple[int, Iterator[np.ndarray]]:
+@functools.lru_cache(maxsize=1)
+def _orders(labels: tuple[int, ...], permutations: int, seed: int) -> tuple[int, np.ndarray]:
     """Permutations of rows that deal whole clusters to clusters of the same size.
 
+    Every measure of an experiment asks for the same ones, so they are kept.
+
     Returns:
-        How many there are when all are enumerated, else 0; and the permutations.
+        How many there are when all are enumerated, else 0; and the permutations, `[p, n]`.
     """
     sizes = np.bincount(labels)
     total = math.prod(math.factorial(int(n)) for n in np.bincount(sizes))
     exact = total <= permutations
     dealt = _all_permutations(sizes) if exact else _permutations(sizes, permutations, seed)
     by_cluster = np.argsort(labels, kind="stable")
-    rows = np.split(by_cluster, np.cumsum(sizes)[:-1])
-
-    def orders() -> Iterator[np.ndarray]:
-        for order in dealt:
-            out = np.empty(labels.size, np.int64)
-            out[by_cluster] = np.concatenate([rows[cluster] for cluster in order])
-            yield out
-
-    return (total if exact else 0), orders()
+    rows = np.split(by_cluster.astype(np.int32), np.cumsum(sizes)[:-1])
+    orders = np.array([np.concatenate([rows[cluster] for cluster in order]) for order in dealt])
+    out = np.empty_like(orders)
+    out[:, by_cluster] = orders
+    return (total if exact else 0), out
 
 
 def _all_permutations(sizes: np.ndarray):
