@@ -55,9 +55,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.recorded = 1
         config.trials = ml_collections.ConfigDict(
             {
-                "seen": {"native": 5, "shuffled": 5, "native_blurred": 1, "shuffled_blurred": 1},
-                "near": {"native": 5},
-                "far": {"native": 5},
+                "seen": {"native": 25, "shuffled": 5, "native_blurred": 1, "shuffled_blurred": 1},
+                "near": {"native": 25},
+                "far": {"native": 25},
             }
         )
     elif variant == "pi05_libero":

@@ -13,6 +13,7 @@ from experiments.known_trials import seed_run, trial_rows
 from experiments.run_directory import open_run
 from iss_jax import embedded
 from iss_jax.data.success import Success
+from iss_jax.envs.benchmarks import SPLITS
 
 
 @pytest.fixture
@@ -53,12 +54,11 @@ def test_a_run_can_be_widened(config):
 
 def test_the_study_is_rolled_out_by_split():
     config = importlib.import_module("configs.rollout").get_config("study")
-    config.trials.seen.native, config.trials.near.native, config.recorded = 2, 3, 1
+    assert {config.trials[split].native for split in SPLITS} == {25}
+    config.trials.seen.native, config.trials.near.native, config.trials.far.native = 2, 3, 4
     items = rollout.work_items(config, rollout.planned(config))
     count = collections.Counter(item["split"] for item in items)
-    assert (
-        count["seen"] == 18 * 5 * 2 and count["near"] == 13 * 5 * 3 and count["far"] == 10 * 5 * 5
-    )
+    assert [count[split] for split in SPLITS] == [18 * 5 * 2, 13 * 5 * 3, 10 * 5 * 4]
     assert count["seen_shuffled"] == 18 * 5 * 5 and count["seen_native_blurred"] == 18 * 5
     assert sum(item["record"] for item in items) == 41 * 5
     limits = {(item["suite"], item["max_steps"]) for item in items}
