@@ -135,8 +135,8 @@ def correlations(
     """Pearson and Spearman correlation of every measure with success, clustered by task.
 
     Beside each stand its partial correlations, given the nuisance area and the split (`partial`)
-    and, of several suites, given the area and the suite (`within_suites`): whether it tells the
-    tasks of a suite apart.
+    and, of several suites, given the area and the suite (`within_suites`, permuted inside suites):
+    whether it tells the tasks of a suite apart. The area is that of all views.
 
     For nmr@k by count the same coefficient under each random explanation stands beside it: its mean
     and central 95 % over the draws, and the share of the draws that are at most the observed one.
@@ -156,7 +156,8 @@ def correlations(
     rates = np.array([row.success.rate for row in rows])
     tasks = task_names(rows)
     given = {"partial": _covariates(rows, "split")}
-    if len({row.success.suite for row in rows}) > 1:
+    suites = np.array([row.success.suite for row in rows])
+    if len(set(suites)) > 1:
         given["within_suites"] = _covariates(rows, "suite")
     found = []
     for name in rows[0].measures:
@@ -177,7 +178,11 @@ def correlations(
             if name != "chance" and not name.startswith("excess"):
                 for label, (names, columns) in given.items():
                     partial = stats.partial_correlate(
-                        x[usable], rates[usable], columns[usable], **settings
+                        x[usable],
+                        rates[usable],
+                        columns[usable],
+                        blocks=suites[usable] if label == "within_suites" else None,
+                        **settings,
                     )
                     found[-1][label] = {"given": names, **partial._asdict()}
             for i, k in enumerate(percents):

@@ -136,7 +136,8 @@ def _run_part(
 ) -> None:
     from iss_jax.envs.rollout import RolloutItem
 
-    support = {(task.suite, task.name): task.landmarks for task in STUDY if config.landmarks}
+    landmarks = {(task.suite, task.name): task.landmarks for task in STUDY}
+    support = landmarks if config.landmarks else {}
     by_trial = {
         RolloutItem(
             item["suite"],
@@ -156,6 +157,7 @@ def _run_part(
         item = by_trial[trial]
         if result.episode is not None and _name(item) not in recorded:
             own = {name: item[name] for name in (*NAME, "init_state", "layout_seed")}
+            own |= {"landmarks": list(trial.support)} if trial.support else {}
             metadata = {**result.episode.metadata, **own}
             episode = dataclasses.replace(result.episode, metadata=metadata)
             lerobot.write_episode(_episodes(run), episode, robot_type="panda")

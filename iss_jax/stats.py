@@ -110,6 +110,7 @@ def partial_correlate(
     covariates: Float[np.ndarray, "n q"],
     *,
     clusters: Shaped[np.ndarray, " n"] | None = None,
+    blocks: Shaped[np.ndarray, " n"] | None = None,
     kind: Kind = "pearson",
     confidence: float = 0.95,
     resamples: int = 4999,
@@ -128,6 +129,9 @@ def partial_correlate(
         covariates: one column a covariate, dummies for groups included; columns that depend on
             others do no harm.
         clusters: as in `correlate`.
+        blocks: the block of each row, the same throughout a cluster: residuals are dealt only to
+            clusters of the same block, for blocks whose residuals vary unequally. One block when
+            None.
         kind: `pearson` or `spearman`.
         confidence: level of the intervals.
         resamples: bootstrap resamples.
@@ -139,12 +143,14 @@ def partial_correlate(
         covariate.
 
     Raises:
-        ValueError: as `correlate`, or covariates that are not `[n, q]` and finite.
+        ValueError: as `correlate`, covariates that are not `[n, q]` and finite, or blocks that are
+            not `[n]` or cut a cluster.
     """
     x, y, labels = _checked(x, y, clusters, kind)
     z = np.asarray(covariates, np.float64)
     if z.ndim != 2 or len(z) != x.size or not np.isfinite(z).all():
         raise ValueError(f"covariates: shape {z.shape} given, finite ({x.size}, q) wanted")
+    dealt_among = _blocks(blocks, labels)
     if kind == "spearman":
         x, y, z = (scipy.stats.rankdata(v, axis=0) for v in (x, y, z))
     z = np.column_stack([np.ones(x.size), z])
@@ -161,7 +167,7 @@ def partial_correlate(
     if not math.isnan(r):
         hat = z @ np.linalg.pinv(z)
         left_x, left_y = x - hat @ x, y - hat @ y
-        total, orders = _orders(tuple(labels.tolist()), permutations, seed)
+        total, orders = _orders(tuple(labels.tolist()), permutations, seed, dealt_among)
         dealt = left_y[orders]
         dealt = dealt - dealt @ hat.T
         draws = np.abs(dealt @ left_x) / np.maximum(np.linalg.norm(dealt, axis=1), 1e-300)
@@ -354,38 +360,56 @@ def permutation_p_value(
     return float(extreme / total) if total else float((extreme + 1) / (permutations + 1))
 
 
+def _blocks(blocks: np.ndarray | None, labels: np.ndarray) -> tuple[int, ...]:
+    """The block, 0, 1, ..., of each cluster; nothing where there is one block."""
+    if blocks is None:
+        return ()
+    blocks = np.asarray(blocks)
+    if blocks.shape != labels.shape:
+        raise ValueError(f"blocks: shape {blocks.shape} given, {labels.shape} wanted")
+    _, numbers = np.unique(blocks, return_inverse=True)
+    found = {label: set(numbers[labels == label].tolist()) for label in range(labels.max() + 1)}
+    if any(len(block) > 1 for block in found.values()):
+        raise ValueError("blocks: a cluster lies in several")
+    return tuple(block.pop() for block in found.values())
+
+
 @functools.lru_cache(maxsize=1)
-def _orders(labels: tuple[int, ...], permutations: int, seed: int) -> tuple[int, np.ndarray]:
-    """Permutations of rows that deal whole clusters to clusters of the same size.
+def _orders(
+    labels: tuple[int, ...], permutations: int, seed: int, blocks: tuple[int, ...] = ()
+) -> tuple[int, np.ndarray]:
+    """Permutations of rows that deal whole clusters to clusters of the same size and block.
 
     Every measure of an experiment asks for the same ones, so they are kept.
+
+    Args:
+        labels: of each row its cluster.
+        permutations: as in `permutation_p_value`.
+        seed: likewise.
+        blocks: of each cluster; one block when empty.
 
     Returns:
         How many there are when all are enumerated, else 0; and the permutations, `[p, n]`.
     """
     sizes = np.bincount(labels)
-    total = math.prod(math.factorial(int(n)) for n in np.bincount(sizes))
+    kinds = np.stack([sizes, np.array(blocks or (0,) * sizes.size)], axis=1)
+    _, kind = np.unique(kinds, axis=0, return_inverse=True)
+    groups = [np.flatnonzero(kind.ravel() == k) for k in range(int(kind.max()) + 1)]
+    total = math.prod(math.factorial(group.size) for group in groups)
     exact = total <= permutations
-    dealt = _all_permutations(sizes) if exact else _permutations(sizes, permutations, seed)
+    if exact:
+        dealt = itertools.product(*map(itertools.permutations, groups))
+    else:
+        rng = np.random.default_rng(seed)
+        dealt = ([rng.permutation(group) for group in groups] for _ in range(permutations))
     by_cluster = np.argsort(labels, kind="stable")
     rows = np.split(by_cluster.astype(np.int32), np.cumsum(sizes)[:-1])
-    orders = np.array([np.concatenate([rows[cluster] for cluster in order]) for order in dealt])
-    out = np.empty_like(orders)
-    out[:, by_cluster] = orders
+    out = np.empty((total if exact else permutations, len(labels)), np.int32)
+    for row, choice in zip(out, dealt, strict=True):
+        order = _dealt(sizes.size, groups, choice)
+        row[by_cluster] = np.concatenate([rows[cluster] for cluster in order])
+    out.flags.writeable = False
     return (total if exact else 0), out
-
-
-def _all_permutations(sizes: np.ndarray):
-    groups = [np.flatnonzero(sizes == size) for size in np.unique(sizes)]
-    for choice in itertools.product(*(itertools.permutations(group) for group in groups)):
-        yield _dealt(sizes.size, groups, choice)
-
-
-def _permutations(sizes: np.ndarray, count: int, seed: int):
-    rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(sizes == size) for size in np.unique(sizes)]
-    for _ in range(count):
-        yield _dealt(sizes.size, groups, [rng.permutation(group) for group in groups])
 
 
 def _dealt(count: int, groups, choice) -> np.ndarray:

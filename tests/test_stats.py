@@ -255,6 +255,50 @@ def test_partial_permutation_p_is_uniform_under_the_null():
     assert 6 <= low <= 34
 
 
+def test_residuals_are_dealt_inside_blocks_alone():
+    """Two blocks of three rows: the 36 permutations, one by one."""
+    rng = np.random.default_rng(4)
+    block = np.repeat([0, 1], 3)
+    x, y, z = rng.normal(size=6), rng.normal(size=6) * (1 + 9 * block), rng.normal(size=(6, 1))
+    design = np.column_stack([np.ones(6), z])
+    hat = design @ np.linalg.pinv(design)
+    left_x, left_y = x - hat @ x, y - hat @ y
+    extreme = []
+    for first, second in itertools.product(itertools.permutations(range(3)), repeat=2):
+        dealt = left_y[[*first, *(3 + np.array(second))]]
+        dealt = dealt - hat @ dealt
+        extreme.append(abs(dealt @ left_x) / np.linalg.norm(dealt))
+    wanted = np.mean(np.array(extreme) >= extreme[0] * (1 - 1e-9))
+    found = stats.partial_correlate(x, y, z, blocks=block, resamples=9, permutations=99)
+    assert found.p_value == pytest.approx(wanted) and 1 / 36 <= wanted < 1
+    whole = stats.partial_correlate(x, y, z, resamples=9, permutations=720)
+    assert whole.p_value != pytest.approx(wanted)
+
+
+def test_p_is_uniform_under_the_null_where_blocks_vary_unequally():
+    rng = np.random.default_rng(2)
+    block = np.repeat([0, 1, 2], [8, 12, 10])
+    scale = np.array([0.0, 1.0, 5.0])[block]
+    low = 0
+    for trial in range(200):
+        z = np.column_stack([rng.normal(size=30), block == 1, block == 2])
+        x, y = scale * rng.normal(size=30), scale * rng.normal(size=30)
+        found = stats.partial_correlate(
+            x, y, z, blocks=block, resamples=2, permutations=99, seed=trial
+        )
+        low += found.p_value <= 0.1
+    # Binomial(200, 0.1): 99.9 % within 20 +- 14.
+    assert 6 <= low <= 34
+
+
+def test_blocks_that_cut_clusters_or_have_another_shape():
+    x, y, z, labels = partial_case()
+    with pytest.raises(ValueError, match="a cluster lies in several"):
+        stats.partial_correlate(x, y, z, clusters=labels, blocks=np.arange(60) % 2)
+    with pytest.raises(ValueError, match=r"shape \(3,\) given"):
+        stats.partial_correlate(x, y, z, clusters=labels, blocks=np.arange(3))
+
+
 def test_partial_correlation_of_what_covariates_explain_is_nan():
     z = np.arange(10.0)[:, None]
     found = stats.partial_correlate(2 * z[:, 0] + 1, np.sin(z[:, 0]), z, permutations=9)

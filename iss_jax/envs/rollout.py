@@ -257,7 +257,8 @@ def _work(
             for item in group:
                 env.reset(item.init_state, item.layout, item.seed, item.target)
                 env.panel = item.panel
-                env.count_as_support(item.support)
+                if item.support:
+                    env.count_as_support(item.support)
                 env.prompt = item.prompt or env.prompt
                 own = {"max_steps": item.max_steps, "record_every": item.record_every}
                 chosen = options | {name: v for name, v in own.items() if v is not None}
