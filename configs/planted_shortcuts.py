@@ -1,6 +1,6 @@
 r"""Policies whose spurious cue is known, because it was planted.
 
-    # After the first three commands of docs/policy.md (demonstrations, static frames, objects):
+    # After demonstrations, static frames and `locate_objects` of libero_object (docs/policy.md):
     python -m experiments.locate_panels --config=configs/locate_panels.py
     python -m experiments.collect --config=configs/collect.py:heldout --workdir=datasets/heldout
     python -m experiments.locate_panels --config=configs/locate_panels.py:heldout
