@@ -33,6 +33,8 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     config.tasks = tuple(range(10))
     config.image_size = 80
     config.regions = True
+    # Of demonstrations: whether landmarks count as support (configs/rollout.py says what they are).
+    config.landmarks = False
     config.processes = 2
     config.seed = 0
     # Demonstrations. Init states 0-24 and layout seeds below 10,000 are held out for evaluation.

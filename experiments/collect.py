@@ -22,6 +22,7 @@ import tqdm
 from experiments import app
 from iss_jax.data import jsonl, lerobot
 from iss_jax.data.episode import Episode
+from iss_jax.envs.benchmarks import landmarks_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class CollectOptions:
     tasks: tuple[int, ...]
     image_size: int
     regions: bool
+    landmarks: bool
     processes: int
     seed: int
     episodes_per_task: int
@@ -151,6 +153,8 @@ def _demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -
     metadata = _reset(env, wanted)
     if metadata is None:
         return None
+    if options.landmarks:
+        env.count_as_support(landmarks_of(env.task.suite, env.task.name))
     episode = demonstrations.record(
         env,
         burst=demonstrations.draw_burst(rng) if wanted.noise else None,

@@ -22,7 +22,7 @@ from experiments.policy import checkpoint_folder, fingerprint
 from experiments.run_directory import RunDirectory, gather, open_run
 from iss_jax.data import lerobot
 from iss_jax.data.success import Success, wilson_interval, write_success
-from iss_jax.envs.benchmarks import STUDY
+from iss_jax.envs.benchmarks import STUDY, landmarks_of
 
 HELD_OUT_INIT_STATES = 25
 HELD_OUT_LAYOUT_SEEDS = 10_000
@@ -136,8 +136,6 @@ def _run_part(
 ) -> None:
     from iss_jax.envs.rollout import RolloutItem
 
-    landmarks = {(task.suite, task.name): task.landmarks for task in STUDY}
-    support = landmarks if config.landmarks else {}
     by_trial = {
         RolloutItem(
             item["suite"],
@@ -147,7 +145,7 @@ def _run_part(
             item["layout_seed"],
             max_steps=item["max_steps"],
             record_every=item["execute"] if item["record"] else 0,
-            support=support.get((item["suite"], item["task"]), ()),
+            support=landmarks_of(item["suite"], item["task"]) if config.landmarks else (),
         ): item
         for item in items
     }

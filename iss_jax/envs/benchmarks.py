@@ -64,3 +64,8 @@ def _read() -> tuple[BenchmarkTask, ...]:
 
 STUDY = _read()
 """The 41 tasks, seen ones first."""
+
+
+def landmarks_of(suite: str, name: str) -> tuple[str, ...]:
+    """The landmarks of a task of the study (`BenchmarkTask.landmarks`); none of other tasks."""
+    return next((t.landmarks for t in STUDY if (t.suite, t.name) == (suite, name)), ())
