@@ -374,13 +374,13 @@ def _blocks(blocks: np.ndarray | None, labels: np.ndarray) -> tuple[int, ...]:
     return tuple(block.pop() for block in found.values())
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)
 def _orders(
     labels: tuple[int, ...], permutations: int, seed: int, blocks: tuple[int, ...] = ()
 ) -> tuple[int, np.ndarray]:
     """Permutations of rows that deal whole clusters to clusters of the same size and block.
 
-    Every measure of an experiment asks for the same ones, so they are kept.
+    Every measure of an experiment asks for the same ones, with and without blocks, so they are kept.
 
     Args:
         labels: of each row its cluster.
