@@ -380,7 +380,7 @@ def _orders(
 ) -> tuple[int, np.ndarray]:
     """Permutations of rows that deal whole clusters to clusters of the same size and block.
 
-    Every measure of an experiment asks for the same ones, with and without blocks, so they are kept.
+    Every measure of an experiment asks for the same ones, so the last two lots are kept.
 
     Args:
         labels: of each row its cluster.
