@@ -57,7 +57,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
             {
                 "seen": {"native": 25, "shuffled": 5, "native_blurred": 1, "shuffled_blurred": 1},
                 "near": {"native": 25},
-                "far": {"native": 17},
+                "far": {"native": 25},
             }
         )
     elif variant == "pi05_libero":
