@@ -351,7 +351,7 @@ def permutation_p_value(
     if kind == "spearman":
         x, y = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
     x, y = x - x.mean(), y - y.mean()
-    total, orders = _orders(tuple(labels.tolist()), permutations, seed)
+    total, orders = _orders(tuple(labels.tolist()), permutations, seed, ())
     draws = y[orders] @ x
     # Both sums of squares are the same in every permutation, so the products alone decide; the
     # margin lets rounding not break ties with the observed order.
@@ -376,7 +376,7 @@ def _blocks(blocks: np.ndarray | None, labels: np.ndarray) -> tuple[int, ...]:
 
 @functools.lru_cache(maxsize=2)
 def _orders(
-    labels: tuple[int, ...], permutations: int, seed: int, blocks: tuple[int, ...] = ()
+    labels: tuple[int, ...], permutations: int, seed: int, blocks: tuple[int, ...]
 ) -> tuple[int, np.ndarray]:
     """Permutations of rows that deal whole clusters to clusters of the same size and block.
 
