@@ -368,10 +368,11 @@ def _blocks(blocks: np.ndarray | None, labels: np.ndarray) -> tuple[int, ...]:
     if blocks.shape != labels.shape:
         raise ValueError(f"blocks: shape {blocks.shape} given, {labels.shape} wanted")
     _, numbers = np.unique(blocks, return_inverse=True)
-    found = {label: set(numbers[labels == label].tolist()) for label in range(labels.max() + 1)}
-    if any(len(block) > 1 for block in found.values()):
+    _, first = np.unique(labels, return_index=True)
+    of_cluster = numbers[first]
+    if (of_cluster[labels] != numbers).any():
         raise ValueError("blocks: a cluster lies in several")
-    return tuple(block.pop() for block in found.values())
+    return tuple(of_cluster.tolist())
 
 
 @functools.lru_cache(maxsize=2)
