@@ -107,11 +107,12 @@ def test_an_unchanged_copy_has_the_same_actions_and_maps(parts):
     item = work_item("test", options, loaded, line, [("noise", 0.0)])
     assert item["frames"] == [1]
     found = measure(item, loaded)
-    np.testing.assert_array_equal(found["action_error"], [[0.0]])
+    # Two rows of one batch may be rounded differently, and a pixel at the threshold with them.
+    np.testing.assert_allclose(found["action_error"], [[0.0]], atol=1e-11)
     for method in ("iss", "attention", "norm", "gradient", "random_same"):
         np.testing.assert_allclose(found["cosine"][method], 1, atol=1e-6, err_msg=method)
         np.testing.assert_allclose(found["pearson"][method], 1, atol=1e-3, err_msg=method)
-        assert found["nmr"][method][0][0] == found["nmr"][method][0][1]
+        np.testing.assert_allclose(*found["nmr"][method][0], atol=0.01, err_msg=method)
     for method in ("iss_new_masks", "random"):
         assert found["pearson"][method][0] < 0.9
     assert 0 < found["area"][0] < 1
