@@ -155,7 +155,7 @@ def _run_part(
         item = by_trial[trial]
         if result.episode is not None and _name(item) not in recorded:
             own = {name: item[name] for name in (*NAME, "init_state", "layout_seed")}
-            own |= {"landmarks": list(trial.support)} if trial.support else {}
+            own |= {"landmarks": " ".join(trial.support)} if trial.support else {}
             metadata = {**result.episode.metadata, **own}
             episode = dataclasses.replace(result.episode, metadata=metadata)
             lerobot.write_episode(_episodes(run), episode, robot_type="panda")

@@ -6,14 +6,17 @@ import shutil
 
 import numpy as np
 import pytest
+import tiny_policy
 from scipy import stats
 
 from experiments import live_policy, rollout
 from experiments.known_trials import seed_run, trial_rows
 from experiments.run_directory import open_run
 from iss_jax import embedded
+from iss_jax.data.lerobot import open_dataset
 from iss_jax.data.success import Success
-from iss_jax.envs.benchmarks import SPLITS
+from iss_jax.envs.benchmarks import SPLITS, STUDY
+from iss_jax.envs.rollout import Rollout
 
 
 @pytest.fixture
@@ -112,6 +115,41 @@ def test_known_trials_are_not_run_again(config, tmp_path, monkeypatch):
     monkeypatch.setattr(rollout, "_run_part", lambda run, config, items, *rest: ran.extend(items))
     rollout.run_trials(second, config, wider)
     assert ran == left
+
+
+def test_a_recorded_episode_names_its_trial_and_the_landmarks_that_count(
+    config, tmp_path, monkeypatch
+):
+    """Trials end at once here; all the rest is as it is run. Of both tasks one has landmarks."""
+    config.suite, config.seeds, config.recorded, config.landmarks = "study", (13,), 1, True
+    chosen = [
+        next(task for task in STUDY if task.split == "seen" and bool(task.landmarks) == wanted)
+        for wanted in (True, False)
+    ]
+    items = rollout.work_items(
+        config,
+        [rollout.Planned(t.suite, t.name, t.split, t.max_steps, {"native": 1}) for t in chosen],
+    )
+
+    asked = []
+
+    def act_out(config, checkpoint, trials, transform):
+        asked.extend(trials)
+        for trial in trials:
+            yield trial, Rollout(True, 8, tiny_policy.episode(1, suite=trial.suite))
+
+    monkeypatch.setattr(rollout, "act_out", act_out)
+    run = open_run(tmp_path, config)
+    rollout.run_trials(run, config, items)
+    assert not run.unfinished(items)
+    assert [trial.support for trial in asked] == [task.landmarks for task in chosen]
+    assert {trial.record_every for trial in asked} == {config.execute}
+    dataset = open_dataset(tmp_path / "episodes")
+    found = [dataset.metadata(i) for i in range(len(dataset))]
+    assert [one["landmarks"].split() for one in found[:1]] == [list(chosen[0].landmarks)]
+    assert "landmarks" not in found[1]
+    for one, item in zip(found, items, strict=True):
+        assert {name: one[name] for name in rollout.NAME} == {n: item[n] for n in rollout.NAME}
 
 
 def test_trials_of_another_policy_or_protocol_are_not_known(config, tmp_path):

@@ -33,16 +33,22 @@ def found(case):
     return token_significance(params, obs, means, noise=noise, num_steps=NOISE_STEPS), means
 
 
-def by_hand(case, means, example, token):
-    """One run with one token replaced in the whole, untrimmed prefix."""
-    params, obs, noise, sizes = case
+@jax.jit
+def run_prefix(params, obs, noise, token, mean):
+    """Actions of the whole, untrimmed prefix with one token replaced; one past its end: none is."""
     prefix = model.embed_prefix(params, obs)
-    visual = 3 * sizes.image.tokens
-    mean = means.visual if token is not None and token < visual else means.language
-    tokens = prefix.tokens if token is None else prefix.tokens.at[:, token].set(mean[None])
-    replaced = model.Prefix(tokens, prefix.mask)
+    replaced = model.Prefix(prefix.tokens.at[:, token].set(mean[None], mode="drop"), prefix.mask)
     cache = model.prefill(params, replaced)
-    return model.denoise(params, cache, replaced.mask, noise, NOISE_STEPS)[example]
+    return model.denoise(params, cache, replaced.mask, noise, NOISE_STEPS)
+
+
+def by_hand(case, means, example, token):
+    """One run with one token replaced."""
+    params, obs, noise, sizes = case
+    visual = 3 * sizes.image.tokens
+    token = visual + obs.tokenized_prompt.shape[1] if token is None else token
+    mean = means.visual if token < visual else means.language
+    return run_prefix(params, obs, noise, token, mean)[example]
 
 
 def test_scores_are_the_runs_with_one_token_replaced(case, found):
