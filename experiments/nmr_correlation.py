@@ -29,7 +29,14 @@ from experiments.nmr_items import chosen_frames, work_items
 from experiments.nmr_measure import Measures, measure
 from experiments.nmr_options import Options, from_config
 from experiments.nmr_report import print_report, write_figures
-from experiments.nmr_rows import Key, correlations, join_success, make_rows, table
+from experiments.nmr_rows import (
+    Key,
+    correlations,
+    join_success,
+    make_rows,
+    success_variation,
+    table,
+)
 from experiments.planned import Episodes, PlannedItem, iss_runs
 from experiments.policy import Policy, load_policy
 from experiments.run_directory import RunDirectory, open_run, run_items
@@ -67,6 +74,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         "rows": len(rows),
         "frames": sum(row.frames for row in rows),
         "iss": dataclasses.asdict(iss),
+        "success_variation": success_variation(rows),
         "correlations": found,
     }
     run.write_json("results.json", content)

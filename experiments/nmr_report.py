@@ -73,6 +73,7 @@ def print_report(
     )
     if content["correlations"]:
         _print_correlations(content, percents)
+        _print_variation(content["success_variation"])
     else:
         print("No correlation with success: three rows or more wanted.")
     print(f"\nrows:          {run.path / 'results.csv'}")
@@ -107,6 +108,15 @@ def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -
                 f"{'' if partial is None else f'{partial:.2f}':>9}  "
                 f"{'' if within is None else f'{within:.2f}':>9}"
             )
+
+
+def _print_variation(variation: Mapping[str, Any]) -> None:
+    if "within_suites" in variation and len(variation["within_suites"]) > 1:
+        suite, share = max(variation["within_suites"].items(), key=lambda one: one[1])
+        print(
+            f"\n{100 * variation['between_suites']:.0f} % of what success varies lies between "
+            f"suites; of the rest {100 * share:.0f} % are inside {suite}."
+        )
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -191,6 +191,24 @@ def correlations(
     return found
 
 
+def success_variation(rows: Sequence[Row]) -> dict[str, Any]:
+    """Where success varies: shares of its sum of squares over the rows.
+
+    Returns:
+        `between_suites`, the share that lies between the means of suites; `within_suites`, each
+        suite's share of the rest. Nothing where success does not vary, in all or inside suites.
+    """
+    rates = np.array([row.success.rate for row in rows])
+    suites = np.array([row.success.suite for row in rows])
+    square = lambda values: float(np.square(values - values.mean()).sum())  # noqa: E731
+    inside = {suite: square(rates[suites == suite]) for suite in sorted(set(suites.tolist()))}
+    total, within = square(rates), sum(inside.values())
+    found: dict[str, Any] = {"between_suites": 1 - within / total} if total else {}
+    if within:
+        found["within_suites"] = {suite: part / within for suite, part in inside.items()}
+    return found
+
+
 def _covariates(rows: Sequence[Row], group: str) -> tuple[list[str], np.ndarray]:
     """The nuisance area and, where there are several groups, which one a row is of."""
     names, columns = ["chance"], [[row.measures["chance"] for row in rows]]

@@ -451,6 +451,23 @@ def test_within_suites_is_what_a_measure_tells_of_the_tasks_of_a_suite():
     assert within["r"] < -0.9 and within["p_value"] < 0.02
 
 
+def test_success_varies_between_suites_and_inside_them():
+    """Rates of 0, 0.2 in one suite, of 0.5, 0.9 in another: variances of 0.01, 0.04 and 0.09."""
+    rates = {("a", "x"): 0.0, ("a", "y"): 0.2, ("b", "x"): 0.5, ("b", "y"): 0.9}
+    rows = [
+        nmr_rows.Row(
+            Success(task, suite, "seen", 0, 0, 10, round(10 * rate)), 1, 1, {}, np.zeros(1)
+        )
+        for (suite, task), rate in rates.items()
+    ]
+    found = nmr_rows.success_variation(rows)
+    assert found["between_suites"] == pytest.approx(0.09 / (0.09 + 0.025))
+    assert found["within_suites"] == pytest.approx({"a": 0.2, "b": 0.8})
+    assert nmr_rows.success_variation(rows[:1] * 3) == {}
+    apart = nmr_rows.success_variation([rows[0], rows[3]])
+    assert apart == {"between_suites": 1.0}
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants(variant):
     config = get_config(variant)
