@@ -111,11 +111,12 @@ def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -
 
 
 def _print_variation(variation: Mapping[str, Any]) -> None:
-    if "within_suites" in variation and len(variation["within_suites"]) > 1:
-        suite, share = max(variation["within_suites"].items(), key=lambda one: one[1])
+    within = variation.get("within_suites", {})
+    if len(within) > 1:
+        suite = max(within, key=within.__getitem__)
         print(
             f"\n{100 * variation['between_suites']:.0f} % of what success varies lies between "
-            f"suites; of the rest {100 * share:.0f} % are inside {suite}."
+            f"suites; of the rest {100 * within[suite]:.0f} % are inside {suite}."
         )
 
 

@@ -203,8 +203,10 @@ def success_variation(rows: Sequence[Row]) -> dict[str, Any]:
     square = lambda values: float(np.square(values - values.mean()).sum())  # noqa: E731
     inside = {suite: square(rates[suites == suite]) for suite in sorted(set(suites.tolist()))}
     total, within = square(rates), sum(inside.values())
-    found: dict[str, Any] = {"between_suites": 1 - within / total} if total else {}
-    if within:
+    # Equal rates have a sum of squares of rounding.
+    none = 1e-12 * len(rates)
+    found: dict[str, Any] = {"between_suites": 1 - within / total} if total > none else {}
+    if within > none:
         found["within_suites"] = {suite: part / within for suite, part in inside.items()}
     return found
 

@@ -13,7 +13,7 @@ import pytest
 import tiny_policy
 
 from configs.nmr_correlation import VARIANTS, get_config
-from experiments import nmr_correlation, nmr_items, nmr_rows
+from experiments import nmr_correlation, nmr_items, nmr_report, nmr_rows
 from experiments.nmr_items import choose_episodes, strided_frames, token_length
 from experiments.nmr_measure import measure
 from experiments.nmr_options import from_config
@@ -451,7 +451,7 @@ def test_within_suites_is_what_a_measure_tells_of_the_tasks_of_a_suite():
     assert within["r"] < -0.9 and within["p_value"] < 0.02
 
 
-def test_success_varies_between_suites_and_inside_them():
+def test_success_varies_between_suites_and_inside_them(capsys):
     """Rates of 0, 0.2 in one suite, of 0.5, 0.9 in another: variances of 0.01, 0.04 and 0.09."""
     rates = {("a", "x"): 0.0, ("a", "y"): 0.2, ("b", "x"): 0.5, ("b", "y"): 0.9}
     rows = [
@@ -463,9 +463,16 @@ def test_success_varies_between_suites_and_inside_them():
     found = nmr_rows.success_variation(rows)
     assert found["between_suites"] == pytest.approx(0.09 / (0.09 + 0.025))
     assert found["within_suites"] == pytest.approx({"a": 0.2, "b": 0.8})
-    assert nmr_rows.success_variation(rows[:1] * 3) == {}
-    apart = nmr_rows.success_variation([rows[0], rows[3]])
-    assert apart == {"between_suites": 1.0}
+    nmr_report._print_variation(found)
+    assert "\n78 % of what success varies" in (said := capsys.readouterr().out)
+    assert "the rest 80 % are inside b" in said
+    # Of three equal rates of 0.1 the mean is another number.
+    level = Success("x", "c", "seen", 0, 0, 10, 1)
+    alike = [nmr_rows.Row(level, 1, 1, {}, np.zeros(1))] * 3
+    assert np.mean([0.1] * 3) != 0.1
+    assert nmr_rows.success_variation(alike) == {}
+    apart = nmr_rows.success_variation([*alike, rows[3]])
+    assert apart == {"between_suites": pytest.approx(1.0)}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
