@@ -8,6 +8,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
 WORKDIR ?= runs/demo
 STUDY   ?= runs/whole-study
+# For `make study`, say --config.landmarks=True (with a folder of its own).
+ROLLOUT_FLAGS ?=
 
 PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
@@ -61,7 +63,7 @@ demo: $(READY) ## Run the main job on the embedded policy and episodes.
 
 study: $(READY_LIBERO) ## Run the main job on the whole study: rollouts, then their maps.
 	$(PY) -m experiments.rollout --config=configs/rollout.py:study --workdir=$(STUDY)/rollouts \
-	  --config.known_trials=docs/study/trials.csv
+	  --config.known_trials=docs/study/trials.csv $(ROLLOUT_FLAGS)
 	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py:study \
 	  --config.checkpoint=embedded --config.dataset=$(STUDY)/rollouts/episodes \
 	  --config.success=$(STUDY)/rollouts/success.csv --workdir=$(STUDY)/nmr

@@ -153,8 +153,10 @@ def _demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -
     metadata = _reset(env, wanted)
     if metadata is None:
         return None
-    if options.landmarks:
-        env.count_as_support(landmarks_of(env.task.suite, env.task.name))
+    support = landmarks_of(env.task.suite, env.task.name) if options.landmarks else ()
+    if support:
+        env.count_as_support(support)
+        metadata = {**metadata, "landmarks": " ".join(support)}
     episode = demonstrations.record(
         env,
         burst=demonstrations.draw_burst(rng) if wanted.noise else None,
