@@ -459,6 +459,7 @@ def test_gradients_agree_with_all_masks_where_the_policy_is_nearly_affine(params
     }
     plain, gradient = found["ratio"], found["gradient"]
     # The last mask keeps every view: no effect but that of float32 on actions near one, squared.
+    assert masks[-1].all()
     np.testing.assert_array_less([plain.effects[:, -1], gradient.effects[:, -1]], 1e-11)
     assert plain.effects[:, :-1].min() > 1e-8
     np.testing.assert_allclose(gradient.effects[:, :-1], plain.effects[:, :-1], rtol=1e-2)
