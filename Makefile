@@ -58,8 +58,12 @@ $(READY_OPENPI): third_party/openpi-constraints.txt pyproject.toml
 	@$(VENV_OPENPI)/bin/python $(PIP) install --constraint $< --no-build-isolation --editable ".[test]"
 	@touch $@
 
+# Two processes share the maps, which one process computes on little more than a core.
+demo: NMR = $(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py \
+  --workdir=$(WORKDIR) --num_processes=2
 demo: $(READY) ## Run the main job on the embedded policy and episodes.
-	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py --workdir=$(WORKDIR)
+	@$(NMR) --process_id=1 & other=$$!; trap "kill $$other 2>/dev/null" EXIT INT TERM; \
+	  $(NMR) --process_id=0
 
 study: $(READY_LIBERO) ## Run the main job on the whole study: rollouts, then their maps.
 	$(PY) -m experiments.rollout --config=configs/rollout.py:study --workdir=$(STUDY)/rollouts \
