@@ -76,7 +76,7 @@ def _linear(
     keys = jax.random.split(key, noise.shape[0])
     dtype = options.dtype
     scores, actions = each_example(analyse, params, obs, means, noise, layout, dtype, keys)
-    return significance(scores, actions, layout)
+    return significance(scores, actions, layout, options)
 
 
 def slopes(
