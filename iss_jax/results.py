@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from iss_jax import contrasts
 from iss_jax.config import ISSConfig
-from iss_jax.masks import touched_cells
+from iss_jax.masks import touched_cells, upsample
 from iss_jax.records import (
     Record,
     batch_index,
@@ -233,8 +233,69 @@ def effect_unit(config: ISSConfig, actions: str) -> str:
     return f"{weighted}{kind} squared error, {actions}"
 
 
-def told(found: Saliency) -> str:
-    """How much of a map can be told from noise, in words; a range for several observations."""
+def of_cells(
+    cells: Float[Array, "*b views gh gw"],
+    valid: Mapping[str, Bool[Array, "*b h w"]],
+    *,
+    stderr: Float[Array, "*b views gh gw"] | None = None,
+    contrast_stderr: Float[Array, "*b views gh gw"] | None = None,
+    frames: dict[str, Shaped[Array, "*b h w 3"]] | None = None,
+    cameras: Mapping[str, str] = Cameras(),
+    unit: str = "",
+) -> Saliency:
+    """A map from its stored cells, whose runs are not known: it has no effects and no masks.
+
+    >>> import jax.numpy as jnp
+    >>> found = of_cells(jnp.ones((1, 7, 7)), {"front": jnp.ones((14, 14), bool)})
+    >>> found.maps["front"].shape, found.effects.shape, bool(jnp.isnan(found.stderr).all())
+    ((14, 14), (0,), True)
+
+    Args:
+        cells: Scores of the grid cells; views in the order of `valid`.
+        valid: View -> pixels that took part.
+        stderr: Of the scores; NaN when None.
+        contrast_stderr: Of the contrasts; NaN when None.
+        frames: View -> frames that are explained.
+        cameras: View -> name of its camera.
+        unit: What an effect is.
+    """
+    batch, (views, gh, gw) = cells.shape[:-3], cells.shape[-3:]
+    maps = {}
+    for row, (view, inside) in enumerate(valid.items()):
+        height, width = inside.shape[-2:]
+        pixels = upsample(cells[..., row, :, :], (height, width))
+        maps[view] = jnp.where(inside, pixels, 0.0)
+    unknown = jnp.full_like(cells, jnp.nan)
+    return Saliency(
+        maps=maps,
+        valid=dict(valid),
+        cells=cells,
+        stderr=unknown if stderr is None else stderr,
+        contrast_stderr=unknown if contrast_stderr is None else contrast_stderr,
+        effects=jnp.zeros((*batch, 0)),
+        actions=jnp.zeros((*batch, 0, 0)),
+        masks=jnp.zeros((0, views, gh, gw), bool),
+        frames=frames,
+        cameras=Cameras(cameras),
+        unit=unit,
+    )
+
+
+def told(found: Saliency, *, brief: bool = False) -> str:
+    """How much of a map can be told from noise, in words; a range for several observations.
+
+    >>> import jax.numpy as jnp
+    >>> cells = jnp.arange(4.0).reshape(1, 2, 2)
+    >>> found = of_cells(
+    ...     cells, {"front": jnp.ones((8, 8), bool)}, contrast_stderr=jnp.full((1, 2, 2), 0.5)
+    ... )
+    >>> told(found, brief=True)
+    '50 % of 4 cells beyond 2 errors (chance: 5 %)'
+
+    Args:
+        found: One observation or a batch.
+        brief: For labels.
+    """
     counts = np.asarray(found.active).sum((-3, -2, -1))
     errors = np.asarray(found.contrast_stderr, np.float64)[np.asarray(found.active)]
     if not errors.size:
@@ -249,6 +310,11 @@ def told(found: Saliency) -> str:
     percent = f"{shares.mean():.0f} %"
     if shares.size > 1:
         percent = f"{shares.min():.0f} to {shares.max():.0f} % (mean {percent})"
+    if brief:
+        return (
+            f"{percent} of {number} cells beyond {contrasts.ERRORS:g} errors "
+            f"(chance: {100 * contrasts.CHANCE:g} %)"
+        )
     return (
         f"{percent} of {number} cells differ from the map's mean by more than "
         f"{contrasts.ERRORS:g} of their errors; chance gives {100 * contrasts.CHANCE:g} %"

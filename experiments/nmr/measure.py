@@ -29,6 +29,7 @@ class Measures(NamedTuple):
         view_chance: nuisance share of each view's area.
         cells: ISS of the grid cells, of the present views.
         stderr: standard errors of the cells.
+        contrast_stderr: those of the cells' differences to the mean of the map.
     """
 
     nmr: Float[Array, "b K"]
@@ -42,6 +43,7 @@ class Measures(NamedTuple):
     view_chance: dict[str, Float[Array, " b"]]
     cells: Float[Array, "b views gh gw"]
     stderr: Float[Array, "b views gh gw"]
+    contrast_stderr: Float[Array, "b views gh gw"]
 
 
 @partial(
@@ -112,6 +114,7 @@ def measure(
         view_chance=nmr.chance_level(regions, valid=valid, per_view=True),
         cells=result.cells[:, rows],
         stderr=result.stderr[:, rows],
+        contrast_stderr=result.contrast_stderr[:, rows],
     )
 
 

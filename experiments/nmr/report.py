@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.nmr.maps import chosen_rows, maps_figure
 from experiments.nmr.rows import Row, nmr_name, task_names
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory
-from iss_jax.masks import upsample
-from iss_jax.pi05.observation import VIEWS
 from iss_jax.stats.correlation import Correlation
 from iss_jax.viz.figures import correlation_figure, correlation_grid
-from iss_jax.viz.overlays import overlay, overlay_figure
 
 # The cutoff that the paper adopts.
 DEFAULT_PERCENT = 10
@@ -36,14 +34,15 @@ def write_figures(
 
     Without correlations (fewer than three rows) there are the maps alone.
     """
-    maps = _maps(items, results, dataset, percents, overlay_rows)
+    main = _main_percent(percents)
+    chosen = chosen_rows(rows, overlay_rows)
+    maps = maps_figure(chosen, items, results, dataset, main, list(percents).index(main))
     if not found:
         return [run.write_figure("maps.png", maps)]
     rates = np.array([row.success.rate for row in rows])
     groups = short_names(task_names(rows))
     if len(set(groups)) > MOST_NAMED:
         groups = [row.success.split for row in rows]
-    main = _main_percent(percents)
     panels = {
         name: (np.array([row.measures[name] for row in rows]), _correlation(found, name))
         for name in map(nmr_name, percents)
@@ -142,31 +141,3 @@ def _correlation(found: Sequence[Mapping[str, Any]], measure: str) -> Correlatio
 
 def _main_percent(percents: Sequence[float]) -> float:
     return DEFAULT_PERCENT if DEFAULT_PERCENT in percents else percents[0]
-
-
-def _maps(items, results, dataset: Dataset, percents: Sequence[float], most: int):
-    """The middle frame of the first episode of some tasks, under the first seed."""
-    first: dict[tuple[str, str, str], int] = {}
-    for index, item in enumerate(items):
-        first.setdefault((item["suite"], item["task"], item["split"]), index)
-    main = list(percents).index(_main_percent(percents))
-    rows, labels = [], []
-    names = short_names([task for _, task, _ in first])
-    for task, ((_, _, split), index) in list(zip(names, first.items(), strict=True))[:most]:
-        item, result = items[index], results[index]
-        row = len(item["frames"]) // 2
-        frame = dataset.read(item["episode"], [item["frames"][row]])
-        cells = np.asarray(result["cells"][row], np.float32)
-        cameras = {view: item["cameras"][view] for view in VIEWS if item["cameras"].get(view)}
-        frames = {}
-        for cell, (view, camera) in zip(cells, cameras.items(), strict=True):
-            image = frame.images[camera][0]
-            frames[f"{view} ({camera})"] = overlay(
-                image,
-                np.asarray(upsample(cell, image.shape[:2])),
-                frame.regions[camera][0],
-                limits=(float(cells.min()), float(cells.max())),
-            )
-        rows.append(frames)
-        labels.append(f"{task}\n{split}, nmr@{percents[main]:g} {result['nmr'][row][main]:.2f}")
-    return overlay_figure(rows, labels)

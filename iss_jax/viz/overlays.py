@@ -23,6 +23,8 @@ def overlay(
     opacity: float | Float[np.ndarray, "h w"] = 0.5,
     colormap: str = "inferno",
     critical: Bool[np.ndarray, "h w"] | None = None,
+    critical_colour: tuple[int, int, int] = CRITICAL_OUTLINE,
+    width: int = 1,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A frame blended with its saliency map's colours, regions outlined.
 
@@ -34,7 +36,9 @@ def overlay(
             observation should share them.
         opacity: weight of the colours, in [0, 1]; one for all pixels or one each.
         colormap: any of matplotlib's.
-        critical: the critical pixels, outlined in white; none when None.
+        critical: the critical pixels, outlined; none when None.
+        critical_colour: of their outline, white where not said otherwise.
+        width: of the outlines, pixels.
 
     Returns:
         The blend.
@@ -53,16 +57,23 @@ def overlay(
     blended = (1 - weight) * image + weight * colours
     if regions is not None:
         for label, colour in OUTLINES.items():
-            blended[outline(regions == label)] = colour
+            blended[outline(regions == label, width)] = colour
     if critical is not None:
-        blended[outline(critical)] = CRITICAL_OUTLINE
+        blended[outline(critical, width)] = critical_colour
     return np.round(blended).astype(np.uint8)
 
 
-def outline(inside: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Pixels of a region that touch, by an edge, a pixel outside it; the frame's edge is inside."""
-    padded = np.pad(inside, 1, mode="edge")
-    core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+def outline(inside: Bool[np.ndarray, "h w"], width: int = 1) -> Bool[np.ndarray, "h w"]:
+    """Pixels of a region within `width` steps, by edges, of one outside it; the frame has no edge.
+
+    >>> import numpy as np
+    >>> outline(np.array([[False, True, True, True]])).astype(int)
+    array([[0, 1, 0, 0]])
+    """
+    core = inside
+    for _ in range(width):
+        padded = np.pad(core, 1, mode="edge")
+        core = core & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inside & ~core
 
 

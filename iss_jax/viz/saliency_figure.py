@@ -26,13 +26,15 @@ from iss_jax import contrasts
 from iss_jax.masks import upsample
 from iss_jax.results import Saliency, told
 from iss_jax.viz.frames import displayed, factor, magnified
-from iss_jax.viz.overlays import CRITICAL_OUTLINE, OUTLINES, grey, magnify, overlay
+from iss_jax.viz.overlays import OUTLINES, grey, magnify, overlay
 from iss_jax.viz.picture import Picture
+from iss_jax.viz.regions import NAMES
 
 COLORMAP = "coolwarm"
+# Outline of critical pixels: none of the map's colours, and seen on black and on white.
+CRITICAL = (255, 190, 0)
 # Weight of a colour at its thickest, and the share of the colours' limit from which it is so.
 OPACITY, FULL = 0.8, 0.25
-NAMES = {1: "support", 2: "robot"}
 
 
 def saliency_figure(found: Saliency, *, regions: Mapping[str, Any] | None = None) -> Picture:
@@ -77,6 +79,7 @@ def faded_panels(
     found: Saliency,
     *,
     regions: Mapping[str, Any] | None = None,
+    critical: Mapping[str, Any] | None = None,
     limit: float | None = None,
 ) -> tuple[dict[str, UInt8[np.ndarray, "h w 3"]], float]:
     """View -> grey frame under what its errors support of the map; and where the colours end.
@@ -84,15 +87,17 @@ def faded_panels(
     Args:
         found: One observation, without batch axes. Without frames the map lies on grey.
         regions: View -> labels at the map's size, outlined.
+        critical: View -> critical pixels of a map of that size, outlined.
         limit: Contrast at the colours' ends; the largest that is shown when None.
 
     Raises:
         ValueError: Labels of unknown views or of another size, or frames of unknown range.
     """
     views = present_views(found)
-    unknown = sorted(set(regions or {}) - set(found.maps))
-    if unknown:
-        raise ValueError(f"regions name views {unknown}, maps hold {list(found.maps)}")
+    for name, given in (("regions", regions), ("critical", critical)):
+        unknown = sorted(set(given or {}) - set(found.maps))
+        if unknown:
+            raise ValueError(f"{name} name views {unknown}, maps hold {list(found.maps)}")
     contrast = np.asarray(found.contrast)
     errors = jnp.asarray(found.contrast_stderr)
     shown = np.asarray(contrasts.support(found.contrast, errors))
@@ -102,14 +107,18 @@ def faded_panels(
     rows = {view: row for row, view in enumerate(found.maps)}
     panels = {}
     for view in views:
-        labels = None if regions is None or view not in regions else np.asarray(regions[view])
+        outlined = [
+            None if given is None or view not in given else np.asarray(given[view])
+            for given in (regions, critical)
+        ]
         panels[view] = faded_overlay(
             frames[view],
             contrast[rows[view]],
             shown[rows[view]],
             limit,
             valid=np.asarray(found.valid[view]),
-            regions=labels,
+            regions=outlined[0],
+            critical=outlined[1],
         )
     return panels, limit
 
@@ -155,6 +164,8 @@ def faded_overlay(
         opacity=opacity,
         colormap=COLORMAP,
         critical=larger[2],
+        critical_colour=CRITICAL,
+        width=2 if by > 1 else 1,
     )
 
 
@@ -184,26 +195,29 @@ def frames_of(found: Saliency) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
     return {view: np.full((*size, 3), 127, np.uint8) for view, size in sizes.items()}
 
 
-def colour_bar(figure: Any, axes: Any, limit: float, unit: str) -> None:
-    """What the colours of `faded_overlay` stand for."""
+def colour_bar(figure: Any, axes: Any, limit: float, unit: str, *, inside: bool = False) -> None:
+    """What the colours of `faded_overlay` stand for, beside some axes or inside one of its own."""
     level = np.linspace(-1, 1, 257)
     weight = thickness(level)[:, None]
     # As they look over a frame of mid-grey.
     shades = weight * colormaps[COLORMAP]((level + 1) / 2)[:, :3] + (1 - weight) * 0.5
     colours = ScalarMappable(Normalize(-limit, limit), ListedColormap(shades))
-    bar = figure.colorbar(colours, ax=axes, shrink=0.8, aspect=22, pad=0.02)
+    if inside:
+        bar = figure.colorbar(colours, cax=axes.inset_axes((0.02, 0.04, 0.14, 0.92)))
+    else:
+        bar = figure.colorbar(colours, ax=axes, shrink=0.8, aspect=22, pad=0.02)
     bar.ax.tick_params(labelsize=7)
     bar.ax.yaxis.get_offset_text().set_fontsize(7)
     bar.formatter.set_powerlimits((-2, 3))
     what = "effect of masking a cell,\nless the map's mean"
-    bar.set_label(f"{what}\n({textwrap.fill(unit, 42)})" if unit else what, fontsize=7)
+    bar.set_label(f"{what}\n({textwrap.fill(unit, 42)})" if unit else what, fontsize=6.5)
 
 
-def legend(figure: Any, *, critical: str = "") -> None:
-    """What the outlines stand for."""
-    entries = [(NAMES[label], colour) for label, colour in OUTLINES.items()]
+def legend(figure: Any, *, regions: bool = True, critical: str = "") -> None:
+    """What the outlines stand for: those of the regions, and of the critical pixels if named."""
+    entries = [(NAMES[label], colour) for label, colour in OUTLINES.items()] if regions else []
     if critical:
-        entries.append((critical, CRITICAL_OUTLINE))
+        entries.append((critical, CRITICAL))
     handles = [
         patches.Patch(facecolor="0.6", edgecolor=hexadecimal(colour), linewidth=1.5, label=name)
         for name, colour in entries
