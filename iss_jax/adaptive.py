@@ -310,7 +310,6 @@ def _together(first: Saliency, parts: list[tuple[Array, MaskRuns]], config: ISSC
         effects=runs.effects,
         masks=masks,
         gradients=runs.gradients,
-        config=dataclasses.replace(config, num_masks=len(masks)),
     )
 
 

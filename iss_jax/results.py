@@ -87,8 +87,8 @@ gives 5 %
         frames: View -> the frames that are explained, as the policy saw them; None where they are
             not known.
         cameras: View -> name of its camera, as the user gave it; empty where nobody named one.
-        config: The options, with the estimator and the number of masks that were used; None where
-            they are not known.
+        config: The options, with the estimator that `auto` stands for; None where they are not
+            known. Its `num_masks` are those of one call that draws them.
         unit: What an effect is, such as "mean squared error, normalised actions".
     """
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shutil
@@ -43,7 +44,7 @@ def test_exit_code_tells_what_is_wrong(computed, monkeypatch, tmp_path, capsys):
     assert "statistics of toy/robot (7)" in capsys.readouterr().out
     assert doctor.main(["--checkpoint", str(tmp_path)]) == 1
     assert "FAIL  checkpoint: FileNotFoundError" in capsys.readouterr().out
-    wrong = computed._replace(effects=jnp.float32(1.01) * computed.effects)
+    wrong = dataclasses.replace(computed, effects=jnp.float32(1.01) * computed.effects)
     monkeypatch.setattr(doctor, "tiny_saliency", lambda: wrong)
     monkeypatch.setattr(doctor, "check_checkpoint", lambda path: "read")
     with pytest.raises(ValueError, match=r"effects differ .* by 0\.01 of the largest"):

@@ -235,7 +235,7 @@ def _estimate(
         effects=jnp.asarray(moved),
         actions=jnp.asarray(baseline),
         masks=masks,
-        config=dataclasses.replace(config, num_masks=len(masks)),
+        config=config,
     )
     return ServedSaliency(saliency, floor, floor_stderr, baselines)
 

@@ -276,7 +276,7 @@ def test_random_map_deals_no_score_to_cells_without_pixels():
             np.sort(dealt[row][valid[row]]), np.sort(cells[row][valid[row]])
         )
         assert (dealt[row] != cells[row])[valid[row]].mean() > 0.9
-    single = jax.tree.map(lambda leaf: leaf[1], saliency._replace(masks=saliency.cells))
+    single = jax.tree.map(lambda leaf: leaf[1], dataclasses.replace(saliency, masks=saliency.cells))
     alone = baselines.random_map(jax.random.key(0), single)
     assert alone.maps[VIEWS[0]].shape == (7, 7) and not alone.maps[VIEWS[2]].any()
 
@@ -305,6 +305,7 @@ def fake_saliency(cells, valid=None, size=SIZE):
         valid={view: jnp.asarray(valid[:, i]) for i, view in enumerate(VIEWS)},
         cells=cells,
         stderr=jnp.zeros_like(cells),
+        contrast_stderr=jnp.zeros_like(cells),
         effects=jnp.zeros((len(cells), 2)),
         actions=jnp.zeros((len(cells), HORIZON, 5)),
         masks=jnp.ones((2, 3, 7, 7), bool),

@@ -144,8 +144,8 @@ def test_mean_stderr_is_over_cells_that_were_measured():
     assert np.isfinite(wanted).all() and (wanted > 0).all()
     assert callback(PARAMS, 0)["iss/stderr"] == pytest.approx(wanted.mean(), rel=1e-4)
     half = found.stderr.at[0].set(jnp.inf).at[1, 0].set(3.0).at[1, 2].set(1.0)
-    assert mean_stderr(found._replace(stderr=half)) == pytest.approx(2.0)
-    assert np.isnan(mean_stderr(found._replace(stderr=jnp.full_like(half, jnp.inf))))
+    assert mean_stderr(dataclasses.replace(found, stderr=half)) == pytest.approx(2.0)
+    assert np.isnan(mean_stderr(dataclasses.replace(found, stderr=jnp.full_like(half, jnp.inf))))
 
 
 def test_tensorboard_reads_back_what_was_logged(tmp_path):
