@@ -30,7 +30,7 @@ from experiments.explain.options import Options, from_config
 from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
-from iss_jax import ISSConfig, embedded, interpolate, saliency, stride_frames
+from iss_jax import ISSConfig, Sampling, embedded, interpolate, saliency, stride_frames
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
@@ -180,7 +180,7 @@ def _compute(
         views=tuple(seen.images),
         iss=iss,
         action_horizon=item["action_horizon"],
-        num_steps=item["num_steps"],
+        sampling=Sampling(num_steps=item["num_steps"]),
     )
     rows = [list(result.maps).index(view) for view in seen.images]
     return {
@@ -190,8 +190,8 @@ def _compute(
     }
 
 
-@partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "num_steps"))
-def _saliency(params, obs, key, *, views, iss, action_horizon, num_steps):
+@partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "sampling"))
+def _saliency(params, obs, key, *, views, iss, action_horizon, sampling):
     # Under jit prompts are not trimmed, each to its own length: one program serves all frames.
     masks = {view: np.full(obs.state.shape[0], view in views) for view in obs.images}
     return saliency(
@@ -200,7 +200,7 @@ def _saliency(params, obs, key, *, views, iss, action_horizon, num_steps):
         key=key,
         config=iss,
         action_horizon=action_horizon,
-        num_steps=num_steps,
+        sampling=sampling,
     )
 
 

@@ -144,7 +144,7 @@ def measure(
     options = {
         "noise": frame.noise,
         "action_dims": item["action_dims"],
-        "num_steps": item["num_steps"],
+        "sampling": iss_jax.Sampling(num_steps=item["num_steps"]),
     }
     call = (policy.params, frame.obs, means)
     exact = iss_jax.token_significance(*call, **options)

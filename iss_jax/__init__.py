@@ -15,7 +15,7 @@ from iss_jax.nmr import (
 )
 from iss_jax.pi05_saliency import saliency
 from iss_jax.results import Saliency
-from iss_jax.savings import Savings
+from iss_jax.sampling import Sampling, Savings
 from iss_jax.sharding import device_mesh, fsdp, mask_mesh
 from iss_jax.strides import interpolate, stream, stride_frames
 from iss_jax.tokens import (
@@ -39,6 +39,7 @@ __all__ = [
     "Region",
     "Saliency",
     "SampledSignificance",
+    "Sampling",
     "Savings",
     "TokenMeans",
     "TokenSignificance",

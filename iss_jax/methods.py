@@ -15,6 +15,7 @@ from iss_jax.baselines import (
     token_norm,
 )
 from iss_jax.pi05.observation import Observation
+from iss_jax.sampling import Sampling
 
 Maps = dict[str, Float[Array, "b h w"]]
 
@@ -74,7 +75,7 @@ def explain(
     iss = settings.iss
     call = {
         "key": key,
-        "num_steps": settings.num_steps,
+        "sampling": Sampling(num_steps=settings.num_steps),
         "action_horizon": settings.action_horizon,
     }
     dims = {"action_dims": iss.action_dims, "horizon": iss.horizon}

@@ -12,7 +12,7 @@ from experiments.nmr.items import work_items
 from experiments.nmr.measure import Measures, measure
 from experiments.nmr.options import Options
 from experiments.nmr.rows import Key, join_success
-from iss_jax import ISSConfig
+from iss_jax import ISSConfig, Sampling
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.regions import fit_regions
 from iss_jax.data.success import Success, read_success
@@ -117,7 +117,7 @@ def compute(
             views=tuple(view for view in VIEWS if view in cameras),
             config=iss,
             action_horizon=item["action_horizon"],
-            num_steps=item["num_steps"],
+            sampling=Sampling(num_steps=item["num_steps"]),
             percents=tuple(item["percents"]),
             control_draws=item["control_draws"],
         )

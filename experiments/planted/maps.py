@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Key, UInt8
 from experiments.making.panel_masks import read_masks, unpacked
 from experiments.planted.cue import COLOURS, INSTRUCTIONS
 from experiments.planted.trials import present_objects
-from iss_jax import ISSConfig, nmr, saliency
+from iss_jax import ISSConfig, Sampling, nmr, saliency
 from iss_jax.baselines import (
     attention,
     input_gradient,
@@ -177,7 +177,7 @@ def measure(
         probes=config.gradient_probes,
         points=config.gradient_points,
         horizon=config.action_horizon,
-        num_steps=config.num_steps,
+        sampling=Sampling(num_steps=config.num_steps),
         percent=config.percent,
     )
     count = len(scenes.state)
@@ -185,7 +185,7 @@ def measure(
     dims = sizes_of(policy.params).action_dim
     noise = jax.random.normal(key, (1, config.action_horizon, dims), jnp.float32)
     noise = jnp.broadcast_to(noise, (count, *noise.shape[1:]))
-    act = partial(_act, policy.params, size=size, num_steps=config.num_steps)
+    act = partial(_act, policy.params, size=size, sampling=Sampling(num_steps=config.num_steps))
     before = np.asarray(act(obs, noise))
     for name, chosen in (("instruction", scenes.named), ("panel", scenes.shown)):
         changes = []
@@ -198,16 +198,16 @@ def measure(
     return [{name: float(value[i]) for name, value in found.items()} for i in range(count)]
 
 
-@partial(jax.jit, static_argnames=("size", "num_steps"))
+@partial(jax.jit, static_argnames=("size", "sampling"))
 def _act(
-    params: Any, obs: Observation, noise: Array, *, size: int, num_steps: int
+    params: Any, obs: Observation, noise: Array, *, size: int, sampling: Sampling
 ) -> Float[Array, "b horizon dims"]:
-    return model.sample_actions(params, preprocess(obs, size), noise, num_steps)
+    return model.sample_actions(params, preprocess(obs, size), noise, sampling)
 
 
 @partial(
     jax.jit,
-    static_argnames=("iss", "wide_sigma", "probes", "points", "horizon", "num_steps", "percent"),
+    static_argnames=("iss", "wide_sigma", "probes", "points", "horizon", "sampling", "percent"),
 )
 def _explain(
     params: Any,
@@ -222,11 +222,11 @@ def _explain(
     probes: int,
     points: int,
     horizon: int,
-    num_steps: int,
+    sampling: Sampling,
     percent: float,
 ) -> dict[str, Float[Array, " b"]]:
     random_key, key = jax.random.split(key)
-    call = {"key": key, "num_steps": num_steps, "action_horizon": horizon, "valid": valid}
+    call = {"key": key, "sampling": sampling, "action_horizon": horizon, "valid": valid}
     dims, num_masks = iss.action_dims, iss.num_masks
     assert num_masks is not None
     result = saliency(params, obs, config=iss, **call)

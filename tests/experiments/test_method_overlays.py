@@ -15,6 +15,7 @@ from iss_jax.jobs.report import write_report
 from iss_jax.methods import METHODS, TITLES, Settings, explain
 from iss_jax.policies.frames import observed
 from iss_jax.policies.restored import load_policy
+from iss_jax.sampling import Sampling
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_each_name_is_its_explanation(monkeypatch):
     settings = Settings(iss, action_horizon=4, num_steps=2, probes=5, gradient_masks=3)
     found = explain("params", "obs", "key", METHODS, settings)
     assert list(found) == list(METHODS) and set(TITLES) == set(METHODS)
-    sampled = {"key": "key", "num_steps": 2, "action_horizon": 4}
+    sampled = {"key": "key", "sampling": Sampling(2), "action_horizon": 4}
     dims = {"action_dims": 7, "horizon": 3}
     policy = ("params", "obs")
     gradient = dataclasses.replace(iss, estimator="gradient", num_masks=3)

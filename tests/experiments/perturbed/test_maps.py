@@ -26,6 +26,7 @@ from iss_jax import saliency
 from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.directory import jsonable
 from iss_jax.masked_runs import draw_masks
+from iss_jax.sampling import Sampling
 
 SPLITS = {"milk": "seen", "soup": "near", "ham": "seen"}
 SEEDS = (0, 13)
@@ -124,7 +125,12 @@ def test_maps_and_actions_are_those_of_the_library(parts):
     noise = jnp.broadcast_to(jax.random.normal(noise_key, (1, 1, 4, 7)), (2, 1, 4, 7))[:, 0]
     masks = draw_masks(mask_key, 3, loaded.iss)
     expected = saliency(
-        loaded.policy.params, copies.obs, config=loaded.iss, masks=masks, noise=noise, num_steps=2
+        loaded.policy.params,
+        copies.obs,
+        config=loaded.iss,
+        masks=masks,
+        noise=noise,
+        sampling=Sampling(2),
     )
     for view, scores in explained.maps["iss"].items():
         np.testing.assert_allclose(scores, expected.maps[view], rtol=1e-3, atol=1e-6)
