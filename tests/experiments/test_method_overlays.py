@@ -94,7 +94,7 @@ def test_each_name_is_its_explanation(monkeypatch):
     ):
         monkeypatch.setattr(explanations, name, recorded(name))
     iss = ISSConfig(num_masks=10, action_dims=7, horizon=3)
-    settings = Settings(iss, action_horizon=4, num_steps=2, probes=5, gradient_masks=3)
+    settings = Settings(iss, action_horizon=4, sampling=Sampling(2), probes=5, gradient_masks=3)
     found = explain("params", "obs", "key", METHODS, settings)
     assert list(found) == list(METHODS) and set(TITLES) == set(METHODS)
     sampled = {"key": "key", "sampling": Sampling(2), "action_horizon": 4}
