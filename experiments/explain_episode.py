@@ -29,13 +29,14 @@ from experiments.explain.options import Options
 from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
-from iss_jax import ISSConfig, Sampling, interpolate, saliency, stride_frames
+from iss_jax import ISSConfig, Sampling, saliency
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import Observation
 from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
 from iss_jax.policies.restored import Policy
+from iss_jax.strides import interpolate, stride_frames
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
 

@@ -255,7 +255,7 @@ def test_noise_draws_are_averaged(params):
 
 
 def test_devices_change_nothing_but_rounding(params):
-    same(run(params, mesh=iss_jax.mask_mesh(jax.devices()[:4])), run(params))
+    same(run(params, mesh=iss_jax.device_mesh(devices=jax.devices()[:4])), run(params))
 
 
 def test_sharded_parameters_change_nothing_but_rounding(params):
