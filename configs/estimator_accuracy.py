@@ -38,12 +38,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         ("gradient", "balanced", 40, 3),
         ("gradient", "bernoulli", 40, 3),
         ("gradient", "balanced", 20, 3),
-        ("centred", "antithetic", 100, 5),
-        ("centred", "sobol", 100, 5),
-        ("centred", "orthogonal", 100, 5),
     )
-    # (cells that a run moves between dropped and kept; runs; repeats)
-    config.path = (21, 42, 3)
     # Points of the midpoint rules of integrated gradients; probes of the clean frame's Jacobian.
     config.straight_points = (1, 4, 9, 20)
     config.probes = (1, 4, 20)
@@ -65,11 +60,10 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.candidates = (
             ("centred", "bernoulli", 10, 2),
             ("centred", "balanced", 10, 2),
-            ("centred", "sobol", 10, 2),
             ("gradient", "balanced", 4, 2),
             ("gradient", "bernoulli", 2, 1),
         )
-        config.path, config.straight_points, config.probes = (49, 2, 2), (1, 2), (2,)
+        config.straight_points, config.probes = (1, 2), (2,)
         config.plain_runs, config.gradient_runs, config.surrogate_runs = (10,), (1, 2), 4
         config.chunk, config.gradient_chunk = 20, 4
     return config

@@ -71,7 +71,6 @@ class Options:
     reference_masks: int
     part_masks: int
     candidates: tuple[tuple[str, str, int, int], ...]
-    path: tuple[int, int, int]
     straight_points: tuple[int, ...]
     probes: tuple[int, ...]
     plain_runs: tuple[int, ...]
@@ -175,19 +174,6 @@ def work_items(options: Options) -> list[dict[str, Any]]:
         }
         for estimator, design, runs_each, repeats in options.candidates
     ]
-    if options.path:
-        block, runs_each, repeats = options.path
-        kinds.append(
-            runs
-            | {
-                "use": "candidate",
-                "estimator": "gradient",
-                "design": "path",
-                "block": block,
-                "runs": runs_each,
-                "repeats": repeats,
-            }
-        )
     kinds.append(
         {
             "experiment": "first_order",
@@ -216,9 +202,7 @@ def measure(
     reference = reference_map(parts, options.keep_prob, regions)
     found = list(candidates(options, kinds, stored))
     gradients = [
-        one
-        for one, kind in zip(stored, kinds, strict=True)
-        if kind["estimator"] == "gradient" and kind["design"] != "path"
+        one for one, kind in zip(stored, kinds, strict=True) if kind["estimator"] == "gradient"
     ]
     return {
         "frame": about_frame(parts, gradients, reference, options.keep_prob),

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import iss_jax
-from experiments.accuracy import designs, first_order
 from iss_jax.data.dataset import Dataset
 from iss_jax.masks import sample_masks
 from iss_jax.pi05.observation import VIEWS
@@ -111,35 +110,9 @@ def item_key(item: Mapping[str, Any], use: str) -> jax.Array:
     return jax.random.key(zlib.crc32(f"{item['episode']}/{item['frame']}/{use}".encode()))
 
 
-def seeds(item: Mapping[str, Any]) -> list[int]:
-    """A seed for each repeat of an item whose masks numpy draws."""
-    first = zlib.crc32(f"{item['episode']}/{item['frame']}/{item['design']}".encode())
-    return [first + repeat for repeat in range(item["repeats"])]
-
-
-def drawn_paths(item: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Soft masks of a `path` item and which cells each moves, one repeat after the other."""
-    drawn = [
-        designs.path_masks(
-            seed, item["runs"], item["block"], (len(VIEWS), *GRID), item["keep_prob"]
-        )
-        for seed in seeds(item)
-    ]
-    masks, member = zip(*drawn, strict=True)
-    return np.concatenate(masks), np.concatenate(member)
-
-
 def drawn_masks(item: Mapping[str, Any]) -> jax.Array:
     """The masks of a work item, one repeat after the other; its key and shape are the item's."""
     use = "/".join(str(item[name]) for name in ("use", "estimator", "design", "runs"))
-    if item["design"] in designs.PLAIN:
-        drawn = [
-            designs.plain_masks(
-                item["design"], seed, item["runs"], (len(VIEWS), *GRID), item["keep_prob"]
-            )
-            for seed in seeds(item)
-        ]
-        return jnp.asarray(np.concatenate(drawn))
     draw = functools.partial(
         sample_masks,
         num_masks=item["runs"],
@@ -155,10 +128,6 @@ def drawn_masks(item: Mapping[str, Any]) -> jax.Array:
 
 def measure(item: Mapping[str, Any], frame: Frame, policy: Policy, chunk: int) -> dict[str, Any]:
     """Effects of the item's masks, and their gradients where its estimator takes them."""
-    if item["design"] == "path":
-        masks = jnp.asarray(drawn_paths(item)[0], jnp.float32)
-        found = first_order.soft_runs(policy.params, frame.obs, frame.noise, masks)
-        return {"effects": np.asarray(found[0]), "gradients": np.asarray(found[1])}
     effects, gradients = run(
         policy, frame, item["keep_prob"], item["estimator"], drawn_masks(item), chunk
     )
@@ -166,11 +135,10 @@ def measure(item: Mapping[str, Any], frame: Frame, policy: Policy, chunk: int) -
 
 
 def stored_runs(item: Mapping[str, Any], result: Mapping[str, Any]) -> Runs:
-    """What `measure` found with the masks drawn again; for `path` the cells that each run moves."""
+    """What `measure` found, with the masks drawn again."""
     gradients = result["gradients"]
-    masks = drawn_paths(item)[1] if item["design"] == "path" else drawn_masks(item)
     return Runs(
-        jnp.asarray(masks),
+        drawn_masks(item),
         jnp.asarray(result["effects"], jnp.float32),
         None if gradients is None else jnp.asarray(gradients, jnp.float32),
     )

@@ -71,13 +71,13 @@ def test_a_plan_of_data_that_is_there_counts_its_frames(variant):
 
 
 def test_the_accuracy_benchmark():
-    """20 frames: 20,000 reference masks, 2,800 plain and 354 + 126 + 35 gradient candidate runs
-    each, these at 2.2 forward ones; the Jacobian of 147 cells at 2 each.
+    """20 frames: 20,000 reference masks, 1,300 plain and 354 + 35 gradient candidate runs each,
+    these at 2.2 forward ones; the Jacobian of 147 cells at 2 each.
     """
     config = importlib.import_module("configs.estimator_accuracy").get_config()
     items = estimator_accuracy.plan(config, plan.episodes_of(config, 1))
-    assert len(items) == 20 * (10 + 11)
-    wanted = 20 * (20_000 + 2_800 + 2.2 * 515 + 2 * 147)
+    assert len(items) == 20 * (10 + 7)
+    wanted = 20 * (20_000 + 1_300 + 2.2 * 389 + 2 * 147)
     assert sum(item.runs for item in items) == pytest.approx(wanted)
 
 
