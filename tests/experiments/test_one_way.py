@@ -5,8 +5,10 @@ work items are known.
 """
 
 import importlib
+import sys
 from pathlib import Path
 
+import ml_collections
 import numpy as np
 import pytest
 import tiny_policy
@@ -196,21 +198,22 @@ def test_two_episodes_of_one_file_have_items_of_their_own(inputs, tmp_path, monk
 
 @pytest.mark.filterwarnings("ignore:the load_module")  # of the library that loads configs
 @pytest.mark.parametrize("name", WITH_ISS)
-def test_action_weights_are_taken_from_the_command_line(name):
-    values = flags.FlagValues()
+def test_action_weights_are_taken_from_the_command_line(name, monkeypatch):
     path = Path(__file__).parents[2] / "configs" / f"{name}.py"
+    line = [
+        "command",
+        f"--config={path}:smoke",
+        "--config.iss.action_weights=(1.0, 0.5)",
+        "--config.iss.action_dims=2",
+    ]
+    # Which keys there are to be changed is read off the process's own command line.
+    monkeypatch.setattr(sys, "argv", line)
+    values = flags.FlagValues()
     config = config_flags.DEFINE_config_file("config", flag_values=values, lock_config=True)
-    values(
-        [
-            "command",
-            f"--config={path}:smoke",
-            "--config.iss.action_weights=(1.0, 0.5)",
-            "--config.iss.action_dims=2",
-        ]
-    )
+    values(line)
     iss = config.value.iss.to_dict()
     command = importlib.import_module(f"experiments.{name}")
-    content = config.value
+    content = ml_collections.ConfigDict(config.value.to_dict())
     if name == "mask_sensitivity":
         del content["errors"]
     assert iss["action_weights"] == (1.0, 0.5)
