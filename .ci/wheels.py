@@ -100,9 +100,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-        subprocess.run(
-            [*build, "--directory", name], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+        built = subprocess.run(
+            [*build, "--directory", name], cwd=ROOT, capture_output=True, text=True, check=False
         )
+        if built.returncode:
+            print(f"the wheel was not built\n{built.stdout}{built.stderr}")
+            return 1
         (wheel,) = folder.glob("*.whl")
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             outcomes = list(pool.map(functools.partial(checked, wheel, folder), versions))
