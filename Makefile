@@ -25,7 +25,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
-        doctest lint format type bench clean
+        doctest lint format type wheels bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
@@ -86,14 +86,18 @@ doctest: $(READY) ## Run the examples in the docstrings.
 
 lint: $(READY) ## Check style.
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check iss_jax experiments configs tests
+	$(PY) -m ruff format --check iss_jax experiments configs tests .ci
+	$(PY) -m pre_commit validate-config
 
 format: $(READY) ## Format the code.
-	$(PY) -m ruff format iss_jax experiments configs tests
+	$(PY) -m ruff format iss_jax experiments configs tests .ci
 	$(PY) -m ruff check --fix .
 
 type: $(READY) ## Check types.
 	$(PY) -m pyright --pythonpath $(PY)
+
+wheels: $(READY) ## Install and try the wheel on each Python it names.
+	$(PY) .ci/wheels.py
 
 bench: $(READY) ## Measure time and memory.
 	$(PY) -m experiments.bench --config=configs/bench.py --workdir=runs/bench
