@@ -2,6 +2,7 @@
 
 import csv
 import json
+import types
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import tiny_policy
 
 from configs.explain_episode import VARIANTS, get_config
-from experiments import explain_episode
+from experiments import explain_episode, explain_files
 from experiments.episode_nmr import measure_episode
 from experiments.explain_options import from_config
 from experiments.observed import observed
@@ -17,6 +18,7 @@ from experiments.policy import load_policy
 from iss_jax import Region, nmr
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.masks import upsample
+from iss_jax.viz.overlays import CRITICAL_OUTLINE
 from iss_jax.viz.report import write_report
 
 FRAMES, STRIDE = 6, 3
@@ -106,6 +108,28 @@ def test_nmr_of_every_frame_is_that_of_its_map(finished):
         spreads = [file["cells"][frame].std() for frame in COMPUTED]
         assert first["stderr"] == pytest.approx(file["stderr"].mean(), rel=1e-5)
     assert first["spread"] == pytest.approx(np.mean(spreads), rel=1e-5)
+
+
+def test_the_white_outline_encloses_the_most_salient_pixels():
+    """Two cells side by side: saliency rises between their centres, columns 80 and 240 of 320.
+
+    The highest quarter of the pixels is all that lies right of 240, in the rows that are picture.
+    """
+    inside = np.zeros((1, 320, 320), bool)
+    inside[:, 40:280] = True
+    seen = types.SimpleNamespace(
+        images={"front": np.zeros((1, 320, 320, 3), np.uint8)},
+        regions={"front": np.zeros((1, 320, 320), np.uint8)},
+        valid={"front": inside},
+    )
+    cells = np.array([[[[0.0, 1.0]]]], np.float32)
+    found = types.SimpleNamespace(seen=seen, cells=cells, percents=(25,))
+    maps = {"front": np.where(inside, explain_files.upsampled(cells[:, 0], (320, 320)), 0.0)}
+    drawn = explain_files.draw_overlays(found, maps)["front"][0]
+    wanted = np.zeros((320, 320), bool)
+    wanted[40:280, 240] = True
+    wanted[[40, 279], 240:] = True
+    np.testing.assert_array_equal((drawn == CRITICAL_OUTLINE).all(-1), wanted)
 
 
 def test_pictures_video_and_page_are_there(finished):

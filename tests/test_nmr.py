@@ -59,6 +59,19 @@ def test_critical_set_sizes(k, critical, size):
     assert int(found.ties) == 0
 
 
+@pytest.mark.parametrize("pixels", [10, 20, 50])
+@pytest.mark.parametrize("k", [10, 20, 30, 50])
+def test_equal_pixels_hold_exactly_their_share_of_the_mass(pixels, k):
+    """Tenths have no binary form: float32 sums of them miss k % by a bit, which adds no pixel."""
+    found = critical_set(jnp.full((1, pixels), 0.1), k, critical="mass")
+    assert int(found.size) == k * pixels // 100
+
+
+def test_a_share_that_is_short_of_the_percentage_takes_another_pixel():
+    short = jnp.array([[0.4999, 0.2501, 0.25]])
+    assert int(critical_set(short, 50, critical="mass").size) == 2
+
+
 def test_all_inside_and_all_outside():
     labels = jnp.array([[A, S, N, N, N]])
     for critical, k in (("count", 40), ("mass", 70)):

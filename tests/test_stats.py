@@ -141,6 +141,17 @@ def test_mean_interval_is_students_and_one_value_has_none():
     assert np.isnan(stats.mean_interval(values[:1])).all()
 
 
+def test_the_expanded_interval_of_three_clusters_in_closed_form():
+    """Student's t with two degrees of freedom has its quartiles at plus and minus √(2/3).
+
+    Times √(C/(C − 1)) = √(3/2) that is one, so half of the probability lies between Φ(−1) and Φ(1).
+    """
+    draws = np.concatenate([np.linspace(0.0, 1.0, 10_001), [np.nan, np.inf]])
+    low = (1 - math.erf(math.sqrt(0.5))) / 2
+    found = stats.expanded_interval(draws, 3, 0.5)
+    assert found == pytest.approx((low, 1 - low), abs=1e-9)
+
+
 def test_bootstrap_of_independent_rows_is_close_to_fishers():
     rng = np.random.default_rng(8)
     x = rng.normal(size=400)
