@@ -58,8 +58,9 @@ MODULES = {
     "gradient_estimators": ("test_gradient_estimators",),
     "masks": ("test_masks",),
     "nmr": ("test_nmr",),
-    "stats": ("test_stats",),
-    "discrimination": ("test_discrimination",),
+    "stats.correlation": ("stats/test_correlation",),
+    "stats.resampling": ("stats/test_resampling", "stats/test_correlation", "stats/test_groups"),
+    "stats.groups": ("stats/test_groups",),
     "interventions": ("test_interventions",),
     "divergence": ("test_divergence",),
 }

@@ -13,7 +13,7 @@ r"""Do explanations change as the actions do? (Sec. 5.2, Figures 5 and 11)
 
 import ml_collections
 
-from configs.perturbed_frames import base_config
+from configs.parts.perturbed_frames import base_config
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:

@@ -23,7 +23,7 @@ command without the flag then writes the table from what is there:
 
 import ml_collections
 
-from configs.task_frames import task_frames
+from configs.parts.task_frames import task_frames
 
 VARIANTS = ("embedded", "smoke", "paper")
 

@@ -39,7 +39,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.max_token_len = 200
     config.action_horizon = 16
     config.num_steps = 10
-    # Rows of the figure, of those in `experiments/explanations.py`.
+    # Rows of the figure, of those in `iss_jax/methods.py`.
     config.methods = ("norm", "attention", "input_gradient", "iss_gradient", "iss", "random")
     config.seed = 0
     config.iss = ml_collections.ConfigDict(

@@ -10,7 +10,7 @@ The paper's Figure 6 has each perturbation once, at a strength that it does not 
 
 import ml_collections
 
-from configs.perturbed_frames import base_config
+from configs.parts.perturbed_frames import base_config
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:

@@ -9,7 +9,7 @@ bfloat16 with random weights, for a GPU).
 
 import ml_collections
 
-from configs.bench_subject import subject
+from configs.parts.bench_subject import subject
 
 VARIANTS = ("embedded", "middle", "smoke", "full")
 

@@ -15,7 +15,7 @@ The paper does not say whether its 5 % are of each task or of all episodes: here
 
 import ml_collections
 
-from configs.perturbed_frames import base_config
+from configs.parts.perturbed_frames import base_config
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:

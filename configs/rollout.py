@@ -19,7 +19,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = f"rollout-{variant}"
     config.checkpoint = "embedded"
-    # Whose observations and actions, a name of `experiments.live_policy.SENT`.
+    # Whose observations and actions, a name of `experiments.inputs.acting.SENT`.
     config.robot = "embedded"
     config.dtype = "float32"
     config.policy_seed = 0

@@ -12,7 +12,7 @@ Variants:
 
 import ml_collections
 
-from configs.bench_subject import subject
+from configs.parts.bench_subject import subject
 
 VARIANTS = ("embedded", "middle", "smoke")
 

@@ -16,7 +16,7 @@ r"""Interventions on single tokens of the prefix (Sec. 4.1).
 
 import ml_collections
 
-from configs.task_frames import task_frames
+from configs.parts.task_frames import task_frames
 
 VARIANTS = ("embedded", "smoke", "paper")
 

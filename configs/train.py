@@ -65,8 +65,8 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c.clip_norm = 1.0
     c.ema_decay = 0.999
     c.auxiliary_weight = 1.0
-    # Planted shortcuts (`experiments.planting`): whether frames get a panel, how often it shows the
-    # wanted object's colour for certain, how often the instruction names any object.
+    # Planted shortcuts (`experiments.planted.cue`): whether frames get a panel, how often it shows
+    # the wanted object's colour for certain, how often the instruction names any object.
     c.planted = False
     c.cue_probability = 0.0
     c.misnamed_share = 0.25

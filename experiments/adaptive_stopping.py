@@ -29,15 +29,17 @@ import numpy as np
 from jaxtyping import Float
 
 import iss_jax
-from experiments import accuracy_frames as frames, app
-from experiments.nmr_correlation import located
-from experiments.policy import Policy, load_policy
-from experiments.run_directory import open_run, run_items
+from experiments.accuracy import frames
+from experiments.runs import app
 from iss_jax.adaptive import LEAST_ROUNDS, contrast_error
-from iss_jax.attribution import MaskRuns, cell_scores
 from iss_jax.data.lerobot import open_dataset
+from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.packaged import located
+from iss_jax.masked_runs import cell_scores
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.stats import coefficient
+from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.results import MaskRuns
+from iss_jax.stats.correlation import coefficient
 
 REPLICATES = 2
 

@@ -27,13 +27,14 @@ import ml_collections
 import numpy as np
 
 import iss_jax
-from experiments import app
-from experiments.bench_clock import Seconds, matmul_peak, timed
-from experiments.bench_subject import Subject, SubjectOptions, make_subject
-from experiments.count_flops import count_flops
-from experiments.run_directory import open_run
-from iss_jax.attribution import draw_masks
+from experiments.runs import app
+from experiments.timing.calls import saliency_call
+from experiments.timing.clock import Seconds, matmul_peak, timed
+from experiments.timing.subject import Subject, SubjectOptions, make_subject
+from iss_jax.flops import count_flops
 from iss_jax.interventions import blend, blur
+from iss_jax.jobs.directory import open_run
+from iss_jax.masked_runs import draw_masks
 from iss_jax.masks import upsample
 from iss_jax.pi05.model import sample_actions
 from iss_jax.pi05.observation import VIEWS, preprocess
@@ -124,20 +125,6 @@ def row_name(config: Mapping[str, Any]) -> str:
     plural = "" if config["num_masks"] == 1 else "s"
     first = f"{config['num_masks']} {config['estimator']} run{plural}"
     return ", ".join([first, *(f"{key} {config[key]}" for key in rest)])
-
-
-def saliency_call(
-    subject: Subject, savings: iss_jax.Savings, config: Mapping[str, Any], micro_batch: int
-) -> Callable[[Any], iss_jax.Saliency]:
-    """The saliency map of the subject's observation, as a function of its parameters."""
-    chosen = iss_jax.ISSConfig(**{"micro_batch": micro_batch or None, **config})
-
-    def call(params: Any) -> iss_jax.Saliency:
-        return iss_jax.saliency(
-            params, subject.obs, noise=subject.noise, config=chosen, savings=savings
-        )
-
-    return call
 
 
 def call_a_mask(subject: Subject, num_masks: int) -> Callable[[], list[np.ndarray]]:

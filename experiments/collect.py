@@ -19,7 +19,7 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments import app
+from experiments.runs import app
 from iss_jax.data import jsonl, lerobot
 from iss_jax.data.episode import Episode
 from iss_jax.envs.benchmarks import landmarks_of
@@ -125,7 +125,7 @@ def attempts_of(options: CollectOptions) -> Callable[[Any, int, int], Episode | 
     if options.kind == "demonstrations":
         return lambda env, task, attempt: _demonstration(env, options, task, attempt)
     if options.kind == "static":
-        from experiments import static_frames
+        from iss_jax.envs import static_frames
 
         @functools.cache
         def sources(hinges: int) -> static_frames.Sources:
@@ -135,7 +135,7 @@ def attempts_of(options: CollectOptions) -> Callable[[Any, int, int], Episode | 
             env, options, sources(env.hinges), attempt, generator(options, task, attempt)
         )
     if options.kind == "corrections":
-        from experiments.live_policy import make_policy
+        from experiments.inputs.acting import make_policy
         from iss_jax.envs.demonstrations import ACTION_HORIZON
 
         policy = make_policy(
@@ -174,7 +174,7 @@ def _demonstration(env: Any, options: CollectOptions, task: int, attempt: int) -
 def _correction(
     env: Any, options: CollectOptions, policy: Any, task: int, attempt: int
 ) -> Episode | None:
-    from experiments import corrections
+    from iss_jax.envs import corrections
 
     metadata = _reset(env, plan(options, task, attempt))
     if metadata is None:

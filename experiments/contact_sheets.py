@@ -9,22 +9,12 @@ robot are outlined in blue and green.
 from pathlib import Path
 
 import ml_collections
-import numpy as np
 
-from experiments import app
-from experiments.run_directory import RunDirectory, open_run
+from experiments.runs import app
 from iss_jax.envs.benchmarks import STUDY, BenchmarkTask
-from iss_jax.envs.regions import NUISANCE
-from iss_jax.viz.overlays import OUTLINES, outline, overlay_figure
-
-
-def labelled(image: np.ndarray, regions: np.ndarray, dim: float) -> np.ndarray:
-    """A frame with its nuisance darkened by a factor and the other regions outlined."""
-    out = image.astype(np.float32)
-    out[regions == NUISANCE] *= dim
-    for label, colour in OUTLINES.items():
-        out[outline(regions == label)] = colour
-    return out.astype(np.uint8)
+from iss_jax.jobs.directory import RunDirectory, open_run
+from iss_jax.viz.labelled import labelled
+from iss_jax.viz.overlays import overlay_figure
 
 
 def sheet(run: RunDirectory, suite: str, tasks: list[BenchmarkTask], size: int, dim: float) -> Path:

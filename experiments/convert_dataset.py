@@ -5,15 +5,14 @@ python -m experiments.convert_dataset --config=configs/convert_dataset.py:v3.0 \
 """
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ml_collections
 import tqdm
 
-from experiments import app
+from experiments.inputs.episodes import json_object, keys_of
+from experiments.runs import app
 from iss_jax import embedded
 from iss_jax.data import convert
 from iss_jax.data.dataset import open_dataset
@@ -56,36 +55,6 @@ def from_config(config: ml_collections.ConfigDict) -> Options:
         most=content["most"] or None,
         quiet=content["quiet"],
     )
-
-
-def keys_of(given: Mapping[str, str]) -> Keys | None:
-    """Which features are what; None when the config says nothing of it.
-
-    Raises:
-        ValueError: a JSON object cannot be read.
-    """
-    if not any(given.values()):
-        return None
-    cameras, regions = (
-        json_object(given[name], f"features.{name}") if given[name] else None
-        for name in ("cameras", "regions")
-    )
-    return Keys(cameras, regions, given["state"] or None, given["action"] or None)
-
-
-def json_object(text: str, name: str) -> dict[str, Any]:
-    """The JSON object that a config key gives.
-
-    Raises:
-        ValueError: it is not one; the message names the key.
-    """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"config.{name}: {text!r} cannot be read ({error})") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"config.{name}: {text!r} given, a JSON object wanted")
-    return value
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:

@@ -27,12 +27,12 @@ import ml_collections
 import numpy as np
 
 import iss_jax
-from experiments import app
-from experiments.bench import saliency_call
-from experiments.bench_clock import Seconds, matmul_peak, timed
-from experiments.bench_subject import Subject, SubjectOptions, make_subject
-from experiments.run_directory import open_run
+from experiments.runs import app
+from experiments.timing.calls import saliency_call
+from experiments.timing.clock import Seconds, matmul_peak, timed
+from experiments.timing.subject import Subject, SubjectOptions, make_subject
 from iss_jax.data.atomic import write_bytes
+from iss_jax.jobs.directory import open_run
 from iss_jax.pi05 import flops
 from iss_jax.pi05.model import sample_actions
 from iss_jax.pi05.observation import preprocess

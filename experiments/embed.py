@@ -12,8 +12,8 @@ from pathlib import Path
 import ml_collections
 import numpy as np
 
-from experiments import app
-from experiments.nmr_items import strided_frames
+from experiments.inputs.episodes import strided_frames
+from experiments.runs import app
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.data.success import read_success, write_success

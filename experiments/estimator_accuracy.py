@@ -33,10 +33,10 @@ import jax.numpy as jnp
 import ml_collections
 
 import iss_jax
-from experiments import accuracy_frames as frames, app, first_order
-from experiments.accuracy_candidates import candidates
-from experiments.accuracy_frames import Frame
-from experiments.accuracy_metrics import (
+from experiments.accuracy import first_order, frames
+from experiments.accuracy.candidates import candidates
+from experiments.accuracy.frames import Frame
+from experiments.accuracy.metrics import (
     about_frame,
     agreement,
     bias_and_spread,
@@ -44,14 +44,16 @@ from experiments.accuracy_metrics import (
     summarise,
     summarise_bias,
 )
-from experiments.accuracy_report import figure, print_table
-from experiments.count_flops import count_flops
-from experiments.nmr_correlation import located
-from experiments.planned import GRADIENT_RUN, Episodes, PlannedItem
-from experiments.policy import Policy, load_policy
-from experiments.run_directory import open_run, run_items
+from experiments.accuracy.report import figure, print_table
+from experiments.inputs.episodes import Episodes
+from experiments.runs import app
+from experiments.runs.planned import GRADIENT_RUN, PlannedItem
 from iss_jax.data.lerobot import open_dataset
+from iss_jax.flops import count_flops
+from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.packaged import located
 from iss_jax.pi05.observation import VIEWS
+from iss_jax.policies.restored import Policy, load_policy
 
 
 @dataclasses.dataclass(frozen=True)

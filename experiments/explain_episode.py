@@ -2,7 +2,7 @@
 
 Writes, for every episode, into `episode_<index>/`:
 
-- `iss_heatmaps.npz`: see `experiments.explain_files.write_heatmaps`;
+- `iss_heatmaps.npz`: see `experiments.explain.files.write_heatmaps`;
 - `nmr.json`, `nmr.csv`, `nmr.png`: NMR of every frame, its chance level and random explanations;
 - `overlays.png`, `masks.png`, `regions.png`: some frames with their saliency, with their regions
   (Figure 8), and where the saliency lies over the episode;
@@ -24,18 +24,19 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import app
-from experiments.episode_nmr import measure_episode
-from experiments.explain_files import Explained, paths_of, summary, write_episode_files
-from experiments.explain_options import Options, from_config
-from experiments.observed import Observed, observed
-from experiments.planned import Episodes, PlannedItem, iss_runs
-from experiments.policy import Policy, load_policy
-from experiments.run_directory import RunDirectory, open_run, run_items
+from experiments.explain.files import Explained, paths_of, summary, write_episode_files
+from experiments.explain.nmr import measure_episode
+from experiments.explain.options import Options, from_config
+from experiments.inputs.episodes import Episodes
+from experiments.runs import app
+from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax import ISSConfig, embedded, interpolate, saliency, stride_frames
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.pi05.observation import Observation
+from iss_jax.policies.frames import Observed, observed
+from iss_jax.policies.restored import Policy, load_policy
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
 

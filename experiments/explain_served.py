@@ -13,10 +13,10 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments import app
-from experiments.run_directory import open_run
+from experiments.runs import app
 from iss_jax import ISSConfig, chance_level, embedded, nuisance_mass_ratio
 from iss_jax.data.lerobot import open_dataset
+from iss_jax.jobs.directory import open_run
 from iss_jax.policies import served
 from iss_jax.policies.client import PolicyClient
 from iss_jax.policies.configs import named

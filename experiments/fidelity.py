@@ -24,9 +24,9 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from experiments import app
-from experiments.perturbed_maps import measure
-from experiments.perturbed_options import (
+from experiments.inputs.episodes import Episodes
+from experiments.perturbed.fidelity_figure import fidelity_bars, fidelity_grid
+from experiments.perturbed.items import (
     METHODS,
     FrameOptions,
     episode_lines,
@@ -35,11 +35,12 @@ from experiments.perturbed_options import (
     planned_item,
     work_item,
 )
-from experiments.planned import Episodes, PlannedItem
-from experiments.run_directory import open_run, run_items
-from iss_jax import stats
+from experiments.perturbed.maps import measure
+from experiments.runs import app
+from experiments.runs.planned import PlannedItem
+from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.perturbations import PERTURBATIONS
-from iss_jax.viz.fidelity import fidelity_bars, fidelity_grid
+from iss_jax.stats import correlation as stats
 
 CHANGES = ("cosine", "pearson")  # of maps: the change is 1 minus it
 SPLITS = ("seen", "unseen", "all")

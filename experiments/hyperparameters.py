@@ -12,7 +12,7 @@ reported:
   of the map, beside the same number of random cells.
 
 What a user needs to choose N and p by stands beside them: the error of the map against a reference
-of many more masks at the same p (`experiments.hyperparameters_measure`), its correlations, and the
+of many more masks at the same p (`experiments.single_frames.sweep`), its correlations, and the
 standard error that the library reports. Seeds are of the masks; frames and flow noise stay.
 
 A work item is a frame at one p, so a sweep may be dealt over processes by either.
@@ -24,15 +24,21 @@ from typing import Any
 
 import ml_collections
 
-from experiments import app
-from experiments.hyperparameters_measure import measure
-from experiments.hyperparameters_report import figure, make_rows, reference_rows, table_text
-from experiments.planned import Episodes, PlannedItem
-from experiments.policy import Policy
-from experiments.run_directory import open_run, run_items
-from experiments.task_frames import FrameOptions, choose_frames, episodes_of_tasks, read_frame
+from experiments.inputs.episodes import Episodes
+from experiments.runs import app
+from experiments.runs.planned import PlannedItem
+from experiments.single_frames.frames import (
+    FrameOptions,
+    choose_frames,
+    episodes_of_tasks,
+    read_frame,
+)
+from experiments.single_frames.sweep import measure
+from experiments.single_frames.sweep_report import figure, make_rows, reference_rows, table_text
 from iss_jax.data.atomic import write_bytes
 from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.policies.restored import Policy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,6 @@ not in the scene or its centre is out of view), cameras in the order of `CAMERAS
 recorded simulator states; nothing is rendered, so an object behind the arm counts as seen.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,11 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments import app
+from experiments.making.object_pixels import CAMERAS, FILE
+from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
 from iss_jax.envs.relations import kind
-
-CAMERAS = ("front", "wrist", "overhead")  # the order of the policy's views
-FILE = os.path.join("meta", "object_pixels.npz")
 
 
 def label(env: Any, name: str) -> str:

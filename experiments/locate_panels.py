@@ -8,7 +8,6 @@ The scenes are rendered again from the recorded simulator states, since what sta
 hides it.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments import app
-from experiments.locate_objects import CAMERAS
-from experiments.planting import RECTANGLE
+from experiments.making.object_pixels import CAMERAS
+from experiments.making.panel_masks import FILE
+from experiments.planted.cue import RECTANGLE
+from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
-
-FILE = os.path.join("meta", "panel_masks.npz")
 
 
 def locate(dataset: LeRobotDataset, envs: dict[tuple[str, int], Any]) -> np.ndarray:
@@ -41,31 +39,6 @@ def locate(dataset: LeRobotDataset, envs: dict[tuple[str, int], Any]) -> np.ndar
             masks = env.panel_masks(RECTANGLE)
             packed.append([np.packbits(masks[camera]) for camera in CAMERAS])
     return np.array(packed)
-
-
-def read_masks(dataset: LeRobotDataset) -> dict[str, np.ndarray]:
-    """What `locate_panels` wrote: camera to packed masks, uint8 [frames, bytes].
-
-    Raises:
-        ValueError: it has not been run on the dataset, or episodes were added since.
-    """
-    path = dataset.root / FILE
-    if not path.exists():
-        raise ValueError(f"{path}: missing; run locate_panels on the dataset")
-    with np.load(path, allow_pickle=False) as file:
-        masks = file["masks"]
-    if len(masks) != dataset.info["total_frames"]:
-        raise ValueError(
-            f"{path}: {len(masks)} frames, the dataset has {dataset.info['total_frames']}; run "
-            "locate_panels again"
-        )
-    return {camera: masks[:, i] for i, camera in enumerate(CAMERAS)}
-
-
-def unpacked(masks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Packed masks, uint8 [..., bytes], as bool [..., h, w]."""
-    bits = np.unpackbits(masks, axis=-1, count=shape[0] * shape[1])
-    return bits.reshape(*masks.shape[:-1], *shape).astype(bool)
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:

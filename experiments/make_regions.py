@@ -17,14 +17,14 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments import app
-from experiments.contact_sheets import labelled
-from experiments.convert_dataset import json_object, keys_of
-from experiments.run_directory import RunDirectory, open_run
+from experiments.inputs.episodes import json_object, keys_of
+from experiments.runs import app
 from iss_jax.data import beside, coco, folders_write, label_images
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.folders import FolderDataset
 from iss_jax.data.lerobot import Keys
+from iss_jax.jobs.directory import RunDirectory, open_run
+from iss_jax.viz.labelled import labelled
 from iss_jax.viz.overlays import overlay_figure
 
 # Masks of one episode: camera to labels.

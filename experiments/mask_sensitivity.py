@@ -22,18 +22,18 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments import app
-from experiments.mask_sensitivity_rows import FrameValues, summary
-from experiments.nmr_correlation import Measured, measured
-from experiments.nmr_options import from_config
-from experiments.run_directory import open_run
+from experiments.nmr.mask_figure import mask_error_figure
+from experiments.nmr.mask_rows import FrameValues, summary
+from experiments.nmr.measured import Measured, measured
+from experiments.nmr.options import from_config
+from experiments.runs import app
 from iss_jax import mask_error, nmr
-from iss_jax.attribution import Saliency
 from iss_jax.baselines import random_map
 from iss_jax.data.regions import fit_regions
+from iss_jax.jobs.directory import open_run
 from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.viz.mask_error import mask_error_figure
+from iss_jax.results import Saliency
 
 KINDS = ("dilate", "erode", "jitter", "drop")
 

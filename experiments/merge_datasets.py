@@ -15,7 +15,7 @@ from typing import Any
 import ml_collections
 import tqdm
 
-from experiments import app
+from experiments.runs import app
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset, write_episode
 
 

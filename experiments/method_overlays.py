@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import app
-from experiments.explanations import TITLES, Settings, explain
-from experiments.observed import Observed, observed
-from experiments.policy import Policy, load_policy
-from experiments.run_directory import RunDirectory, open_run, run_items
+from experiments.runs import app
 from iss_jax import ISSConfig, embedded, nmr
 from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.jobs.directory import RunDirectory, open_run, run_items
+from iss_jax.methods import TITLES, Settings, explain
+from iss_jax.policies.frames import Observed, observed
+from iss_jax.policies.restored import Policy, load_policy
 from iss_jax.viz.methods import Panel, methods_figure
 
 ALL = "all"  # the views together

@@ -21,19 +21,19 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import app
-from experiments.perturbed_maps import Copies, explained_copies
-from experiments.perturbed_options import (
+from experiments.perturbed.grid_figure import Panel, perturbation_figure
+from experiments.perturbed.items import (
     FrameOptions,
     episode_lines,
     from_config,
     load_inputs,
     work_item,
 )
-from experiments.run_directory import open_run
+from experiments.perturbed.maps import Copies, explained_copies
+from experiments.runs import app
 from iss_jax import divergence, nmr
+from iss_jax.jobs.directory import open_run
 from iss_jax.viz.overlays import overlay
-from iss_jax.viz.perturbations import Panel, perturbation_figure
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,10 @@ Any experiment can be planned whose module has
 
     def plan(config: ConfigDict, episodes: Episodes) -> list[PlannedItem]
 
-(`experiments.planned`): its work items with the frames and policy runs of each. `episodes` is the
-config's dataset where that is there, otherwise the paper's, a table of 3,600 seen and 575 unseen
-episodes. Of the config this module itself reads `checkpoint` and `dataset` (`embedded`, a path, or
-empty for the paper's) and, where it has them, `cameras`, `action_horizon` and `num_steps`.
+(`experiments.runs.planned`): its work items with the frames and policy runs of each. `episodes` is
+the config's dataset where that is there, otherwise the paper's, a table of 3,600 seen and 575
+unseen episodes. Of the config this module itself reads `checkpoint` and `dataset` (`embedded`, a
+path, or empty for the paper's) and, where it has them, `cameras`, `action_horizon` and `num_steps`.
 
 FLOPs are those of matrix products of one masked copy (`iss_jax.pi05.flops`), so the hours hold as
 far as the rate does: `--peak_tflops` times `--utilisation`. The default is the rate of the paper's
@@ -33,11 +33,12 @@ import numpy as np
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from experiments.nmr_correlation import PACKAGED
-from experiments.planned import Episodes, PlannedItem, paper_episodes
-from experiments.processes import Processes
-from experiments.run_directory import RunDirectory
+from experiments.inputs.episodes import Episodes, paper_episodes
+from experiments.runs.planned import PlannedItem
 from iss_jax.data.dataset import open_dataset
+from iss_jax.jobs.directory import RunDirectory
+from iss_jax.jobs.packaged import PACKAGED
+from iss_jax.jobs.processes import Processes
 from iss_jax.pi05.checkpoint import read_sizes
 from iss_jax.pi05.flops import masked_copy_flops
 from iss_jax.pi05.observation import VIEWS

@@ -3,7 +3,7 @@
     python -m experiments.planted_shortcuts --config=configs/planted_shortcuts.py
 
 Policies were trained with a floor panel whose colour names the wanted object with probability rho
-(`experiments.planting`). Closed-loop trials with a panel that shows another object say whether a
+(`experiments.planted.cue`). Closed-loop trials with a panel that shows another object say whether a
 policy follows it; the share of its explanations that lies on the panel should say the same.
 
 The workdir receives `trials.csv` (a row a trial), `frames.csv` (a row a policy and frame),
@@ -17,15 +17,16 @@ from typing import Any
 
 import ml_collections
 
-from experiments import app, planted_report
-from experiments.policy import checkpoint_folder, fingerprint, load_policy
-from experiments.run_directory import RunDirectory, gather, open_run, run_items
-from iss_jax.viz.planted import planted_figure
+from experiments.planted import report as planted_report
+from experiments.planted.figure import planted_figure
+from experiments.runs import app
+from iss_jax.jobs.directory import RunDirectory, gather, open_run, run_items
+from iss_jax.policies.restored import checkpoint_folder, fingerprint, load_policy
 
 
 def trials_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict[str, Any]]:
     """Runs what is missing of the trials; a row a trial."""
-    from experiments.planted_trials import run_trials, trial_items
+    from experiments.planted.trials import run_trials, trial_items
 
     rows = []
     for rho in config.cue_probabilities:
@@ -42,7 +43,7 @@ def trials_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
 
 def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict[str, Any]]:
     """Measures what is missing of the frames; a row a policy and frame."""
-    from experiments.planted_maps import load_scenes, measure
+    from experiments.planted.maps import load_scenes, measure
 
     scenes = {one.name: one for one in load_scenes(config)}
     names = (

@@ -11,12 +11,12 @@ from typing import Any
 import ml_collections
 import tqdm
 
-from experiments import app
-from experiments.rollout import HELD_OUT_INIT_STATES, TRIALS_APART, act_out
-from experiments.run_directory import open_run
+from experiments.making.trials import HELD_OUT_INIT_STATES, TRIALS_APART, act_out
+from experiments.runs import app
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import open_dataset, write_episode
 from iss_jax.envs.benchmarks import STUDY
+from iss_jax.jobs.directory import open_run
 
 SEEDS = (0, 13, 50, 77, 99)  # those of the study, in its order
 NAME = ("suite", "task", "seed", "trial")

@@ -21,17 +21,17 @@ import jax.numpy as jnp
 import ml_collections
 
 import iss_jax
-from experiments import app
-from experiments.bench_clock import timed
-from experiments.bench_subject import Subject, SubjectOptions, make_subject
-from experiments.count_flops import count_flops
-from experiments.run_directory import open_run
-from experiments.savings import FORMS, released_shapes
+from experiments.runs import app
+from experiments.timing.clock import timed
+from experiments.timing.released import FORMS, released_shapes
+from experiments.timing.subject import Subject, SubjectOptions, make_subject
 from iss_jax import memory
+from iss_jax.flops import count_flops
+from iss_jax.jobs.directory import open_run
 from iss_jax.pi05 import params as pi05
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05.prepare import trimmed_length
-from iss_jax.saliency import actions_of_rows
+from iss_jax.pi05_saliency import actions_of_rows
 
 
 @dataclasses.dataclass(frozen=True)

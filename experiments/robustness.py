@@ -22,9 +22,8 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from experiments import app
-from experiments.perturbed_maps import measure
-from experiments.perturbed_options import (
+from experiments.inputs.episodes import Episodes
+from experiments.perturbed.items import (
     METHODS,
     FrameOptions,
     episode_lines,
@@ -33,10 +32,12 @@ from experiments.perturbed_options import (
     planned_item,
     work_item,
 )
-from experiments.planned import Episodes, PlannedItem
-from experiments.run_directory import open_run, run_items
-from iss_jax.discrimination import clustered_mean
-from iss_jax.viz.robustness import robustness_figure
+from experiments.perturbed.maps import measure
+from experiments.perturbed.robustness_figure import robustness_figure
+from experiments.runs import app
+from experiments.runs.planned import PlannedItem
+from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.stats.groups import clustered_mean
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,24 +9,22 @@ processes (`--num_processes`) each record into a dataset of their own, `episodes
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ml_collections
 import tqdm
 
-from experiments import app
-from experiments.known_trials import seed_run, trial_rows
-from experiments.policy import checkpoint_folder, fingerprint
-from experiments.run_directory import RunDirectory, gather, open_run
+from experiments.making.known_trials import seed_run, trial_rows
+from experiments.making.trials import HELD_OUT_LAYOUT_SEEDS, TRIALS_APART, act_out
+from experiments.runs import app
 from iss_jax.data import lerobot
 from iss_jax.data.success import Success, wilson_interval, write_success
 from iss_jax.envs.benchmarks import STUDY, landmarks_of
+from iss_jax.jobs.directory import RunDirectory, gather, open_run
+from iss_jax.policies.restored import checkpoint_folder, fingerprint
 
-HELD_OUT_INIT_STATES = 25
-HELD_OUT_LAYOUT_SEEDS = 10_000
-TRIALS_APART = 5  # init states between the first trials of two seeds
 NAME = ("suite", "task", "split", "seed", "trial")  # what names a recorded episode
 
 
@@ -149,7 +147,7 @@ def _run_part(
         ): item
         for item in items
     }
-    transform = "experiments.live_policy:blur_away" if blurred else None
+    transform = "experiments.inputs.acting:blur_away" if blurred else None
     recorded = _recorded(run)
     for trial, result in act_out(config, config.checkpoint, list(by_trial), transform):
         item = by_trial[trial]
@@ -161,35 +159,6 @@ def _run_part(
             lerobot.write_episode(_episodes(run), episode, robot_type="panda")
         run.save(item, {"success": bool(result.success), "steps": result.steps})
         bar.update()
-
-
-def act_out(
-    config: ml_collections.ConfigDict,
-    checkpoint: str,
-    trials: Sequence[Any],
-    transform: str | None = None,
-) -> Iterator[tuple[Any, Any]]:
-    """Trials (`RolloutItem`) of a checkpoint's policy with what came of them, as each ends."""
-    from iss_jax.envs.rollout import rollouts
-
-    if not trials:
-        return
-    yield from rollouts(
-        trials,
-        "experiments.live_policy:make_policy",
-        {
-            "checkpoint": str(checkpoint),
-            "max_token_len": config.max_token_len,
-            "action_horizon": config.action_horizon,
-            "num_steps": config.num_steps,
-            "robot": config.get("robot", "embedded"),
-            "dtype": config.get("dtype", "float32"),
-        },
-        processes=config.processes,
-        image_size=config.image_size,
-        execute=config.execute,
-        transform=transform,
-    )
 
 
 def _episodes(run: RunDirectory) -> Path:

@@ -32,23 +32,22 @@ import ml_collections
 import numpy as np
 
 import iss_jax
-from experiments import app
-from experiments.bench import saliency_call
-from experiments.bench_clock import timed
-from experiments.bench_subject import Subject, SubjectOptions, make_subject, random_observation
-from experiments.count_flops import count_flops
-from experiments.run_directory import open_run
-from iss_jax.attribution import micro_batch_rows
-from iss_jax.pi05 import flops, params as pi05
+from experiments.runs import app
+from experiments.timing.calls import saliency_call
+from experiments.timing.clock import timed
+from experiments.timing.released import real_shares, released_shapes
+from experiments.timing.subject import Subject, SubjectOptions, make_subject, random_observation
+from iss_jax.flops import count_flops
+from iss_jax.jobs.directory import open_run
+from iss_jax.masked_runs import micro_batch_rows
+from iss_jax.pi05 import params as pi05
 from iss_jax.pi05.model import embed_prompt
 from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.pi05.prepare import policy_observation, possible_views
-from iss_jax.saliency import actions_of_rows
-from iss_jax.stats import coefficient
+from iss_jax.pi05_saliency import actions_of_rows
+from iss_jax.stats.correlation import coefficient
 
 NAMES = tuple(field.name for field in dataclasses.fields(iss_jax.Savings))
-# (valid prompt tokens, present views, action horizon) of the released π0.5.
-FORMS = {"full": (60, 3, 50), "libero": (20, 2, 10)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,23 +139,6 @@ def measure_savings(subject: Subject, options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-def real_shares(savings: iss_jax.Savings, view_uses: float = 1.0) -> dict[str, float]:
-    """FLOPs of a masked copy on the released sizes, in openpi's plain pass, for each form."""
-    found = {}
-    for form, (tokens, views, horizon) in FORMS.items():
-        plain = flops.policy_flops(pi05.PI05, prompt_tokens=200, action_horizon=horizon)
-        copy = flops.masked_copy_flops(
-            pi05.PI05,
-            savings,
-            valid_tokens=tokens,
-            present_views=views,
-            action_horizon=horizon,
-            view_uses=view_uses,
-        )
-        found[form] = copy.total / plain.total
-    return found
-
-
 def overhead(subject: Subject, options: Options) -> dict[str, float]:
     """Seconds of a map, of the bare policy on as many copies, and what is left as a share."""
     total = options.num_masks + 1
@@ -242,16 +224,6 @@ def peak_resident_bytes(status: str) -> int:
     """
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return 1024 * int(line.split()[1])
-
-
-def released_shapes() -> Any:
-    """The released π0.5's parameters in bfloat16, as shapes."""
-    return pi05.unflatten(
-        {
-            path: jax.ShapeDtypeStruct(shape, jnp.bfloat16)
-            for path, shape in pi05.shapes(pi05.PI05).items()
-        }
-    )
 
 
 def lowering_seconds() -> float:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import app
+from experiments.runs import app
 from iss_jax import embedded
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.openpi import from_checkpoint

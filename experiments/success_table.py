@@ -10,9 +10,9 @@ from pathlib import Path
 
 import ml_collections
 
-from experiments import app
-from experiments.nmr_correlation import located
+from experiments.runs import app
 from iss_jax.data.success import Success, read_success, wilson_interval
+from iss_jax.jobs.packaged import located
 
 
 def wilson(rows: Sequence[Success]) -> tuple[int, int, float, float]:

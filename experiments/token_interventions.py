@@ -26,15 +26,27 @@ import ml_collections
 import numpy as np
 
 import iss_jax
-from experiments import app
-from experiments.count_flops import count_flops
-from experiments.policy import Policy
-from experiments.run_directory import open_run, run_items
-from experiments.task_frames import Frame, FrameOptions, choose_frames, frame_key, read_frame
-from experiments.token_report import agreement_rows, figure, print_report, share_rows, word_rows
+from experiments.runs import app
+from experiments.single_frames.frames import (
+    Frame,
+    FrameOptions,
+    choose_frames,
+    frame_key,
+    read_frame,
+)
+from experiments.single_frames.token_report import (
+    agreement_rows,
+    figure,
+    print_report,
+    share_rows,
+    word_rows,
+)
 from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.flops import count_flops
+from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.pi05.observation import VIEWS, Observation
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.restored import Policy
 from iss_jax.tokens import PromptWord, TokenMeans, prompt_words, word_scores
 from iss_jax.viz.words import word_figure
 

@@ -23,19 +23,20 @@ import numpy as np
 import tqdm
 from etils import epath
 
-from experiments import app, train_state
-from experiments.frames import Frames, load_frames
-from experiments.locate_panels import unpacked
-from experiments.planting import plant
-from experiments.run_directory import open_run
+from experiments.making.frames import Frames, load_frames
+from experiments.making.panel_masks import unpacked
+from experiments.planted.cue import plant
+from experiments.runs import app
 from iss_jax import embedded
 from iss_jax.data.atomic import atomic_path
+from iss_jax.jobs.directory import open_run
 from iss_jax.pi05 import (
     lora,
     normalize,
     params as pi05_params,
     tokenizer as pi05_tokenizer,
     train as pi05_train,
+    train_state,
 )
 from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
 from iss_jax.pi05.inputs import make_observation
@@ -386,7 +387,7 @@ def _write_metrics(path: Path, rows: list[dict[str, float]]) -> None:
 
 
 def _plot(rows: list[dict[str, float]], path: Path) -> None:
-    from iss_jax.viz.training import training_curves
+    from experiments.making.curves import training_curves
 
     with atomic_path(path) as temporary:
         training_curves(rows).savefig(temporary, dpi=150)

@@ -2,7 +2,8 @@
 
 from iss_jax import baselines, perturbations
 from iss_jax.adaptive import Adaptive, attribute_until, saliency_until
-from iss_jax.attribution import ISSConfig, Saliency, attribute
+from iss_jax.attribution import attribute
+from iss_jax.config import ISSConfig
 from iss_jax.nmr import (
     CriticalSet,
     Region,
@@ -12,10 +13,11 @@ from iss_jax.nmr import (
     nuisance_mass_ratio,
     regional_mass_ratio,
 )
-from iss_jax.saliency import saliency
+from iss_jax.pi05_saliency import saliency
+from iss_jax.results import Saliency
 from iss_jax.savings import Savings
 from iss_jax.sharding import device_mesh, fsdp, mask_mesh
-from iss_jax.stream import interpolate, stream, stride_frames
+from iss_jax.strides import interpolate, stream, stride_frames
 from iss_jax.tokens import (
     MaskedSignificance,
     SampledSignificance,

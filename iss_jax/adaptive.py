@@ -39,20 +39,12 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import masks as mask_designs
-from iss_jax.attribution import (
-    ISSConfig,
-    MaskRuns,
-    Policy,
-    Saliency,
-    attribute,
-    cell_scores,
-    differentiable,
-    draw_masks,
-    first_example,
-    pixel_maps,
-)
+from iss_jax.attribution import Policy, attribute, differentiable
+from iss_jax.config import ISSConfig
+from iss_jax.masked_runs import cell_scores, draw_masks, pixel_maps
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.saliency import saliency
+from iss_jax.pi05_saliency import saliency
+from iss_jax.results import MaskRuns, Saliency, first_example
 
 # Rounds before the first look: fewer agree by chance too often.
 LEAST_ROUNDS = 4

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from iss_jax.attribution import Saliency
+from iss_jax.results import Saliency
 
 CRITICAL = ("count", "mass")
 

@@ -11,7 +11,7 @@ import iss_jax
 from iss_jax import ISSConfig, attribute, attribute_until, estimators, saliency_until
 from iss_jax.adaptive import LEAST_ROUNDS, contrast_error
 from iss_jax.masks import sample_masks, upsample
-from tests import test_saliency as tiny_pi05
+from tests import test_pi05_saliency as tiny_pi05
 from tests.enumeration import target as exact_scores
 
 RNG = np.random.default_rng(0)

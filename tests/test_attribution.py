@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from iss_jax.attribution import ISSConfig, attribute, micro_batch_rows
+from iss_jax.attribution import attribute
+from iss_jax.config import ISSConfig
 from iss_jax.interventions import blur
+from iss_jax.masked_runs import micro_batch_rows
 from iss_jax.masks import sample_masks, upsample
 from iss_jax.sharding import mask_mesh
 

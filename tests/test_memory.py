@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import pytest
 
 from iss_jax import memory
-from iss_jax.attribution import ISSConfig, attribute
+from iss_jax.attribution import attribute
+from iss_jax.config import ISSConfig
 
 
 @pytest.mark.parametrize(

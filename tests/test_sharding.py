@@ -7,7 +7,8 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from iss_jax import attribution, device_mesh, sharding
-from iss_jax.attribution import ISSConfig, attribute
+from iss_jax.attribution import attribute
+from iss_jax.config import ISSConfig
 
 COLLECTIVE = re.compile(
     r"(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast)"

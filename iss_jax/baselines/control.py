@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from iss_jax import masks as mask_designs
-from iss_jax.attribution import Saliency
 from iss_jax.baselines.explanation import Explanation
+from iss_jax.results import Saliency
 
 
 def random_map(key: Key[Array, ""], saliency: Saliency) -> Explanation:

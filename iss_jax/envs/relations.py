@@ -1,14 +1,12 @@
 """Which objects of a scene an instruction relates, and the arrangements that keep that."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from iss_jax.envs import arrangements
 from iss_jax.envs.arrangements import Group
-
-if TYPE_CHECKING:
-    from iss_jax.envs.libero import LiberoEnv
 
 LOW, HIGH = (-0.24, -0.2), (0.15, 0.34)  # corners of LIBERO's table that its tasks use, metres
 REACH = 0.77  # metres from the robot's base
@@ -17,12 +15,56 @@ _CENTRE_SHIFT = 0.03  # metres: "table center" is still there
 _FIXTURE_SHIFT = 0.02  # metres, of what stands on a fixture
 
 
+class Scene(Protocol):
+    """What is asked of an environment; `iss_jax.envs.libero.LiberoEnv` is one."""
+
+    prompt: str
+    task: Any
+
+    @property
+    def target(self) -> str | None:
+        """The object to be moved."""
+        ...
+
+    @property
+    def objects(self) -> Sequence[str]:
+        """Names of the movable objects."""
+        ...
+
+    @property
+    def fixtures(self) -> Sequence[str]:
+        """Names of what is fixed to the scene."""
+        ...
+
+    @property
+    def standing_on(self) -> Mapping[str, str]:
+        """What each object stands on at the start."""
+        ...
+
+    @property
+    def base_position(self) -> np.ndarray:
+        """Of the robot, metres."""
+        ...
+
+    def object_boxes(self, name: str, /) -> np.ndarray:
+        """Corners of the boxes around an object's parts, metres."""
+        ...
+
+    def object_position(self, name: str, /) -> np.ndarray:
+        """Of an object, metres."""
+        ...
+
+    def move_objects(self, positions: Mapping[str, np.ndarray], /) -> Any:
+        """Moves objects to x and y, metres."""
+        ...
+
+
 def kind(name: str) -> str:
     """`tomato_sauce_1` is a `tomato_sauce`."""
     return name.rpartition("_")[0]
 
 
-def told_apart_by_place(env: "LiberoEnv") -> bool:
+def told_apart_by_place(env: Scene) -> bool:
     """Whether another object of the scene is of the target's kind."""
     target = env.target
     return target is not None and any(
@@ -30,7 +72,7 @@ def told_apart_by_place(env: "LiberoEnv") -> bool:
     )
 
 
-def groups_of(env: "LiberoEnv") -> list[Group]:
+def groups_of(env: Scene) -> list[Group]:
     """The objects of a scene, grouped by what the instruction relates and what stands on what.
 
     Raises:
@@ -71,7 +113,7 @@ def groups_of(env: "LiberoEnv") -> list[Group]:
     return out
 
 
-def arrange(env: "LiberoEnv", layout: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def arrange(env: Scene, layout: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draws an arrangement (`arrangements.draw`) of a scene: name to x and y, metres.
 
     Raises:
@@ -83,7 +125,7 @@ def arrange(env: "LiberoEnv", layout: str, rng: np.random.Generator) -> dict[str
     return dict(zip(env.objects, placed, strict=True))
 
 
-def put_target(env: "LiberoEnv", spot: np.ndarray) -> bool:
+def put_target(env: Scene, spot: np.ndarray) -> bool:
     """Moves the target, with its group, to x and y; False, and nothing moved, where none fits."""
     positions, rules = _rules(env)
     index = env.objects.index(env.target or "")
@@ -98,7 +140,7 @@ def put_target(env: "LiberoEnv", spot: np.ndarray) -> bool:
     return True
 
 
-def _rules(env: "LiberoEnv") -> tuple[np.ndarray, arrangements.Rules]:
+def _rules(env: Scene) -> tuple[np.ndarray, arrangements.Rules]:
     names = env.objects
     boxes = [env.object_boxes(name).reshape(-1, 3) for name in names]
     spans = np.stack([np.ptp(corners, axis=0)[:2].max() for corners in boxes])

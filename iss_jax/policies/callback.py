@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import nmr
-from iss_jax.attribution import ISSConfig, Saliency, active_cells
+from iss_jax.config import ISSConfig
+from iss_jax.masked_runs import active_cells
 from iss_jax.pi05.observation import VIEWS, preprocess
-from iss_jax.saliency import saliency
+from iss_jax.pi05_saliency import saliency
+from iss_jax.results import Saliency
 
 
 class Writer(Protocol):

@@ -14,7 +14,6 @@ error of the actions that the robot would execute. Where those mix units (metres
 gripper), name one kind by `ISSConfig(action_dims=...)`: the largest unit decides otherwise.
 """
 
-import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
-from iss_jax.attribution import ISSConfig, Saliency
+from iss_jax.config import ISSConfig
 from iss_jax.pi05 import model
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.inputs import make_observation
@@ -33,10 +32,11 @@ from iss_jax.pi05.normalize import NormStats, load_norm_stats, quantile_unnormal
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
 from iss_jax.pi05.params import as_params, sizes_of
 from iss_jax.pi05.tokenizer import load_tokenizer
+from iss_jax.pi05_saliency import saliency
 from iss_jax.policies.callback import saliency_callback
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import action_scale, in_units
-from iss_jax.saliency import saliency
+from iss_jax.results import Saliency
 
 __all__ = [
     "UNITS",
@@ -44,7 +44,6 @@ __all__ = [
     "checkpoint_tokenizer",
     "from_checkpoint",
     "from_params",
-    "from_policy",
     "saliency_callback",
 ]
 
@@ -265,57 +264,6 @@ def from_params(
     )
 
 
-def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> OpenpiPolicy:
-    """A live openpi `Policy` (JAX): its model, its transforms, its statistics.
-
-    Nothing of openpi is imported: the policy is known by `_model`, `_input_transform`,
-    `_output_transform` and `_sample_kwargs`.
-
-    Args:
-        policy: What openpi's `create_trained_policy` returns.
-        config: Says where frames and state belong in the robot's dict, and lets letterbox bars be
-            left out of the masks. Without one, `explain` takes the dict alone, and bars count as
-            picture unless `valid` names them.
-
-    Raises:
-        TypeError: Not such a policy, or one whose model is not JAX.
-        ValueError: The model's chunk is not the configuration's.
-    """
-    missing = [
-        name
-        for name in ("_model", "_input_transform", "_output_transform")
-        if not hasattr(policy, name)
-    ]
-    if missing:
-        raise TypeError(
-            f"policy: {type(policy).__name__} lacks {missing}; wanted an openpi Policy. Any other "
-            "policy goes through iss_jax.attribute or iss_jax.policies.served"
-        )
-    if getattr(policy, "_is_pytorch_model", False):
-        raise TypeError(
-            "policy: its model is PyTorch, which JAX cannot trace; serve it and use "
-            "iss_jax.policies.served"
-        )
-    from flax import nnx
-
-    live = policy._model
-    config = None if config is None else named(config)
-    if config is not None and config.action_horizon != live.action_horizon:
-        raise ValueError(
-            f"config {config.name!r}: chunks of {config.action_horizon}, the live model predicts "
-            f"{live.action_horizon}"
-        )
-    return OpenpiPolicy(
-        params=as_params(nnx.state(live, nnx.Param)),
-        config=config,
-        observe=partial(_observe_live, policy._input_transform),
-        to_robot=partial(_to_robot_live, policy._output_transform),
-        action_horizon=int(live.action_horizon),
-        num_steps=int(getattr(policy, "_sample_kwargs", {}).get("num_steps", model.NUM_STEPS)),
-        dtype=_live_dtype(live),
-    )
-
-
 def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = None) -> Any:
     """The tokenizer of a checkpoint: the given file, the checkpoint's own, else PaliGemma's.
 
@@ -367,35 +315,6 @@ def _to_robot(
 ) -> np.ndarray:
     robot = quantile_unnormalize(actions, norm_stats["actions"])[..., : config.action_dims]
     return config.encode_actions(robot, quantile_unnormalize(state, norm_stats["state"]))
-
-
-def _observe_live(transform: Callable[[Any], Any], raw: Mapping[str, Any]) -> Observation:
-    # openpi's transforms write into what they are given.
-    inputs = transform(copy.deepcopy(dict(raw)))
-    missing = sorted({"image", "image_mask", "state", "tokenized_prompt"} - set(inputs))
-    if missing:
-        raise ValueError(f"the policy's input transform gave no {missing}, it gave {set(inputs)}")
-    return Observation(
-        images={view: jnp.asarray(image)[None] for view, image in inputs["image"].items()},
-        image_masks={view: jnp.asarray(m)[None] for view, m in inputs["image_mask"].items()},
-        state=jnp.asarray(inputs["state"], jnp.float32)[None],
-        tokenized_prompt=jnp.asarray(inputs["tokenized_prompt"])[None],
-        tokenized_prompt_mask=jnp.asarray(inputs["tokenized_prompt_mask"])[None],
-    )
-
-
-def _to_robot_live(
-    transform: Callable[[Any], Any], actions: np.ndarray, state: np.ndarray
-) -> np.ndarray:
-    return np.asarray(transform({"state": state.copy(), "actions": actions.copy()})["actions"])
-
-
-def _live_dtype(live: Any) -> Any:
-    # openpi computes in the configured dtype whatever its parameters are held in.
-    try:
-        return jnp.dtype(live.PaliGemma.llm.module.embed_dtype)
-    except AttributeError:
-        return None
 
 
 def _picture(

@@ -29,12 +29,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence, estimators
-from iss_jax.attribution import ISSConfig, Saliency, draw_masks
+from iss_jax.config import ISSConfig
 from iss_jax.interventions import blend, blur
+from iss_jax.masked_runs import draw_masks
 from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import in_units
+from iss_jax.results import Saliency
 
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from iss_jax.attribution import ISSConfig
+from iss_jax.config import ISSConfig
 
 
 def action_scale(transform: Callable[[np.ndarray], Any], horizon: int, dims: int) -> np.ndarray:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence
-from iss_jax.attribution import micro_batch_rows
 from iss_jax.interventions import replace_tokens
+from iss_jax.masked_runs import micro_batch_rows
 from iss_jax.masks import upsample
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess

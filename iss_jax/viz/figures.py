@@ -9,7 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iss_jax.stats import Correlation
+from iss_jax.stats.correlation import Correlation
 
 
 def correlation_figure(

@@ -248,7 +248,8 @@ def test_scenes_of_other_suites_are_labelled(suite, task, surface):
 
 def test_projected_centres_lie_on_the_objects(env):
     """The geom under the pixel of a free-standing object's centre belongs to that object."""
-    from experiments.locate_objects import CAMERAS, kind, scene_pixels
+    from experiments.locate_objects import kind, scene_pixels
+    from experiments.making.object_pixels import CAMERAS
 
     env.reset(0)
     pixels = scene_pixels(env, env.simulator_state()[None])

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.count_flops import count_flops
+from iss_jax.flops import count_flops
 from iss_jax.pi05 import flops, model, params as P, siglip
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.savings import Savings

@@ -19,7 +19,7 @@ from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.normalize import load_norm_stats
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05.tokenizer import train_tokenizer
-from iss_jax.policies import aloha, openpi
+from iss_jax.policies import aloha, live as live_policy, openpi
 from iss_jax.policies.configs import (
     CONFIGS,
     EMBEDDED,
@@ -262,7 +262,7 @@ def test_live_policy_equals_its_checkpoint(policy, seen):
         raw_params("tiny_b"), TINY, config["norm_stats"], config["tokenizer"], size=224
     )
     drawn = noise("tiny_b")
-    found = openpi.from_policy(live, TINY)
+    found = live_policy.from_policy(live, TINY)
     assert (found.action_horizon, found.num_steps) == (10, 2)
     raw = TINY.join(*seen)
     for units in openpi.UNITS:
@@ -271,20 +271,20 @@ def test_live_policy_equals_its_checkpoint(policy, seen):
         np.testing.assert_allclose(
             found.saliency(*seen, **options).effects, expected.effects, rtol=1e-5
         )
-        nameless = openpi.from_policy(live).explain(raw, **options)
+        nameless = live_policy.from_policy(live).explain(raw, **options)
         np.testing.assert_allclose(nameless.effects, expected.effects, rtol=1e-5)
     np.testing.assert_allclose(
         found.infer(raw, noise=drawn[0]), policy.infer(raw, noise=drawn[0]), atol=ATOL
     )
     with pytest.raises(ValueError, match="no PolicyConfig"):
-        openpi.from_policy(live).saliency(*seen)
+        live_policy.from_policy(live).saliency(*seen)
     with pytest.raises(ValueError, match="chunks of 50"):
-        openpi.from_policy(live, "pi05_aloha")
+        live_policy.from_policy(live, "pi05_aloha")
     live._is_pytorch_model = True
     with pytest.raises(TypeError, match="PyTorch"):
-        openpi.from_policy(live)
+        live_policy.from_policy(live)
     with pytest.raises(TypeError, match="lacks"):
-        openpi.from_policy(object())
+        live_policy.from_policy(object())
 
 
 def test_bars_that_a_live_transform_adds_are_not_picture(policy):
@@ -293,7 +293,7 @@ def test_bars_that_a_live_transform_adds_are_not_picture(policy):
         raw_params("tiny_b"), TINY, config["norm_stats"], config["tokenizer"], size=224
     )
     wide = frames("front", "wrist", size=(40, 80))
-    found = openpi.from_policy(live, TINY).saliency(
+    found = live_policy.from_policy(live, TINY).saliency(
         wide, np.zeros(7), "take it", noise=noise("tiny_b")[:1], config=ISS
     )
     rows = np.asarray(found.valid["base_0_rgb"])[0].any(1)

@@ -28,7 +28,7 @@ from iss_jax.pi05.normalize import NormStats
 from iss_jax.pi05.observation import preprocess
 from iss_jax.pi05.params import as_params
 from iss_jax.pi05.tokenizer import FILE_NAME, open_tokenizer, train_tokenizer
-from iss_jax.policies import openpi
+from iss_jax.policies import live as live_policies, openpi
 from iss_jax.policies.client import PolicyClient, ServerError
 from iss_jax.policies.configs import PI05_ALOHA, PI05_DROID, PI05_LIBERO
 
@@ -191,7 +191,7 @@ def test_our_transforms_equal_theirs(live, cache, config):
     ours = openpi.from_params(
         nnx.state(live), config, norm_stats=stats, tokenizer=open_tokenizer(PROMPT)
     )
-    theirs = openpi.from_policy(policy)
+    theirs = live_policies.from_policy(policy)
     found, wanted = ours.observe(raw), theirs.observe(raw)
     for view in wanted.images:
         np.testing.assert_array_equal(found.image_masks[view], wanted.image_masks[view])
@@ -224,7 +224,7 @@ def test_their_policy_infers_what_ours_does(live, cache):
     raw = PI05_LIBERO.join(frames, rng.uniform(-1, 1, 8), "pick up the bowl")
     noise = np.asarray(NOISE[0])
     wanted = policy.infer(dict(raw), noise=noise)["actions"]
-    ours = openpi.from_policy(policy, PI05_LIBERO)
+    ours = live_policies.from_policy(policy, PI05_LIBERO)
     assert (ours.action_horizon, ours.num_steps, ours.dtype) == (HORIZON, STEPS, jnp.float32)
     np.testing.assert_allclose(ours.infer(raw, noise=noise), wanted, atol=2e-4)
     sal = ours.explain(raw, noise=NOISE, config=ISS, units="robot")

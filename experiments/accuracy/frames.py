@@ -1,0 +1,223 @@
+"""Frames of `estimator_accuracy` and the runs on them, which are work items of their own.
+
+Effects and gradients are stored run by run, so that estimators can be changed without any new run.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import iss_jax
+from experiments.accuracy import designs, first_order
+from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.regions import fit_regions
+from iss_jax.masks import sample_masks
+from iss_jax.pi05.inputs import make_observation
+from iss_jax.pi05.observation import VIEWS
+from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.restored import Policy
+
+CAMERAS = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
+GRID = (7, 7)
+# The fastest on two CPU cores, by measurement.
+MICRO_BATCH = {"centred": 16, "gradient": 8}
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One observation, the flow noise that all its runs share, and its region labels."""
+
+    obs: Any
+    noise: jax.Array
+    regions: dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """Masks with their effects and, where they were taken, gradients; all repeats in a row."""
+
+    masks: jax.Array
+    effects: jax.Array
+    gradients: jax.Array | None
+
+    def part(self, start: int, stop: int) -> "Runs":
+        """Some of them."""
+        rows = slice(start, stop)
+        gradients = None if self.gradients is None else self.gradients[rows]
+        return Runs(self.masks[rows], self.effects[rows], gradients)
+
+
+def choose_frames(dataset: LeRobotDataset, count: int) -> list[tuple[int, int]]:
+    """(episode, frame) of `count` frames, by turns of successful and failed episodes.
+
+    The episodes of either outcome are spread over the tasks that have it, in their order in the
+    dataset; each takes its first and its last frame in turn.
+
+    Raises:
+        ValueError: the dataset has no successful, or no failed, episode.
+    """
+    by_outcome: dict[bool, dict[str, list[int]]] = {True: {}, False: {}}
+    for index in range(len(dataset)):
+        about = dataset.metadata(index)
+        by_outcome[about["success"]].setdefault(about["task"], []).append(index)
+    for outcome, tasks in by_outcome.items():
+        if not tasks:
+            raise ValueError(f"{dataset.root}: no episode with success = {outcome}")
+    chosen = []
+    for number in range(count):
+        tasks = list(by_outcome[number % 2 == 0].values())
+        rank, of = number // 2, (count + 1) // 2
+        episodes = tasks[rank * len(tasks) // of]
+        episode = episodes[rank % len(episodes)]
+        chosen.append((episode, (dataset.metadata(episode)["length"] - 1) * (rank % 2)))
+    return chosen
+
+
+def frame_item(
+    dataset: LeRobotDataset, policy: Policy, episode: int, frame: int, options: Any
+) -> dict[str, Any]:
+    """What every run on a frame depends on; of an experiment's options three keys."""
+    data = hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16]
+    about = dataset.metadata(episode)
+    return {
+        "checkpoint": policy.fingerprint,
+        "data": data,
+        "task": about["task"],
+        "seed": about["seed"],
+        "success": about["success"],
+        "episode": episode,
+        "frame": frame,
+        "max_token_len": options.max_token_len,
+        "action_horizon": options.action_horizon,
+        "keep_prob": options.keep_prob,
+    }
+
+
+def read_frame(item: Mapping[str, Any], dataset: LeRobotDataset, policy: Policy) -> Frame:
+    """The item's observation with noise of its own."""
+    episode = dataset.read(item["episode"], [item["frame"]])
+    obs = make_observation(
+        {camera: episode.images[camera] for camera in CAMERAS.values()},
+        episode.state,
+        [episode.prompt],
+        tokenizer=policy.tokenizer,
+        norm_stats=policy.norm_stats,
+        max_token_len=item["max_token_len"],
+        cameras=CAMERAS,
+    )
+    shape = (1, item["action_horizon"], sizes_of(policy.params).action_dim)
+    regions = {
+        view: jnp.asarray(
+            fit_regions(episode.regions[camera], policy.image_size, policy.image_size)[0]
+        )
+        for view, camera in CAMERAS.items()
+    }
+    return Frame(obs, jax.random.normal(item_key(item, "noise"), shape), regions)
+
+
+def item_key(item: Mapping[str, Any], use: str) -> jax.Array:
+    """A key for one use on one frame."""
+    return jax.random.key(zlib.crc32(f"{item['episode']}/{item['frame']}/{use}".encode()))
+
+
+def seeds(item: Mapping[str, Any]) -> list[int]:
+    """A seed for each repeat of an item whose masks numpy draws."""
+    first = zlib.crc32(f"{item['episode']}/{item['frame']}/{item['design']}".encode())
+    return [first + repeat for repeat in range(item["repeats"])]
+
+
+def drawn_paths(item: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Soft masks of a `path` item and which cells each moves, one repeat after the other."""
+    drawn = [
+        designs.path_masks(
+            seed, item["runs"], item["block"], (len(VIEWS), *GRID), item["keep_prob"]
+        )
+        for seed in seeds(item)
+    ]
+    masks, member = zip(*drawn, strict=True)
+    return np.concatenate(masks), np.concatenate(member)
+
+
+def drawn_masks(item: Mapping[str, Any]) -> jax.Array:
+    """The masks of a work item, one repeat after the other; its key and shape are the item's."""
+    use = "/".join(str(item[name]) for name in ("use", "estimator", "design", "runs"))
+    if item["design"] in designs.PLAIN:
+        drawn = [
+            designs.plain_masks(
+                item["design"], seed, item["runs"], (len(VIEWS), *GRID), item["keep_prob"]
+            )
+            for seed in seeds(item)
+        ]
+        return jnp.asarray(np.concatenate(drawn))
+    draw = functools.partial(
+        sample_masks,
+        num_masks=item["runs"],
+        num_views=len(VIEWS),
+        grid=GRID,
+        keep_prob=item["keep_prob"],
+        design=item["design"],
+    )
+    return jnp.concatenate(
+        [draw(key) for key in jax.random.split(item_key(item, use), item["repeats"])]
+    )
+
+
+def measure(item: Mapping[str, Any], frame: Frame, policy: Policy, chunk: int) -> dict[str, Any]:
+    """Effects of the item's masks, and their gradients where its estimator takes them."""
+    if item["design"] == "path":
+        masks = jnp.asarray(drawn_paths(item)[0], jnp.float32)
+        found = first_order.soft_runs(policy.params, frame.obs, frame.noise, masks)
+        return {"effects": np.asarray(found[0]), "gradients": np.asarray(found[1])}
+    effects, gradients = run(
+        policy, frame, item["keep_prob"], item["estimator"], drawn_masks(item), chunk
+    )
+    return {"effects": effects, "gradients": gradients}
+
+
+def stored_runs(item: Mapping[str, Any], result: Mapping[str, Any]) -> Runs:
+    """What `measure` found with the masks drawn again; for `path` the cells that each run moves."""
+    gradients = result["gradients"]
+    masks = drawn_paths(item)[1] if item["design"] == "path" else drawn_masks(item)
+    return Runs(
+        jnp.asarray(masks),
+        jnp.asarray(result["effects"], jnp.float32),
+        None if gradients is None else jnp.asarray(gradients, jnp.float32),
+    )
+
+
+def run(
+    policy: Policy, frame: Frame, keep_prob: float, estimator: str, masks: jax.Array, chunk: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Effects of masks, and their gradients where the estimator takes them; `chunk` at a time."""
+    config = iss_jax.ISSConfig(
+        num_masks=chunk,
+        keep_prob=keep_prob,
+        design="bernoulli",
+        estimator=estimator,
+        micro_batch=MICRO_BATCH[estimator],
+    )
+    fill = jnp.ones((-len(masks) % chunk, *masks.shape[1:]), bool)
+    effects, gradients = [], []
+    for part in jnp.split(jnp.concatenate([masks, fill]), (len(masks) + len(fill)) // chunk):
+        found = _run(policy.params, frame.obs, frame.noise, part, config)
+        effects.append(np.asarray(found[0]))
+        if found[1] is not None:
+            gradients.append(np.asarray(found[1]))
+    joined = np.concatenate(gradients)[: len(masks)] if gradients else None
+    return np.concatenate(effects)[: len(masks)], joined
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _run(
+    params: Any, obs: Any, noise: jax.Array, masks: jax.Array, config: iss_jax.ISSConfig
+) -> Any:
+    # Under jit prompts keep their padding, so that one program serves all frames.
+    found = iss_jax.saliency(params, obs, noise=noise, masks=masks, config=config)
+    return found.effects[0], None if found.gradients is None else found.gradients[0]

@@ -1,0 +1,347 @@
+"""What `explain_episode` writes of one episode."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from experiments.explain.nmr import EpisodeMeasures
+from experiments.explain.options import Options
+from iss_jax import Region
+from iss_jax.data.atomic import atomic_path, write_bytes
+from iss_jax.data.episode import Episode
+from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.jobs.directory import jsonable
+from iss_jax.masks import upsample
+from iss_jax.nmr import critical_set
+from iss_jax.policies.frames import Observed
+from iss_jax.viz.nmr_curve import Curve, nmr_figure
+from iss_jax.viz.overlays import magnify, overlay, overlay_figure
+from iss_jax.viz.regions import masks_figure, regions_figure
+from iss_jax.viz.trajectories import Path as HandPath
+from iss_jax.viz.video import episode_frames, write_gif, write_mp4
+
+PIXELS = 320  # height that frames are magnified to, at least
+
+
+@dataclasses.dataclass(frozen=True)
+class Explained:
+    """An episode of T frames with its saliency, computed at n of them.
+
+    Attributes:
+        index: of the episode in its dataset.
+        episode: the frames.
+        seen: the same as the policy sees them.
+        cameras: view to camera, of the v views that are used.
+        computed: the frames whose saliency was computed.
+        cells: scores of the grid cells.
+        stderr: their standard errors, where computed.
+        effect: mean effect of the masks, where computed.
+        measures: where the saliency lies.
+        percents: k of the measures; the first one is drawn.
+    """
+
+    index: int
+    episode: Episode
+    seen: Observed
+    cameras: dict[str, str]
+    computed: Int[np.ndarray, " n"]
+    cells: Float[np.ndarray, "T v gh gw"]
+    stderr: Float[np.ndarray, "n v gh gw"]
+    effect: Float[np.ndarray, " n"]
+    measures: EpisodeMeasures
+    percents: tuple[float, ...]
+
+    @property
+    def times(self) -> Float[np.ndarray, " T"]:
+        """Seconds since the first frame."""
+        return np.arange(len(self.episode)) / self.episode.fps
+
+    @property
+    def is_computed(self) -> np.ndarray:
+        """Of every frame, whether its saliency was computed."""
+        return np.isin(np.arange(len(self.episode)), self.computed)
+
+    def maps(self) -> dict[str, Float[np.ndarray, "T h w"]]:
+        """View to the maps in pixels of the policy's input, 0 in the padding."""
+        return {
+            view: np.where(
+                inside, np.asarray(upsample(jnp.asarray(self.cells[:, row]), inside.shape[1:])), 0.0
+            )
+            for row, (view, inside) in enumerate(self.seen.valid.items())
+        }
+
+    def curve(self) -> Curve:
+        """NMR of the k that is drawn."""
+        return Curve(
+            times=self.times,
+            nmr=self.measures.nmr[:, 0],
+            chance=self.measures.area[:, Region.NUISANCE],
+            random=self.measures.random_nmr[:, :, 0],
+            computed=self.is_computed,
+            percent=self.percents[0],
+        )
+
+    def success(self) -> bool | None:
+        """What the episode's metadata say; None when they say nothing."""
+        done = self.episode.metadata.get("success")
+        return None if done is None else bool(done)
+
+    def task(self) -> str:
+        """The instruction."""
+        return self.episode.prompt
+
+    def title(self) -> str:
+        """Index, instruction and outcome."""
+        outcome = {True: ", success", False: ", failure", None: ""}[self.success()]
+        return f"episode {self.index}: {self.task()}{outcome}"
+
+    def path(self) -> HandPath:
+        """The end effector's path, coloured by NMR; the state begins with its position."""
+        return HandPath(self.episode.state[:, :3], bool(self.success()), self.measures.nmr[:, 0])
+
+
+def upsampled(
+    cells: Float[np.ndarray, "T gh gw"], size: Sequence[int]
+) -> Float[np.ndarray, "T h w"]:
+    """Cells as maps of `size`, height and width."""
+    height, width = size
+    return np.asarray(upsample(jnp.asarray(cells), (height, width)))
+
+
+def paths_of(dataset: LeRobotDataset) -> dict[str, list[HandPath]]:
+    """Instruction to the end effector's paths of all its episodes."""
+    paths: dict[str, list[HandPath]] = {}
+    for index in range(len(dataset)):
+        line = dataset.metadata(index)
+        position = dataset.read_feature(index, "observation.state")[:, :3]
+        paths.setdefault(line["tasks"][0], []).append(
+            HandPath(position, bool(line.get("success", False)))
+        )
+    return paths
+
+
+def summary(found: Explained) -> list[dict[str, Any]]:
+    """A row per k: means over the frames of the episode.
+
+    `stderr` (of a cell) and `spread` (over a frame's cells) are means over its computed frames.
+    """
+    measures, metadata = found.measures, found.episode.metadata
+    return [
+        {
+            "episode": found.index,
+            **{name: metadata.get(name, "") for name in ("suite", "task", "split", "seed")},
+            "success": found.success(),
+            "frames": len(found.episode),
+            "computed": len(found.computed),
+            "k": k,
+            "nmr": float(measures.nmr[:, column].mean()),
+            "chance": float(measures.area[:, Region.NUISANCE].mean()),
+            "random": float(measures.random_nmr[:, :, column].mean()),
+            "mass_ratio": float(measures.mass[:, Region.NUISANCE].mean()),
+            "effect": float(found.effect.mean()),
+            "stderr": float(found.stderr.mean()),
+            "spread": float(found.cells[found.computed].std((1, 2, 3)).mean()),
+        }
+        for column, k in enumerate(found.percents)
+    ]
+
+
+def write_episode_files(folder: Path, found: Explained, options: Options) -> None:
+    """Everything that is written of one episode."""
+    maps = found.maps()
+    write_heatmaps(folder / "iss_heatmaps.npz", found, maps)
+    rows = frame_rows(found)
+    content = {
+        "episode": found.index,
+        "prompt": found.task(),
+        "success": found.success(),
+        "fps": found.episode.fps,
+        "cameras": found.cameras,
+        "metadata": dict(found.episode.metadata),
+        "mean": summary(found),
+        "frames": rows,
+    }
+    write_bytes(
+        folder / "nmr.json", json.dumps(jsonable(content), indent=1, allow_nan=False).encode()
+    )
+    with atomic_path(folder / "nmr.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    measures, curve = found.measures, found.curve()
+    views = {
+        found.cameras[view]: (nmr[:, 0], measures.view_area[view][:, Region.NUISANCE])
+        for view, nmr in measures.view_nmr.items()
+    }
+    _save(folder / "nmr.png", nmr_figure(curve, views, title=found.title()))
+    figure = regions_figure(
+        found.times,
+        measures.above_mean,
+        measures.critical[:, 0],
+        measures.area,
+        found.is_computed,
+        percent=found.percents[0],
+        title=found.title(),
+    )
+    _save(folder / "regions.png", figure)
+    overlays = draw_overlays(found, maps)
+    chosen = np.unique(
+        np.linspace(0, len(found.episode) - 1, options.shown_frames).round().astype(int)
+    )
+    _save(folder / "overlays.png", _overlays_figure(found, overlays, chosen))
+    _save(folder / "masks.png", _masks_figure(found, chosen))
+    if options.video or options.gif:
+        _write_videos(folder, found, overlays, options)
+    if options.rerun:
+        from iss_jax.viz.timeline import write_timeline
+
+        by_camera = {camera: view for view, camera in found.cameras.items()}
+        write_timeline(
+            folder / "timeline.rrd",
+            f"episode_{found.index}",
+            {camera: found.seen.images[view] for camera, view in by_camera.items()},
+            {camera: overlays[view] for camera, view in by_camera.items()},
+            {camera: found.seen.regions[view] for camera, view in by_camera.items()},
+            curve,
+            found.episode.state[:, :3],
+        )
+
+
+def write_heatmaps(path: Path, found: Explained, maps: dict[str, np.ndarray]) -> None:
+    """The maps as arrays, without pickles.
+
+    `maps/<view>` float32 [T, h, w] in pixels of the policy's input, `cells` [T, v, gh, gw],
+    `stderr` [n, v, gh, gw] of the n `computed` frames, `views` and `cameras` in the order of v,
+    `valid/<view>` bool [T, h, w], `regions/<view>` uint8 [T, h, w], `nmr` [T, K] for the K
+    `percents`, `chance` [T], `times` [T] in seconds.
+    """
+    with atomic_path(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            allow_pickle=False,
+            **{f"maps/{view}": saliency.astype(np.float32) for view, saliency in maps.items()},
+            **{f"valid/{view}": inside for view, inside in found.seen.valid.items()},
+            **{f"regions/{view}": labels for view, labels in found.seen.regions.items()},
+            cells=found.cells,
+            stderr=found.stderr,
+            computed=found.computed,
+            views=np.array(list(found.cameras)),
+            cameras=np.array(list(found.cameras.values())),
+            nmr=found.measures.nmr,
+            percents=np.array(found.percents, np.float32),
+            chance=found.measures.area[:, Region.NUISANCE],
+            times=found.times,
+        )
+
+
+def frame_rows(found: Explained) -> list[dict[str, Any]]:
+    """A row a frame, for tables."""
+    measures = found.measures
+    rows = []
+    for t, time in enumerate(found.times):
+        row: dict[str, Any] = {
+            "frame": t,
+            "time_s": round(float(time), 4),
+            "computed": bool(found.is_computed[t]),
+        }
+        for column, k in enumerate(found.percents):
+            row[f"nmr@{k:g}"] = float(measures.nmr[t, column])
+            row[f"random@{k:g}"] = float(measures.random_nmr[t, :, column].mean())
+        row["chance"] = float(measures.area[t, Region.NUISANCE])
+        for region in Region:
+            name = region.name.lower()
+            row[f"{name}_mass"] = float(measures.mass[t, region])
+            row[f"{name}_above_mean"] = float(measures.above_mean[t, region])
+            row[f"{name}_critical"] = float(measures.critical[t, 0, region])
+            row[f"{name}_area"] = float(measures.area[t, region])
+        for view, camera in found.cameras.items():
+            row[f"{camera}_nmr@{found.percents[0]:g}"] = float(measures.view_nmr[view][t, 0])
+            row[f"{camera}_chance"] = float(measures.view_area[view][t, Region.NUISANCE])
+        rows.append(row)
+    return rows
+
+
+def draw_overlays(found: Explained, maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """View to magnified frames with their saliency; the views of a frame share their colours."""
+    stacked = np.concatenate([saliency.reshape(len(saliency), -1) for saliency in maps.values()], 1)
+    limits = np.quantile(stacked, (0.01, 0.995), axis=1).T
+    factor = max(1, -(-PIXELS // next(iter(maps.values())).shape[1]))
+    as_jax = partial(jax.tree.map, jnp.asarray)
+    critical = critical_set(as_jax(maps), found.percents[0], valid=as_jax(found.seen.valid))
+    threshold = np.asarray(critical.threshold)
+    drawn = {}
+    for row, (view, valid) in enumerate(found.seen.valid.items()):
+        height, width = (factor * side for side in valid.shape[1:])
+        smooth = upsampled(found.cells[:, row], (height, width))
+        drawn[view] = np.stack(
+            [
+                overlay(
+                    magnify(found.seen.images[view][t], factor),
+                    smooth[t],
+                    magnify(found.seen.regions[view][t], factor),
+                    limits=(float(limits[t, 0]), float(limits[t, 1])),
+                    critical=(smooth[t] >= threshold[t]) & magnify(valid[t], factor),
+                )
+                for t in range(len(smooth))
+            ]
+        )
+    return drawn
+
+
+def _overlays_figure(found: Explained, overlays: dict[str, np.ndarray], chosen) -> Figure:
+    rows = [{found.cameras[view]: frames[t] for view, frames in overlays.items()} for t in chosen]
+    k = f"{found.percents[0]:g}"
+    nmr, chance = found.measures.nmr[:, 0], found.measures.area[:, Region.NUISANCE]
+    labels = [
+        f"{found.times[t]:.1f} s\nnmr@{k} {nmr[t]:.2f}, chance {chance[t]:.2f}" for t in chosen
+    ]
+    figure = overlay_figure(rows, labels)
+    figure.suptitle(found.title(), fontsize=8)
+    figure.supxlabel(
+        f"colours: saliency, dark low, bright high, one scale for a frame's views;\n"
+        f"white: top {k} % of pixels; blue: support; green: robot",
+        fontsize=7,
+    )
+    return figure
+
+
+def _masks_figure(found: Explained, chosen) -> Figure:
+    view = next(iter(found.cameras))
+    return masks_figure(
+        [found.seen.images[view][t] for t in chosen],
+        [found.seen.regions[view][t] for t in chosen],
+        [float(found.times[t]) for t in chosen],
+        title=f"{found.title()}, camera {found.cameras[view]}",
+    )
+
+
+def _write_videos(folder, found: Explained, overlays, options: Options) -> None:
+    factor = max(1, -(-PIXELS // next(iter(found.seen.images.values())).shape[1]))
+    plain = {
+        camera: np.stack([magnify(image, factor) for image in found.seen.images[view]])
+        for view, camera in found.cameras.items()
+    }
+    shown = {camera: overlays[view] for view, camera in found.cameras.items()}
+    rows = {"camera": plain, "saliency": shown}
+    fps = found.episode.fps * options.video_speed
+    if options.video:
+        frames = episode_frames(rows, found.curve(), title=found.title())
+        write_mp4(folder / "episode.mp4", frames, fps=fps)
+    if options.gif:
+        frames = episode_frames(rows, found.curve(), title=found.title(), dpi=60)
+        write_gif(folder / "episode.gif", frames, fps=fps)
+
+
+def _save(path: Path, figure: Figure) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary)

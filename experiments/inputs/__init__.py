@@ -1,0 +1,1 @@
+"""Parts of all commands: what they are given."""

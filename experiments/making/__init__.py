@@ -1,0 +1,1 @@
+"""Parts of the commands that make policies, episodes and tables."""

@@ -1,0 +1,146 @@
+"""Work items of the NMR experiment: which frames of which episodes under which seeds."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.inputs.episodes import Episodes, strided_frames
+from experiments.nmr.options import Options
+from experiments.nmr.rows import ALL_SPLITS, Key
+from iss_jax import ISSConfig
+from iss_jax.data.dataset import Dataset, digest
+from iss_jax.data.success import Success
+from iss_jax.pi05.tokenizer import tokenize_prompt
+from iss_jax.policies.restored import Policy
+
+Task = tuple[str, str, str]  # suite, task, split
+
+
+def work_items(
+    options: Options,
+    iss: ISSConfig,
+    dataset: Dataset,
+    policy: Policy,
+    success: Mapping[Key, Success],
+) -> list[dict[str, Any]]:
+    """An item per task, seed and episode; it holds everything that its result depends on.
+
+    Raises:
+        ValueError: an episode lacks the metadata that name its task, nothing is left to do, or the
+            success table lacks a task or seed; the message names it.
+    """
+    chosen = chosen_frames(options, dataset, success)
+    common = {
+        "experiment": "nmr_correlation",
+        "checkpoint": policy.fingerprint,
+        "dtype": options.dtype,
+        "cameras": options.cameras,
+        "discrete_state_input": options.discrete_state_input,
+        "max_token_len": token_length(options, dataset, policy),
+        "action_horizon": options.action_horizon,
+        "num_steps": options.num_steps,
+        "iss": dataclasses.asdict(iss),
+        "percents": list(options.percents),
+        "control_draws": options.control_draws,
+        "batch": options.batch,
+        **({"mirror": True} if options.mirror else {}),
+    }
+    return [
+        {
+            **common,
+            "suite": one.suite,
+            "task": one.task,
+            "split": one.split,
+            "seed": one.seed,
+            "episode": one.episode,
+            "data": digest(dataset.files(one.episode)),
+            "frames": one.frames,
+        }
+        for one in chosen
+    ]
+
+
+class Chosen(NamedTuple):
+    """Frames of one episode that are explained under one seed."""
+
+    suite: str
+    task: str
+    split: str
+    seed: int
+    episode: int
+    frames: list[int]
+
+
+def chosen_frames(
+    options: Options, dataset: Episodes, success: Mapping[Key, Success]
+) -> list[Chosen]:
+    """The frames of every task, seed and episode that the options ask for.
+
+    Raises:
+        ValueError: as `work_items`.
+    """
+    chosen = choose_episodes(options, dataset)
+    seeds = options.seeds or tuple(dict.fromkeys(key[3] for key in success))
+    unknown = [(*task, seed) for task in chosen for seed in seeds if (*task, seed) not in success]
+    if unknown or not chosen or not seeds:
+        raise ValueError(
+            f"success table: {len(unknown)} of {len(chosen) * len(seeds)} wanted rows (suite, "
+            f"task, split, seed) of policy_seed {options.policy_seed} are missing, such as "
+            f"{unknown[:3]}; it has {list(success)[:3]} and so on"
+        )
+    return [
+        Chosen(
+            *task,
+            seed,
+            episode,
+            strided_frames(
+                dataset.metadata(episode)["length"], options.stride, options.frames_per_episode
+            ),
+        )
+        for task, episodes in chosen.items()
+        for seed in seeds
+        for episode in _of_seed(options, dataset, episodes, seed)
+    ]
+
+
+def _of_seed(options: Options, dataset: Episodes, episodes: list[int], seed: int) -> list[int]:
+    """As many episodes as the options say; where episodes have seeds, those of that seed."""
+    if options.seed_key:
+        episodes = [e for e in episodes if dataset.metadata(e)[options.seed_key] == seed]
+    return episodes[: options.episodes_per_task or None]
+
+
+def choose_episodes(options: Options, dataset: Episodes) -> dict[Task, list[int]]:
+    """The episodes of the first tasks, as many tasks as the options say.
+
+    Raises:
+        ValueError: an episode lacks the metadata that name its task.
+    """
+    chosen: dict[Task, list[int]] = {}
+    for episode in range(len(dataset)):
+        line = dataset.metadata(episode)
+        wanted = ["suite", "task", *filter(None, [options.split_key, options.seed_key])]
+        missing = [name for name in wanted if name not in line]
+        if missing:
+            raise ValueError(f"{dataset.root}: episode {episode} lacks the metadata {missing}")
+        split = line[options.split_key] if options.split_key else ALL_SPLITS
+        if not options.splits or split in options.splits:
+            chosen.setdefault((line["suite"], line["task"], split), []).append(episode)
+    return dict(list(chosen.items())[: options.num_tasks or None])
+
+
+def token_length(options: Options, dataset: Dataset, policy: Policy) -> int:
+    """One prompt length for the whole run, hence one compilation.
+
+    No prompt is longer than with every state bin at its last, three-digit value.
+    """
+    state = None
+    if options.discrete_state_input:
+        state = np.ones(dataset.state_size, np.float32)
+    prompts = {dataset.metadata(episode)["tasks"][0] for episode in range(len(dataset))}
+    return max(
+        int(tokenize_prompt(policy.tokenizer, prompt, state, options.max_token_len)[1].sum())
+        for prompt in prompts
+    )

@@ -1,0 +1,252 @@
+"""From measured frames to the table, the correlations and the random-explanation control."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from iss_jax.data.success import Success
+from iss_jax.stats import correlation as stats
+
+Key = tuple[str, str, str, int]  # suite, task, split, seed
+
+# The split of rows whose trials were added up over splits.
+ALL_SPLITS = "all"
+
+
+class Row(NamedTuple):
+    """One task under one seed.
+
+    Attributes:
+        success: its row of the success table.
+        episodes: episodes measured.
+        frames: frames measured.
+        measures: name to the mean over those frames.
+        random: [D, K], nmr@k of each random explanation, a mean over those frames too.
+    """
+
+    success: Success
+    episodes: int
+    frames: int
+    measures: dict[str, float]
+    random: np.ndarray
+
+
+def join_success(
+    rows: Iterable[Success], policy_seed: int, *, by_split: bool = True
+) -> dict[Key, Success]:
+    """The success of one policy, by suite, task, split and seed.
+
+    Args:
+        rows: a success table.
+        policy_seed: the policy.
+        by_split: False adds up the trials of all splits, as split `all`.
+    """
+    found: dict[Key, Success] = {}
+    for row in rows:
+        if row.policy_seed == policy_seed:
+            row = row if by_split else row._replace(split=ALL_SPLITS)
+            key = (row.suite, row.task, row.split, row.seed)
+            if key in found:
+                row = row._replace(
+                    trials=row.trials + found[key].trials,
+                    successes=row.successes + found[key].successes,
+                )
+            found[key] = row
+    return found
+
+
+def make_rows(
+    items: Sequence[Mapping[str, Any]],
+    results: Sequence[Mapping[str, Any]],
+    success: Mapping[Key, Success],
+    percents: Sequence[float],
+) -> list[Row]:
+    """A row per suite, task, split and seed, in the order in which the items name them.
+
+    Frames weigh equally, whatever episode they are of: Eq. 10 is a mean over observations. A frame
+    without any saliency has no critical set by mass and is left out of those means.
+    """
+    groups: dict[Key, list[Mapping[str, Any]]] = {}
+    for item, result in zip(items, results, strict=True):
+        key = (item["suite"], item["task"], item["split"], item["seed"])
+        groups.setdefault(key, []).append(result)
+    rows = []
+    for key, group in groups.items():
+        frames = {
+            name: np.concatenate([np.asarray(r[name], np.float64) for r in group])
+            for name in (
+                *("nmr", "nmr_mass", "mass_ratio", "chance", "random_nmr"),
+                *("attention_nmr", "norm_nmr"),
+            )
+        }
+        views = {
+            view: np.concatenate([np.asarray(r["view_nmr"][view], np.float64) for r in group])
+            for view in group[0]["view_nmr"]
+        }
+        mean = {name: _mean(value) for name, value in frames.items()}
+        measures = {nmr_name(k): mean["nmr"][i] for i, k in enumerate(percents)}
+        measures |= {f"nmr_mass@{k:g}": mean["nmr_mass"][i] for i, k in enumerate(percents)}
+        for method in ("attention", "norm"):
+            found = mean[f"{method}_nmr"]
+            measures |= {f"{method}_nmr@{k:g}": found[i] for i, k in enumerate(percents)}
+        for view, values in views.items():
+            found = _mean(values)
+            measures |= {f"nmr@{k:g} in {view}": found[i] for i, k in enumerate(percents)}
+        measures |= {"mass_ratio": mean["mass_ratio"], "chance": mean["chance"]}
+        measures |= {
+            f"excess@{k:g}": mean["nmr"][i] - mean["chance"] for i, k in enumerate(percents)
+        }
+        rows.append(
+            Row(
+                success=success[key],
+                episodes=len(group),
+                frames=len(frames["chance"]),
+                measures={name: float(value) for name, value in measures.items()},
+                random=mean["random_nmr"],
+            )
+        )
+    return rows
+
+
+def table(rows: Sequence[Row], percents: Sequence[float]) -> list[dict[str, Any]]:
+    """The rows as `results.csv` holds them."""
+    return [
+        {
+            **row.success._asdict(),
+            "success_rate": row.success.rate,
+            "episodes": row.episodes,
+            "frames": row.frames,
+            **row.measures,
+            **{f"random_nmr@{k:g}": row.random[:, i].mean() for i, k in enumerate(percents)},
+        }
+        for row in rows
+    ]
+
+
+def correlations(
+    rows: Sequence[Row],
+    percents: Sequence[float],
+    *,
+    confidence: float,
+    resamples: int,
+    permutations: int,
+) -> list[dict[str, Any]]:
+    """Pearson and Spearman correlation of every measure with success, clustered by task.
+
+    Beside each stand its partial correlations, given the nuisance area and the split (`partial`)
+    and, of several suites, given the area and the suite (`within_suites`, permuted inside suites):
+    whether it tells the tasks of a suite apart. The area is that of all views.
+
+    For nmr@k by count the same coefficient under each random explanation stands beside it: its mean
+    and central 95 % over the draws, and the share of the draws that are at most the observed one.
+
+    Args:
+        rows: the episodes.
+        percents: the values of k.
+        confidence: level of the intervals.
+        resamples: bootstrap resamples.
+        permutations: random permutations.
+
+    Returns:
+        An entry a measure and kind; none for a measure that fewer than three rows have.
+    """
+    # Blocks of rows are dealt from task to task, so they have to be in the same order in each.
+    rows = sorted(rows, key=lambda row: (row.success.split, row.success.seed))
+    rates = np.array([row.success.rate for row in rows])
+    tasks = task_names(rows)
+    given = {"partial": _covariates(rows, "split")}
+    suites = np.array([row.success.suite for row in rows])
+    if len(set(suites)) > 1:
+        given["within_suites"] = _covariates(rows, "suite")
+    found = []
+    for name in rows[0].measures:
+        x = np.array([row.measures[name] for row in rows])
+        usable = np.isfinite(x)
+        if usable.sum() < 3:
+            continue
+        for kind in ("pearson", "spearman"):
+            settings = {
+                "clusters": np.asarray(tasks)[usable],
+                "kind": kind,
+                "confidence": confidence,
+                "resamples": resamples,
+                "permutations": permutations,
+            }
+            entry = stats.correlate(x[usable], rates[usable], **settings)
+            found.append({"measure": name, **entry._asdict()})
+            if name != "chance" and not name.startswith("excess"):
+                for label, (names, columns) in given.items():
+                    partial = stats.partial_correlate(
+                        x[usable],
+                        rates[usable],
+                        columns[usable],
+                        blocks=suites[usable] if label == "within_suites" else None,
+                        **settings,
+                    )
+                    found[-1][label] = {"given": names, **partial._asdict()}
+            for i, k in enumerate(percents):
+                if name == nmr_name(k):
+                    found[-1]["random"] = _random(rows, rates, i, kind, entry.r)
+    return found
+
+
+def success_variation(rows: Sequence[Row]) -> dict[str, Any]:
+    """Where success varies: shares of its sum of squares over the rows.
+
+    Returns:
+        `between_suites`, the share that lies between the means of suites; `within_suites`, each
+        suite's share of the rest. Nothing where success does not vary, in all or inside suites.
+    """
+    rates = np.array([row.success.rate for row in rows])
+    suites = np.array([row.success.suite for row in rows])
+    square = lambda values: float(np.square(values - values.mean()).sum())  # noqa: E731
+    inside = {suite: square(rates[suites == suite]) for suite in sorted(set(suites.tolist()))}
+    total, within = square(rates), sum(inside.values())
+    # Equal rates have a sum of squares of rounding.
+    none = 1e-12 * len(rates)
+    found: dict[str, Any] = {"between_suites": 1 - within / total} if total > none else {}
+    if within > none:
+        found["within_suites"] = {suite: part / within for suite, part in inside.items()}
+    return found
+
+
+def _covariates(rows: Sequence[Row], group: str) -> tuple[list[str], np.ndarray]:
+    """The nuisance area and, where there are several groups, which one a row is of."""
+    names, columns = ["chance"], [[row.measures["chance"] for row in rows]]
+    groups = [getattr(row.success, group) for row in rows]
+    for value in sorted(set(groups))[1:]:
+        names.append(f"{group} is {value}")
+        columns.append([float(one == value) for one in groups])
+    return names, np.array(columns).T
+
+
+def task_names(rows: Sequence[Row]) -> list[str]:
+    """The task of each row, with its suite when there are several."""
+    several = len({row.success.suite for row in rows}) > 1
+    return [
+        f"{row.success.suite}/{row.success.task}" if several else row.success.task for row in rows
+    ]
+
+
+def nmr_name(percent: float) -> str:
+    """The paper's name of the measure, `nmr@10`."""
+    return f"nmr@{percent:g}"
+
+
+def _random(rows: Sequence[Row], rates: np.ndarray, index: int, kind: Any, r: float) -> dict:
+    draws = np.stack([row.random[:, index] for row in rows], axis=1)
+    values = np.array([stats.coefficient(draw, rates, kind=kind) for draw in draws])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return {"draws": 0}
+    low, high = np.quantile(values, [0.025, 0.975])
+    share = float(np.mean(values <= r))
+    return {"draws": values.size, "mean": values.mean(), "low": low, "high": high, "at_most": share}
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    there = np.isfinite(values)
+    count = there.sum(0)
+    total = np.where(there, values, 0.0).sum(0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,283 @@
+"""Every method's map of a frame and of perturbed copies of it, and how much the maps differ.
+
+The copies see the frame's own flow noise, prompt and masks, so that only pixels
+differ.
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from experiments.perturbed.items import Inputs
+from iss_jax import ISSConfig, divergence, nmr, saliency
+from iss_jax.baselines import attention, input_gradient, random_map, token_norm
+from iss_jax.data.regions import fit_regions
+from iss_jax.masked_runs import draw_masks
+from iss_jax.nmr import Region
+from iss_jax.perturbations import perturb_views
+from iss_jax.pi05 import model
+from iss_jax.pi05.inputs import make_observation
+from iss_jax.pi05.observation import VIEWS, Observation, preprocess
+from iss_jax.pi05.params import sizes_of
+from iss_jax.results import Saliency
+
+
+class Copies(NamedTuple):
+    """A frame and its perturbed copies, as the policy sees them; the frame is the first row.
+
+    Attributes:
+        images: camera -> uint8 [r, h, w, 3], in the geometry of the camera.
+        obs: the same as the policy's observation.
+        regions: view -> labels at the policy's image size.
+        valid: view -> pixels that are picture.
+    """
+
+    images: dict[str, np.ndarray]
+    obs: Observation
+    regions: dict[str, Array]
+    valid: dict[str, Array]
+
+
+_perturbed = jax.jit(perturb_views, static_argnames=("name",))
+
+
+def read_copies(item: Mapping[str, Any], frame: int, key: Key[Array, ""], inputs: Inputs) -> Copies:
+    """A frame of an item's episode, and its copies, each perturbed by a key of its own.
+
+    Raises:
+        ValueError: a camera lacks its region labels.
+    """
+    policy = inputs.policy
+    episode = inputs.dataset.read(item["episode"], [frame])
+    cameras = {view: camera for view, camera in item["cameras"].items() if camera}
+    missing = sorted(set(cameras.values()) - set(episode.regions))
+    if missing:
+        raise ValueError(
+            f"{inputs.dataset.root}, episode {item['episode']}: no region labels for {missing}, "
+            f"only for {sorted(episode.regions)}"
+        )
+    given = {camera: episode.images[camera] for camera in cameras.values()}
+    inside = {camera: episode.regions[camera] == Region.NUISANCE for camera in given}
+    rows = [given]
+    for number, (name, strength) in enumerate(item["perturbations"]):
+        where = inside if item["region"] == "nuisance" else None
+        own = jax.random.fold_in(key, number)
+        rows.append(_perturbed(name, own, given, where, strength=jnp.float32(strength)))
+    images = {camera: np.concatenate([row[camera] for row in rows]) for camera in given}
+    obs = make_observation(
+        images,
+        np.repeat(episode.state, len(rows), axis=0),
+        [episode.prompt] * len(rows),
+        tokenizer=policy.tokenizer,
+        norm_stats=policy.norm_stats,
+        max_token_len=item["max_token_len"],
+        cameras={view: cameras.get(view, "") for view in VIEWS},
+        discrete_state_input=item["discrete_state_input"],
+    )
+    regions, valid = {}, {}
+    for view, camera in cameras.items():
+        labels, picture = fit_regions(episode.regions[camera], policy.image_size, policy.image_size)
+        regions[view] = jnp.asarray(np.repeat(labels, len(rows), axis=0))
+        valid[view] = jnp.broadcast_to(jnp.asarray(picture)[None], regions[view].shape)
+    return Copies(images, obs, regions, valid)
+
+
+class Explained(NamedTuple):
+    """What a policy does on r rows and how it is explained.
+
+    Attributes:
+        actions: normalised, [r, H, A], under one flow noise.
+        maps: method -> view -> [r, h, w].
+    """
+
+    actions: Float[Array, "r horizon dims"]
+    maps: dict[str, dict[str, Float[Array, "r h w"]]]
+
+
+@partial(
+    jax.jit,
+    static_argnames=("views", "iss", "methods", "probes", "action_horizon", "num_steps"),
+)
+def explain(
+    params: Any,
+    obs: Observation,
+    key: Key[Array, ""],
+    *,
+    views: tuple[str, ...],
+    iss: ISSConfig,
+    methods: tuple[str, ...],
+    probes: int,
+    action_horizon: int,
+    num_steps: int,
+) -> Explained:
+    """Actions and maps of a frame and its copies, under one draw of flow noise and of masks."""
+    count = obs.state.shape[0]
+    # Masks known at trace time let absent views be left out altogether.
+    present = {view: np.full(count, view in views) for view in obs.images}
+    obs = dataclasses.replace(obs, image_masks=present)
+    noise_key, mask_key, new_key, probe_key, deal_key = jax.random.split(key, 5)
+    sizes = sizes_of(params)
+    noise = jax.random.normal(
+        noise_key, (1, iss.noise_draws, action_horizon, sizes.action_dim), jnp.float32
+    )
+    noise = jnp.broadcast_to(noise, (count, *noise.shape[1:]))
+    seen = preprocess(obs, sizes.image.image_size)
+    draws = jnp.moveaxis(noise, 1, 0)
+    act = partial(model.sample_actions, params, seen, num_steps=num_steps)
+    actions = jax.lax.map(act, draws).mean(0)
+    call = {"noise": noise, "num_steps": num_steps, "action_horizon": action_horizon}
+    found = {}
+    if {"iss", "iss_new_masks", "random", "random_same"} & set(methods):
+        own, new = (draw_masks(k, len(VIEWS), iss) for k in (mask_key, new_key))
+        rows, masks = list(range(count)), [own] * count
+        if "iss_new_masks" in methods:
+            rows, masks = [*rows, *rows[1:]], [*masks, *[new] * (count - 1)]
+        every = _saliency_of_rows(params, obs, np.array(rows), jnp.stack(masks), iss, call, views)
+        result = jax.tree.map(lambda leaf: leaf[:count], every)
+        found["iss"] = result.maps
+        if "iss_new_masks" in methods:
+            found["iss_new_masks"] = {
+                view: jnp.concatenate([m[:1], m[count:]]) for view, m in every.maps.items()
+            }
+        if "random" in methods:
+            found["random"] = random_map(deal_key, result).maps
+        if "random_same" in methods:
+            found["random_same"] = _dealt_alike(deal_key, result)
+    if "attention" in methods:
+        found["attention"] = attention(params, obs).maps
+    if "norm" in methods:
+        found["norm"] = token_norm(params, obs).maps
+    if "gradient" in methods:
+        found["gradient"] = input_gradient(
+            params,
+            obs,
+            key=probe_key,
+            num_probes=probes,
+            action_dims=iss.action_dims,
+            horizon=iss.horizon,
+            noise_draws=iss.noise_draws,
+            **call,
+        ).maps
+    return Explained(
+        actions, {name: {view: found[name][view] for view in views} for name in methods}
+    )
+
+
+def _saliency_of_rows(
+    params: Any,
+    obs: Observation,
+    rows: np.ndarray,
+    masks: Bool[Array, "R n views gh gw"],
+    iss: ISSConfig,
+    call: dict[str, Any],
+    views: tuple[str, ...],
+) -> Saliency:
+    """ISS of some rows, each under masks of its own, by one program that is run once a row."""
+    present = {view: np.array([view in views]) for view in obs.images}
+
+    def one(args: tuple[Array, Array]) -> Saliency:
+        row, masks = args
+        alone = jax.tree.map(lambda leaf: leaf[row][None], dataclasses.replace(obs, image_masks={}))
+        alone = dataclasses.replace(alone, image_masks=present)
+        own = {**call, "noise": call["noise"][row][None]}
+        result = saliency(params, alone, config=iss, masks=masks, **own)
+        kept = {"effects": result.effects, "actions": result.actions, "stderr": result.stderr}
+        maps, valid, cells, kept = jax.tree.map(
+            lambda leaf: leaf[0], (result.maps, result.valid, result.cells, kept)
+        )
+        return Saliency(maps=maps, valid=valid, cells=cells, masks=masks, **kept)
+
+    return jax.lax.map(one, (jnp.asarray(rows), masks))
+
+
+def _dealt_alike(key: Key[Array, ""], result: Saliency) -> dict[str, Array]:
+    """`random_map` with one permutation for all rows, whose valid pixels are the same."""
+
+    def one(row: Any) -> dict[str, Array]:
+        maps, valid, cells = jax.tree.map(lambda leaf: leaf[None], row)
+        dealt = random_map(key, result._replace(maps=maps, valid=valid, cells=cells)).maps
+        return {view: scores[0] for view, scores in dealt.items()}
+
+    return jax.lax.map(one, (result.maps, result.valid, result.cells))
+
+
+def similarities(
+    maps: Mapping[str, Float[Array, "r h w"]], valid: Mapping[str, Bool[Array, "r h w"]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and Pearson's r of each copy's map with that of the frame, the first row.
+
+    Over all valid pixels of all views together. Cosine is the paper's; adding a constant to both
+    maps brings it closer to 1, and leaves Pearson's r as it is. nan for a map without variation.
+    """
+    views = list(maps)
+    flat = np.concatenate(
+        [np.asarray(maps[view], np.float64)[:, np.asarray(valid[view])[0]] for view in views],
+        axis=1,
+    )
+    centred = flat - flat.mean(1, keepdims=True)
+    out = []
+    for rows in (flat, centred):
+        norms = np.linalg.norm(rows, axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out.append(rows[1:] @ rows[0] / (norms[1:] * norms[0]))
+    return out[0], out[1]
+
+
+def measure(item: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
+    """What an item's perturbations do to actions and maps, a list entry a frame.
+
+    Returns:
+        `action_error` [F, K], the mean squared difference of the actions to the frame's own, over
+        the dimensions and steps that ISS counts; `area` [F], nuisance share of the pixels; of each
+        method `cosine` and `pearson` [F, K] (see `similarities`) and `nmr` [F, 1 + K].
+    """
+    key = jax.random.fold_in(jax.random.key(item["seed"]), zlib.crc32(item["task"].encode()))
+    out: dict[str, Any] = {"action_error": [], "area": []}
+    for kind in ("cosine", "pearson", "nmr"):
+        out[kind] = {method: [] for method in item["methods"]}
+    for frame in item["frames"]:
+        copies, explained = explained_copies(item, frame, key, inputs)
+        error = divergence.effects(
+            explained.actions[1:],
+            explained.actions[0],
+            action_dims=inputs.iss.action_dims,
+            horizon=inputs.iss.horizon,
+        )
+        out["action_error"].append(np.asarray(error))
+        out["area"].append(float(nmr.chance_level(copies.regions, valid=copies.valid)[0]))
+        for method, maps in explained.maps.items():
+            cosine, pearson = similarities(maps, copies.valid)
+            out["cosine"][method].append(cosine)
+            out["pearson"][method].append(pearson)
+            share = nmr.nuisance_mass_ratio(
+                maps, copies.regions, k=item["percent"], valid=copies.valid
+            )
+            out["nmr"][method].append(np.asarray(share))
+    return out
+
+
+def explained_copies(
+    item: Mapping[str, Any], frame: int, key: Key[Array, ""], inputs: Inputs
+) -> tuple[Copies, Explained]:
+    """A frame of an item and its copies, and all maps of them."""
+    pixels_key, explain_key = jax.random.split(jax.random.fold_in(key, frame))
+    copies = read_copies(item, frame, pixels_key, inputs)
+    explained = explain(
+        inputs.policy.params,
+        copies.obs,
+        explain_key,
+        views=tuple(copies.regions),
+        iss=inputs.iss,
+        methods=tuple(item["methods"]),
+        probes=item["gradient_probes"],
+        action_horizon=item["action_horizon"],
+        num_steps=item["num_steps"],
+    )
+    return copies, explained

@@ -1,0 +1,255 @@
+"""How much of each explanation lies on the planted panel, and how much the panel really does.
+
+The frames are those of the scripted expert, the same for every policy, each painted with the colour
+of another object of its scene: instruction and panel disagree.
+"""
+
+import dataclasses
+import hashlib
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt8
+
+from experiments.making.panel_masks import read_masks, unpacked
+from experiments.planted.cue import COLOURS, INSTRUCTIONS
+from experiments.planted.trials import present_objects
+from iss_jax import ISSConfig, nmr, saliency
+from iss_jax.baselines import (
+    attention,
+    input_gradient,
+    integrated_gradients,
+    random_map,
+    token_norm,
+)
+from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.regions import fit_regions
+from iss_jax.envs.panels import paint
+from iss_jax.pi05 import model
+from iss_jax.pi05.inputs import make_observation
+from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation, preprocess
+from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.restored import Policy
+
+METHODS = (
+    "iss",
+    "iss_wide",
+    "iss_gradient",
+    "attention",
+    "norm",
+    "gradient",
+    "integrated",
+    "random",
+)
+PANEL = 1  # its label where its masks are taken as regions
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenes:
+    """The chosen frames of an episode.
+
+    Attributes:
+        name: of the episode, `task/attempt`.
+        images: camera -> uint8 [n, h, w, 3], unpainted.
+        state: float32 [n, s].
+        regions: camera -> uint8 [n, h, w].
+        masks: camera -> bool [n, h, w], where the panel is seen.
+        named: the wanted object, which the instruction names.
+        shown: another object of the scene, which the panel shows.
+        digest: of the file that the episode lies in, of the masks and of the colours.
+    """
+
+    name: str
+    images: dict[str, np.ndarray]
+    state: np.ndarray
+    regions: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+    named: int
+    shown: int
+    digest: str
+
+
+def load_scenes(config: ml_collections.ConfigDict) -> list[Scenes]:
+    """The held-out episodes' chosen frames, an entry an episode.
+
+    Raises:
+        ValueError: `locate_panels` has not been run, an episode is shorter than the frames say, or
+            a frame does not show the panel.
+    """
+    from iss_jax.envs.suites import list_tasks, objects_in
+
+    present = {}
+    for task in list_tasks("libero_object"):
+        present[task.name] = present_objects(objects_in(task))
+    rows = list(config.episode_frames)
+    scenes = []
+    for root in config.datasets:
+        dataset = open_dataset(root)
+        packed = read_masks(dataset)
+        first = 0
+        for index in range(len(dataset)):
+            line = dataset.metadata(index)
+            if line["length"] <= max(rows):
+                raise ValueError(f"{root}: episode {index} has {line['length']} frames, not {rows}")
+            episode = dataset.read(index, rows)
+            shape = next(iter(episode.images.values())).shape[1:3]
+            named = INSTRUCTIONS.index(episode.prompt)
+            name = f"{line['task']}/{line['attempt']}"
+            others = [i for i in present[line["scene"]] if i != named]
+            other = int(np.random.default_rng(zlib.crc32(name.encode())).choice(others))
+            masks = {c: unpacked(m[first + np.array(rows)], shape) for c, m in packed.items()}
+            if not np.any([mask.any(axis=(1, 2)) for mask in masks.values()], axis=0).all():
+                raise ValueError(f"{root}: episode {index} has a frame that shows no panel")
+            scenes.append(
+                Scenes(
+                    name=name,
+                    images=dict(episode.images),
+                    state=episode.state,
+                    regions=dict(episode.regions),
+                    masks=masks,
+                    named=named,
+                    shown=other,
+                    digest=_digest(dataset.data_path(index).read_bytes(), *masks.values(), COLOURS),
+                )
+            )
+            first += line["length"]
+    return scenes
+
+
+def _digest(*parts: bytes | np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else part.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def observe(
+    scenes: Scenes, named: int, shown: int, policy: Policy, max_token_len: int
+) -> Observation:
+    """The frames as the policy sees them, with an instruction and a panel that name these."""
+    return make_observation(
+        paint(scenes.images, scenes.masks, COLOURS[shown]),
+        scenes.state,
+        [INSTRUCTIONS[named]] * len(scenes.state),
+        tokenizer=policy.tokenizer,
+        norm_stats=policy.norm_stats,
+        max_token_len=max_token_len,
+    )
+
+
+def measure(
+    scenes: Scenes, policy: Policy, config: ml_collections.ConfigDict
+) -> list[dict[str, float]]:
+    """Of each frame: where every explanation lies, and what panel and instruction do.
+
+    Returns:
+        A dict a frame: `<method>_mass`, share of the positive scores on the panel; `<method>_rank`,
+        probability that a pixel of the panel scores higher than another one; `<method>_top`, share
+        of the highest `config.percent` % that is panel; `<method>_nmr`, their share on nuisance,
+        the panel included; `area`, the panel's share of the pixels; `panel_effect` and
+        `instruction_effect`, the mean squared difference of the actions (normalised) when the panel
+        takes each other colour, or the instruction names each other object.
+    """
+    obs = observe(scenes, scenes.named, scenes.shown, policy, config.max_token_len)
+    regions, panels, valid = {}, {}, {}
+    size = policy.image_size
+    for view, camera in DEFAULT_CAMERAS.items():
+        regions[view], inside = fit_regions(scenes.regions[camera], size, size)
+        panels[view], _ = fit_regions(scenes.masks[camera].astype(np.uint8), size, size)
+        valid[view] = np.broadcast_to(inside, regions[view].shape)
+    key = jax.random.key(zlib.crc32(scenes.name.encode()))
+    robot = len(policy.norm_stats["actions"].mean)
+    shares = _explain(
+        policy.params,
+        obs,
+        regions,
+        panels,
+        valid,
+        key,
+        iss=ISSConfig(num_masks=config.num_masks, action_dims=robot),
+        wide_sigma=config.wide_sigma,
+        probes=config.gradient_probes,
+        points=config.gradient_points,
+        horizon=config.action_horizon,
+        num_steps=config.num_steps,
+        percent=config.percent,
+    )
+    count = len(scenes.state)
+    found = {name: np.asarray(value) for name, value in shares.items()}
+    dims = sizes_of(policy.params).action_dim
+    noise = jax.random.normal(key, (1, config.action_horizon, dims), jnp.float32)
+    noise = jnp.broadcast_to(noise, (count, *noise.shape[1:]))
+    act = partial(_act, policy.params, size=size, num_steps=config.num_steps)
+    before = np.asarray(act(obs, noise))
+    for name, chosen in (("instruction", scenes.named), ("panel", scenes.shown)):
+        changes = []
+        for step in range(1, len(INSTRUCTIONS)):
+            other = (chosen + step) % len(INSTRUCTIONS)
+            pair = (other, scenes.shown) if name == "instruction" else (scenes.named, other)
+            after = np.asarray(act(observe(scenes, *pair, policy, config.max_token_len), noise))
+            changes.append(np.mean((after - before)[..., :robot] ** 2, axis=(1, 2)))
+        found[f"{name}_effect"] = np.mean(changes, axis=0)
+    return [{name: float(value[i]) for name, value in found.items()} for i in range(count)]
+
+
+@partial(jax.jit, static_argnames=("size", "num_steps"))
+def _act(
+    params: Any, obs: Observation, noise: Array, *, size: int, num_steps: int
+) -> Float[Array, "b horizon dims"]:
+    return model.sample_actions(params, preprocess(obs, size), noise, num_steps)
+
+
+@partial(
+    jax.jit,
+    static_argnames=("iss", "wide_sigma", "probes", "points", "horizon", "num_steps", "percent"),
+)
+def _explain(
+    params: Any,
+    obs: Observation,
+    regions: Mapping[str, UInt8[Array, "b h w"]],
+    panels: Mapping[str, UInt8[Array, "b h w"]],
+    valid: Mapping[str, Array],
+    key: Key[Array, ""],
+    *,
+    iss: ISSConfig,
+    wide_sigma: float,
+    probes: int,
+    points: int,
+    horizon: int,
+    num_steps: int,
+    percent: float,
+) -> dict[str, Float[Array, " b"]]:
+    random_key, key = jax.random.split(key)
+    call = {"key": key, "num_steps": num_steps, "action_horizon": horizon, "valid": valid}
+    dims, num_masks = iss.action_dims, iss.num_masks
+    assert num_masks is not None
+    result = saliency(params, obs, config=iss, **call)
+    wide = dataclasses.replace(iss, blur_sigma=wide_sigma)
+    fewer = dataclasses.replace(iss, estimator="gradient", num_masks=max(2, num_masks // 10))
+    gradient = input_gradient(params, obs, num_probes=probes, action_dims=dims, **call)
+    integrated = integrated_gradients(params, obs, num_points=points, action_dims=dims, **call)
+    maps = {
+        "iss": result.maps,
+        "iss_wide": saliency(params, obs, config=wide, **call).maps,
+        "iss_gradient": saliency(params, obs, config=fewer, **call).maps,
+        "attention": attention(params, obs, valid=valid).maps,
+        "norm": token_norm(params, obs, valid=valid).maps,
+        "gradient": gradient.maps,
+        "integrated": integrated.maps,
+        "random": random_map(random_key, result).maps,
+    }
+    shares = {"area": nmr.chance_level(panels, region=PANEL, valid=valid)}
+    for name, one in maps.items():
+        shares[f"{name}_mass"] = nmr.mass_ratio(one, panels, region=PANEL, valid=valid)
+        shares[f"{name}_rank"] = nmr.region_auc(one, panels, region=PANEL, valid=valid)
+        shares[f"{name}_top"] = nmr.regional_mass_ratio(
+            one, panels, region=PANEL, k=percent, valid=valid
+        )
+        shares[f"{name}_nmr"] = nmr.nuisance_mass_ratio(one, regions, k=percent, valid=valid)
+    return shares

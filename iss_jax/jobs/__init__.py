@@ -1,0 +1,1 @@
+"""What commands share: run directories, processes, options, packaged paths, reports."""

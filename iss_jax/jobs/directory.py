@@ -1,0 +1,233 @@
+"""Run directories: what an experiment was asked, what it found, and what is done already.
+
+A work item is a JSON object that says everything its result depends on. Its result lies in
+`items/<hash of the object>.json`, so a run that is started again, with the same or with other
+options, computes what is not there yet and nothing else.
+
+Several processes may share a run directory, without a word to each other: each computes the items
+that its number is dealt, and waits for the files of the rest. The deal depends on the items and the
+number of processes alone, so there are no claims that a dying process could take with it: started
+again, it finds its share as it left it. The first process writes the tables.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+import tqdm
+from absl import logging
+
+from iss_jax.data.atomic import atomic_path, write_bytes
+from iss_jax.jobs.environment import environment
+from iss_jax.jobs.processes import ALONE, Processes, current
+
+Item = Mapping[str, Any]
+
+POLL_S = 1.0  # between two looks for another process's result
+PATIENCE_S = 60.0  # without a new result before those that are missing are named
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """A run directory that exists (see `open_run`).
+
+    Attributes:
+        path: the folder; local, or an `epath.Path` in a bucket.
+        processes: which of the processes that share it this one is. Only the first one's tables
+            and figures are written.
+    """
+
+    path: Path
+    processes: Processes = ALONE
+
+    def item_path(self, item: Item) -> Path:
+        """Where the item's result lies, or will."""
+        return self.path / "items" / f"{_digest(item)}.json"
+
+    def owners(self, items: Iterable[Item]) -> list[int]:
+        """The process that each item is dealt to.
+
+        In the order of their hashes the items go round the processes, so that shares are equal in
+        number and no pattern in the items' order puts all large ones into one share.
+        """
+        digests = [_digest(item) for item in items]
+        rank = {digest: number for number, digest in enumerate(sorted(set(digests)))}
+        return [rank[digest] % self.processes.count for digest in digests]
+
+    def unfinished(self, items: Sequence[Item]) -> list[Item]:
+        """This process's share of the items, less those that have a result.
+
+        Raises:
+            ValueError: a stored result is unreadable.
+        """
+        own = {
+            _digest(item): item
+            for item, owner in zip(items, self.owners(items), strict=True)
+            if owner == self.processes.index
+        }
+        return [item for item in own.values() if self.load(item) is None]
+
+    def load(self, item: Item) -> Any | None:
+        """The item's result, None when it has not been computed.
+
+        Raises:
+            ValueError: the file cannot be read or holds another item; the message names it.
+        """
+        path = self.item_path(item)
+        try:
+            content = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{path}: unreadable result of a work item ({error}); delete it to compute it again"
+            ) from error
+        same = isinstance(content, dict) and content.get("item") == json.loads(json.dumps(item))
+        if not same or "result" not in content:
+            raise ValueError(f"{path}: does not hold the result of {dict(item)}; delete it")
+        return content["result"]
+
+    def save(self, item: Item, result: Any) -> None:
+        """Stores the item's result, JSON with numpy arrays as lists and nan as null."""
+        content = {"item": item, "result": jsonable(result)}
+        write_bytes(self.item_path(item), json.dumps(content, allow_nan=False).encode())
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Writes `<name>`, JSON with numpy arrays as lists and nan as null."""
+        text = json.dumps(jsonable(value), indent=2, allow_nan=False)
+        if self.processes.first:
+            write_bytes(self.path / name, text.encode() + b"\n")
+        return self.path / name
+
+    def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+        """Writes `<name>`, a line per row under the keys of the first."""
+        if not self.processes.first:
+            return self.path / name
+        with atomic_path(self.path / name) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        return self.path / name
+
+    def write_figure(self, name: str, figure: Any) -> Path:
+        """Writes the matplotlib figure to `figures/<name>`; the suffix is its format."""
+        if not self.processes.first:
+            return self.path / "figures" / name
+        with atomic_path(self.path / "figures" / name) as temporary:
+            figure.savefig(temporary)
+        return self.path / "figures" / name
+
+
+def open_run(path: Path, config: ml_collections.ConfigDict) -> RunDirectory:
+    """Creates or reopens a run directory and notes the configuration and the environment.
+
+    The run is shared by the processes that the command line names (`experiments.app`).
+    """
+    run = RunDirectory(path, current())
+    run.write_json("config.json", config.to_dict())
+    run.write_json("environment.json", environment())
+    return run
+
+
+def run_items(
+    run: RunDirectory,
+    items: Iterable[Item],
+    compute: Callable[[Item], Any],
+    *,
+    description: str,
+    quiet: bool = False,
+) -> list[Any]:
+    """Results of all items: stored ones are loaded, the others computed and stored one by one.
+
+    Of several processes each computes its share and waits for the others' results.
+
+    Args:
+        run: the run directory.
+        items: the work items.
+        compute: item to result.
+        description: what the progress bar says.
+        quiet: without a progress bar.
+
+    Returns:
+        The results, in the order of the items.
+
+    Raises:
+        ValueError: a stored result is unreadable.
+    """
+    items = list(items)
+    own = [index == run.processes.index for index in run.owners(items)]
+    missing = run.unfinished(items)
+    bar = tqdm.tqdm(
+        missing,
+        desc=description,
+        disable=quiet,
+        unit="item",
+        initial=sum(own) - len(missing),
+        total=sum(own),
+    )
+    for item in bar:
+        run.save(item, compute(item))
+    return gather(run, items)
+
+
+def gather(run: RunDirectory, items: Sequence[Item]) -> list[Any]:
+    """Results of all items, waiting for those that other processes have yet to store.
+
+    A process that died is waited for, too: after a minute without a new result those that are
+    missing are named, with the processes that were dealt them.
+
+    Returns:
+        The results, in the order of the items.
+
+    Raises:
+        ValueError: a stored result is unreadable, or one of this process's share is missing.
+    """
+    owners = run.owners(items)
+    results = []
+    for number, (item, owner) in enumerate(zip(items, owners, strict=True)):
+        since = time.monotonic()
+        while (result := run.load(item)) is None:
+            if owner == run.processes.index:
+                raise ValueError(f"{run.path}: has no result of {dict(item)}")
+            if time.monotonic() - since > PATIENCE_S:
+                absent = Counter(
+                    owners[i] for i in range(number, len(items)) if run.load(items[i]) is None
+                )
+                logging.warning(
+                    "%s: waiting for %s",
+                    run.path,
+                    ", ".join(f"{n} results of process {p}" for p, n in sorted(absent.items())),
+                )
+                since = time.monotonic()
+            time.sleep(POLL_S)
+        results.append(result)
+    return results
+
+
+def _digest(item: Item) -> str:
+    text = json.dumps(item, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def jsonable(value: Any) -> Any:
+    """Numpy arrays and scalars as lists and numbers, tuples as lists, nan and inf as None."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return jsonable(value.tolist())
+    if isinstance(value, tuple) and (fields := getattr(value, "_fields", None)):
+        return jsonable(dict(zip(fields, value, strict=True)))
+    if isinstance(value, list | tuple):
+        return [jsonable(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,270 @@
+"""The engine of every map: masked copies blended and run in micro-batches, their effects."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from iss_jax import (
+    divergence,
+    estimators,
+    gradient_estimators,
+    masks as mask_designs,
+    memory,
+    sharding,
+)
+from iss_jax.config import ISSConfig
+from iss_jax.interventions import blend, blur
+from iss_jax.results import MaskRuns, Saliency
+from iss_jax.savings import Savings
+
+
+def draw_masks(key: Key[Array, ""], num_views: int, config: ISSConfig) -> Bool[Array, "n v gh gw"]:
+    """The keep bits that `config` asks for; its number of masks is resolved."""
+    assert config.num_masks is not None
+    return mask_designs.sample_masks(
+        key,
+        config.num_masks,
+        num_views,
+        grid=config.grid,
+        keep_prob=config.keep_prob,
+        design=config.design,
+    )
+
+
+def masked_saliency(
+    run: Callable[[Any, Any, dict[str, Array]], Float[Array, "rows draws horizon dims"]],
+    shared: Any,
+    examples: Any,
+    images: dict[str, Float[Array, "b h w 3"]],
+    masks: Bool[Array, "n views gh gw"],
+    present: dict[str, Bool[Array, " b"]] | None,
+    valid: dict[str, Bool[Array, "b h w"]] | None,
+    config: ISSConfig,
+    mesh: jax.sharding.Mesh | None = None,
+    savings: Savings = Savings(),
+) -> Saliency:
+    """Core of `attribute` and `saliency`: call it under `jit`.
+
+    Args:
+        run: `run(shared, example, {view: rows}) -> actions`, one action chunk for each row and
+            noise draw.
+        shared: What all examples share, such as parameters.
+        examples: Pytree with leading axis b; `run` gets one slice.
+        images: Frames; the order of the views is the masks' order.
+        masks: Keep bits.
+        present: Views that are there, all when None.
+        valid: Pixels that are not padding; a view without an entry has none.
+        config: Static options.
+        mesh: Devices over which masks and frames are split.
+        savings: Of the blend and of the baseline.
+
+    Raises:
+        ValueError: Masks that do not fit the views or the grid.
+    """
+    views = list(images)
+    if masks.dtype != jnp.bool_ or masks.ndim != 4 or masks.shape[1:] != (len(views), *config.grid):
+        raise ValueError(
+            f"masks must be bool [n, {len(views)} views {views}, {config.grid[0]}, "
+            f"{config.grid[1]}], got {masks.dtype} {list(masks.shape)}"
+        )
+    active = active_cells(images, present, valid, config.grid)
+
+    def local(shared: Any, batch: Any, masks: Array) -> Any:
+        def one(args: Any) -> tuple[MaskRuns, Array]:
+            example, frames, active, valid = args
+            keep = masks | ~active[None]
+            return run_masks(partial(run, shared, example), frames, keep, valid, config, savings)
+
+        return jax.lax.map(one, batch)
+
+    split = local if mesh is None else sharding.split_runs(local, mesh)
+    runs, actions = split(shared, (examples, images, active, valid), masks)
+    found = cell_scores(masks, runs, active, config)
+    took_part = {}
+    for view in views:
+        inside = jnp.ones(images[view].shape[:3], bool)
+        if valid is not None and view in valid:
+            inside = inside & valid[view]
+        if present is not None:
+            inside = inside & present[view][:, None, None]
+        took_part[view] = inside
+    return Saliency(
+        pixel_maps(found.scores, took_part),
+        took_part,
+        found.scores,
+        found.stderr,
+        runs.effects,
+        actions,
+        masks,
+        runs.gradients,
+    )
+
+
+def cell_scores(
+    masks: Bool[Array, "n views gh gw"],
+    runs: MaskRuns,
+    active: Bool[Array, "b views gh gw"],
+    config: ISSConfig,
+) -> estimators.Estimate:
+    """Scores and standard errors of each example by the estimator that `config` names."""
+    if runs.gradients is None:
+        estimate = partial(estimators.estimate, estimator=config.estimator)
+        data = (runs.effects,)
+    else:
+        estimate = partial(gradient_estimators.estimate_from_gradients, estimator=config.estimator)
+        data = runs
+    return jax.vmap(
+        lambda active, *data: estimate(
+            masks, *data, design=config.design, keep_prob=config.keep_prob, active=active
+        )
+    )(active, *data)
+
+
+def pixel_maps(
+    scores: Float[Array, "b views gh gw"], valid: Mapping[str, Bool[Array, "b h w"]]
+) -> dict[str, Float[Array, "b h w"]]:
+    """Scores brought to the pixels of each view, in the views' order; zero where nothing is."""
+    maps = {}
+    for index, (view, inside) in enumerate(valid.items()):
+        _, height, width = inside.shape
+        pixels = mask_designs.upsample(scores[:, index], (height, width))
+        maps[view] = jnp.where(inside, pixels, 0.0)
+    return maps
+
+
+def active_cells(
+    images: dict[str, Array],
+    present: dict[str, Array] | None,
+    valid: dict[str, Array] | None,
+    grid: tuple[int, int],
+) -> Bool[Array, "b views gh gw"]:
+    """Cells that mask something: in a view that is there, over at least one valid pixel."""
+    batch = next(iter(images.values())).shape[0]
+    active = []
+    for view in images:
+        cells = jnp.ones((batch, *grid), bool)
+        if valid is not None and view in valid:
+            cells = mask_designs.touched_cells(valid[view], grid)
+        if present is not None:
+            cells = cells & present[view][:, None, None]
+        active.append(cells)
+    return jnp.stack(active, axis=1)
+
+
+def run_masks(
+    run: Callable[[dict[str, Array]], Float[Array, "rows draws horizon dims"]],
+    images: dict[str, Float[Array, "h w 3"]],
+    masks: Bool[Array, "n views gh gw"],
+    valid: dict[str, Bool[Array, "h w"]] | None,
+    config: ISSConfig,
+    savings: Savings = Savings(),
+) -> tuple[MaskRuns, Float[Array, "horizon dims"]]:
+    """Runs the policy on the frame and on all its masked copies, a micro-batch at a time.
+
+    Copies are blended inside the micro-batch and only their effects leave it, so peak memory does
+    not depend on the number of masks. The unmasked frame is the first row of the first
+    micro-batch: the baseline comes out of the very program that it is compared with.
+
+    Args:
+        run: Policy on rows of frames.
+        images: One frame of each view.
+        masks: Keep bits; all True masks nothing.
+        valid: Pixels that are not padding.
+        config: Static options.
+        savings: Of the blend and of the baseline.
+
+    Returns:
+        Effect of each mask, its gradient where the estimator wants one, and the baseline action
+        chunk (all averaged over noise draws).
+    """
+    # Rows before the first mask's.
+    head = int(savings.baseline_row)
+    n = masks.shape[0]
+    frames = {view: image.astype(jnp.float32) for view, image in images.items()}
+    blurred = {
+        view: blur(frame, sigma=config.blur_sigma, valid=(valid or {}).get(view))
+        for view, frame in frames.items()
+    }
+    early = not savings.blend_in_micro_batch and not config.takes_gradients
+
+    def masked(cells: Array) -> dict[str, Array]:
+        copies = {}
+        for index, (view, frame) in enumerate(frames.items()):
+            height, width, _ = frame.shape
+            keep = mask_designs.upsample(cells[..., index, :, :], (height, width))
+            copies[view] = blend(frame, blurred[view], keep)
+        return copies
+
+    def measure(copies: Any, baseline: Array, first: Array) -> tuple[Array, Array]:
+        actions = run(copies if early else masked(copies))
+        baseline = jnp.where(first, actions[0], baseline)
+        effect = divergence.effects(
+            actions,
+            baseline,
+            reduction=config.reduction,
+            action_dims=config.action_dims,
+            horizon=config.horizon,
+            weights=config.action_weights,
+        )
+        return effect.mean(1), baseline
+
+    def step(baseline: Array, args: tuple[Array, Any]) -> tuple[Array, MaskRuns]:
+        first, cells = args
+        if not early:
+            cells = cells.astype(jnp.float32)
+        if not config.takes_gradients:
+            effect, baseline = measure(cells, baseline, first)
+            return baseline, MaskRuns(effect, None)
+        # Rows do not see each other, so that the gradient of their sum is each one's own; all see
+        # the baseline, a row whose own gradient is not wanted.
+        effect, pull, baseline = jax.vjp(
+            lambda cells: measure(cells, baseline, first), cells, has_aux=True
+        )
+        return baseline, MaskRuns(effect, pull(jnp.ones_like(effect))[0])
+
+    one_row = {v: jax.ShapeDtypeStruct((1, *f.shape), f.dtype) for v, f in frames.items()}
+    shape = jax.eval_shape(run, one_row)
+    if shape.ndim != 4 or shape.shape[0] != 1:
+        raise ValueError(
+            "policy must map n images to actions [n, H, A], got "
+            f"{[*shape.shape[:1], *shape.shape[2:]]} for n = 1"
+        )
+    if savings.baseline_row:
+        baseline = jnp.zeros(shape.shape[1:], shape.dtype)
+    else:
+        baseline = run({view: frame[None] for view, frame in frames.items()})[0]
+    most = memory.MOST_ROWS_WITH_GRADIENTS if config.takes_gradients else memory.MOST_ROWS
+    if config.micro_batch is None:
+
+        def one_step(bits: Array) -> Any:
+            copies = masked(bits.astype(jnp.float32)) if early else bits
+            return step(baseline, (jnp.zeros((), bool), copies))
+
+        row_bytes = memory.bytes_a_row(
+            one_step, lambda rows: jax.ShapeDtypeStruct((rows, *masks.shape[1:]), bool)
+        )
+        most = memory.rows_that_fit(row_bytes, memory.device_bytes(), most)
+    rows = micro_batch_rows(n + head, config.micro_batch, most)
+    steps = -(-(n + head) // rows)
+    bits = jnp.ones((steps * rows, *masks.shape[1:]), bool).at[head : n + head].set(masks)
+    bits = bits.reshape(steps, rows, *masks.shape[1:])
+    firsts = (jnp.arange(steps) == 0) & savings.baseline_row
+    copies = masked(bits.astype(jnp.float32)) if early else bits
+    # Rematerialised, so that a gradient keeps one micro-batch's activations and not all of them.
+    baseline, runs = jax.lax.scan(
+        jax.checkpoint(step, prevent_cse=False), baseline, (firsts, copies)
+    )
+    runs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[head : n + head], runs)
+    return runs, baseline.mean(0)
+
+
+def micro_batch_rows(total: int, micro_batch: int | None, most: int = memory.MOST_ROWS) -> int:
+    """Rows of one micro-batch: as given, or an even split into at most `most` rows."""
+    if micro_batch is not None:
+        return min(micro_batch, total)
+    steps = -(-total // most)
+    return -(-total // steps)

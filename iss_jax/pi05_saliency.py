@@ -1,0 +1,249 @@
+"""`saliency(params, obs)`: interventional saliency of a π0.5 policy."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from iss_jax import sharding
+from iss_jax.config import ISSConfig
+from iss_jax.masked_runs import draw_masks, masked_saliency
+from iss_jax.pi05 import model
+from iss_jax.pi05.observation import VIEWS, Observation, preprocess
+from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
+from iss_jax.pi05.prepare import (
+    checked_valid,
+    flow_noise,
+    picture_pixels,
+    policy_observation,
+    possible_views,
+)
+from iss_jax.results import Saliency
+from iss_jax.savings import Savings
+
+
+def saliency(
+    params: Any,
+    obs: Any,
+    *,
+    key: Key[Array, ""] | None = None,
+    config: ISSConfig = ISSConfig(),
+    noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
+    masks: Bool[Array, "n views gh gw"] | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
+    num_steps: int = model.NUM_STEPS,
+    action_horizon: int | None = None,
+    dtype: Any = None,
+    savings: Savings = Savings(),
+    rematerialise: bool = False,
+) -> Saliency:
+    """Interventional saliency (ISS, Algorithm 1) of a π0.5 policy on a batch of observations.
+
+    A pure function that may be called inside `jit`, `vmap` and `grad`. On concrete inputs it leaves
+    out what changes nothing but rounding: prompt padding, and views that every example lacks. It
+    then compiles once for each shape.
+
+    Args:
+        params: openpi's parameter tree: a nested dict, an `nnx.State`, or leaves under "value".
+        obs: Batched object with openpi's `Observation` attributes.
+        key: Key of masks and flow noise; `jax.random.key(0)` when None, so that the same inputs
+            give the same map.
+        config: Static options.
+        noise: Flow noise, shared by the baseline and all masked copies of an example; drawn from
+            the key when None. With several `noise_draws` the draws are its second axis.
+        masks: Keep bits in the order of the model's views; drawn from the key when None. Bits of
+            absent views are ignored. Standard errors take them to be drawn as `config.design` says.
+        mesh: Devices over which masks and frames are split, see `iss_jax.device_mesh`.
+        valid: View -> pixels that are picture, at the size of the view's images. openpi's
+            transforms letterbox a frame before the policy sees it: the bars are named here, or they
+            are masked and ranked like picture. What this function pads itself it knows.
+        num_steps: Denoising steps.
+        action_horizon: H of the drawn noise, the one size that parameters do not tell. openpi's
+            default of 50 when None; the noise's own H when noise is given.
+        dtype: Compute dtype; that of the embedding table when None. A training state holds float32
+            and openpi computes in bfloat16: `jnp.bfloat16` does the same.
+        savings: What the runs leave out; changes nothing but rounding.
+        rematerialise: For estimators that take gradients, and for derivatives of this function:
+            the layers of the image encoder and of the prefix, and the denoising steps, are computed
+            again instead of kept. Changes rounding, a third more FLOPs, and far less memory.
+
+    Returns:
+        `Saliency`: maps at the model's image size for each of its views, cell scores and their
+        standard errors, effects, baseline actions (normalised, all dimensions).
+
+    Raises:
+        ValueError: A leaf, view or array that is missing or of the wrong shape, by name.
+    """
+    params = as_params(params)
+    sizes = sizes_of(params)
+    with jax.ensure_compile_time_eval():
+        warn_if_constant(params)
+    mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
+    valid = checked_valid(valid, obs.images)
+    obs = policy_observation(obs, trim=savings.trim_prompt)
+    assert obs.tokenized_prompt is not None
+    batch = obs.tokenized_prompt.shape[0]
+    noise = flow_noise(
+        noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim
+    )
+    config = config.resolved(differentiable=True)
+    if masks is None:
+        masks = draw_masks(mask_key, len(VIEWS), config)
+    if mesh is not None:
+        arrays = (params, obs, noise, masks, valid)
+        params, obs, noise, masks, valid = sharding.replicate(arrays, mesh)
+    views = possible_views(obs) if savings.drop_absent_views else VIEWS
+    dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
+    return _saliency(
+        params,
+        obs,
+        noise,
+        masks,
+        valid,
+        config=config,
+        mesh=mesh,
+        num_steps=num_steps,
+        views=views,
+        image_size=sizes.image.image_size,
+        dtype=dtype,
+        savings=savings,
+        rematerialise=rematerialise,
+    )
+
+
+@partial(
+    jax.jit,
+    static_argnames=(
+        "config",
+        "mesh",
+        "num_steps",
+        "views",
+        "image_size",
+        "dtype",
+        "savings",
+        "rematerialise",
+    ),
+)
+def _saliency(
+    params: Any,
+    obs: Observation,
+    noise: Array,
+    masks: Array,
+    valid: dict[str, Array],
+    *,
+    config: ISSConfig,
+    mesh: jax.sharding.Mesh | None,
+    num_steps: int,
+    views: tuple[str, ...],
+    image_size: int,
+    dtype: jnp.dtype,
+    savings: Savings,
+    rematerialise: bool,
+) -> Saliency:
+    given, obs = obs, preprocess(obs, image_size)
+    picture = picture_pixels(given, valid, views, image_size)
+    images = {view: obs.images[view] for view in views}
+    present = {view: obs.image_masks[view] for view in views}
+    prompt = obs.tokenized_prompt
+    assert prompt is not None
+    if savings.embed_prompt_once:
+        prompt = model.embed_prompt(params, prompt, dtype)
+    examples = (prompt, obs.tokenized_prompt_mask, present, noise)
+
+    run = partial(
+        actions_of_rows,
+        views=views,
+        num_steps=num_steps,
+        dtype=dtype,
+        savings=savings,
+        rematerialise=rematerialise,
+    )
+    wanted = (len(VIEWS), *config.grid)
+    if masks.ndim != 4 or masks.shape[1:] != wanted or masks.dtype != jnp.bool_:
+        raise ValueError(
+            f"masks must be bool [n, {len(VIEWS)} views {list(VIEWS)}, {config.grid[0]}, "
+            f"{config.grid[1]}], got {masks.dtype} {list(masks.shape)}"
+        )
+    kept = np.asarray([VIEWS.index(view) for view in views])
+    result = masked_saliency(
+        run, params, examples, images, masks[:, kept], present, picture, config, mesh, savings
+    )
+
+    def all_views(cells: Array) -> Array:
+        shape = (*cells.shape[:-3], len(VIEWS), *cells.shape[-2:])
+        return jnp.zeros(shape, cells.dtype).at[..., kept, :, :].set(cells)
+
+    batch = noise.shape[0]
+    absent = jnp.zeros((batch, image_size, image_size), jnp.float32)
+    nowhere = jnp.zeros(absent.shape, bool)
+    return result._replace(
+        maps={view: result.maps.get(view, absent) for view in VIEWS},
+        valid={view: result.valid.get(view, nowhere) for view in VIEWS},
+        cells=all_views(result.cells),
+        stderr=all_views(result.stderr),
+        masks=masks,
+        gradients=None if result.gradients is None else all_views(result.gradients),
+    )
+
+
+def actions_of_rows(
+    params: Any,
+    example: tuple[Array, Array, dict[str, Array], Array],
+    rows: dict[str, Float[Array, "n h w 3"]],
+    *,
+    views: tuple[str, ...] = VIEWS,
+    num_steps: int = model.NUM_STEPS,
+    dtype: Any = None,
+    savings: Savings = Savings(),
+    rematerialise: bool = False,
+) -> Float[Array, "n draws horizon dims"]:
+    """The policy on copies of one observation's frames: what a saliency map runs.
+
+    Args:
+        params: nested dict.
+        example: what the copies share: the embedded prompt [l, w] (its ids where
+            `savings.embed_prompt_once` is off), its mask, view -> whether it is there, and noise
+            [draws, H, A].
+        rows: copies of each view.
+        views: those that take tokens, in the model's order.
+        num_steps: Denoising steps.
+        dtype: Compute dtype; that of the embedding table when None.
+        savings: Of the prompt, the last prefix layer and the modulation.
+        rematerialise: Whether a derivative computes layers and denoising steps again.
+    """
+    prompt, prompt_mask, present, noise = example
+    tokens = [
+        model.embed_images(params, rows[view], dtype, rematerialise=rematerialise) for view in views
+    ]
+    count = tokens[0].shape[0]
+    mask = [jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)]
+    prompts = jnp.broadcast_to(prompt[None], (count, *prompt.shape))
+    if not savings.embed_prompt_once:
+        prompts = model.embed_prompt(params, prompts, dtype)
+    tokens.append(prompts)
+    mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
+    prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
+    cache = model.prefill(
+        params,
+        prefix,
+        last_layer_keys_only=savings.last_layer_keys_only,
+        rematerialise=rematerialise,
+    )
+
+    def denoise(draw: Array) -> Array:
+        return model.denoise(
+            params,
+            cache,
+            prefix.mask,
+            jnp.broadcast_to(draw[None], (count, *draw.shape)),
+            num_steps,
+            modulate_once=savings.modulate_once,
+            rematerialise=rematerialise,
+        )
+
+    return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)

@@ -1,0 +1,1 @@
+"""Statistics of clustered rows: correlations, resampling, groups told apart. numpy and scipy."""

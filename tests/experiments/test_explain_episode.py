@@ -1,0 +1,190 @@
+"""Whole episodes explained end to end on a tiny policy: what is written says what was computed."""
+
+import csv
+import json
+
+import jax
+import numpy as np
+import pytest
+import tiny_policy
+
+from configs.explain_episode import VARIANTS, get_config
+from experiments import explain_episode
+from experiments.explain.nmr import measure_episode
+from experiments.explain.options import from_config
+from iss_jax import Region, nmr
+from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.jobs.report import write_report
+from iss_jax.masks import upsample
+from iss_jax.policies.frames import observed
+from iss_jax.policies.restored import load_policy
+
+FRAMES, STRIDE = 6, 3
+COMPUTED = [0, 3, 5]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    tiny_policy.write_checkpoint(root / "checkpoint")
+    for success in (True, False):
+        write_episode(root / "episodes", tiny_policy.episode(FRAMES, success=success))
+    return root
+
+
+def config_of(inputs):
+    config = get_config("smoke")
+    config.checkpoint, config.dataset = str(inputs / "checkpoint"), str(inputs / "episodes")
+    config.paths = (str(inputs / "episodes"),)
+    config.cameras.right_wrist_0_rgb = ""
+    config.quiet = True
+    config.episodes, config.frames = (1,), FRAMES
+    config.stride = STRIDE
+    config.action_horizon, config.num_steps = 4, 2
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(inputs, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    config = config_of(inputs)
+    pytest.importorskip("av", reason="PyAV (extra `viz`) is not installed")
+    config.gif = True
+    return workdir, explain_episode.main(config, workdir)
+
+
+def test_heatmaps_are_plain_arrays_and_linear_between_computed_frames(finished):
+    workdir, _ = finished
+    with np.load(workdir / "episode_000001" / "iss_heatmaps.npz", allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    assert found["views"].tolist() == ["base_0_rgb", "left_wrist_0_rgb"]
+    assert found["cameras"].tolist() == ["front", "wrist"]
+    assert found["computed"].tolist() == COMPUTED
+    cells = found["cells"]
+    assert cells.shape == (FRAMES, 2, 7, 7) and found["stderr"].shape == (3, 2, 7, 7)
+    np.testing.assert_allclose(cells[1], (2 * cells[0] + cells[3]) / 3, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(cells[4], (cells[3] + cells[5]) / 2, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(cells[0], cells[3])
+    for row, view in enumerate(found["views"]):
+        maps, valid = found[f"maps/{view}"], found[f"valid/{view}"]
+        assert maps.dtype == np.float32 and maps.shape == (FRAMES, 32, 32)
+        expected = np.where(valid, np.asarray(upsample(cells[:, row], (32, 32))), 0.0)
+        np.testing.assert_allclose(maps, expected, atol=1e-6)
+    # A frame of 24 x 32 in a square of 32 has bars of 4.
+    assert found["valid/base_0_rgb"].sum() == FRAMES * 24 * 32
+    assert found["valid/left_wrist_0_rgb"].all()
+
+
+def test_nmr_of_every_frame_is_that_of_its_map(finished):
+    workdir, content = finished
+    folder = workdir / "episode_000001"
+    with np.load(folder / "iss_heatmaps.npz", allow_pickle=False) as file:
+        views = file["views"].tolist()
+        maps, regions, valid = (
+            {view: file[f"{kind}/{view}"] for view in views}
+            for kind in ("maps", "regions", "valid")
+        )
+        stored = file["nmr"]
+    expected = np.asarray(nmr.nuisance_mass_ratio(maps, regions, [10, 20], valid=valid))
+    rows = list(csv.DictReader((folder / "nmr.csv").read_text().splitlines()))
+    said = json.loads((folder / "nmr.json").read_text())
+    assert said["success"] is False and said["cameras"]["base_0_rgb"] == "front"
+    for t, (row, entry) in enumerate(zip(rows, said["frames"], strict=True)):
+        assert float(row["nmr@10"]) == pytest.approx(expected[t, 0], abs=1e-6)
+        assert float(row["nmr@20"]) == pytest.approx(expected[t, 1], abs=1e-6)
+        assert entry["nmr@10"] == pytest.approx(stored[t, 0])
+        assert row["computed"] == str(t in COMPUTED)
+        assert float(row["time_s"]) == t / 5.0
+        for kind in ("mass", "critical", "area", "above_mean"):
+            shares = [float(row[f"{region.name.lower()}_{kind}"]) for region in Region]
+            assert sum(shares) == pytest.approx(1.0, abs=1e-5)
+        assert float(row["chance"]) == float(row["nuisance_area"])
+    first = content["episodes"][0]
+    assert (first["episode"], first["k"], first["success"]) == (1, 10, False)
+    assert first["nmr"] == pytest.approx(expected[:, 0].mean(), abs=1e-6)
+    with np.load(folder / "iss_heatmaps.npz", allow_pickle=False) as file:
+        spreads = [file["cells"][frame].std() for frame in COMPUTED]
+        assert first["stderr"] == pytest.approx(file["stderr"].mean(), rel=1e-5)
+    assert first["spread"] == pytest.approx(np.mean(spreads), rel=1e-5)
+
+
+def test_pictures_video_and_page_are_there(finished):
+    workdir, _ = finished
+    folder = workdir / "episode_000001"
+    for name in ("nmr", "overlays", "masks", "regions"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "episode.mp4").stat().st_size > 1000
+    assert (folder / "episode.gif").read_bytes().startswith(b"GIF8")
+    page = write_report(workdir).read_text()
+    for name in ("figures/paths_by_success.png", "figures/paths_by_nmr.png", "episode.mp4"):
+        assert f"{name}</figcaption>" in page
+
+
+def test_a_second_run_computes_nothing(inputs, finished, monkeypatch):
+    workdir, content = finished
+    monkeypatch.setattr(explain_episode, "_saliency", None)
+    assert explain_episode.main(config_of(inputs), workdir) == content
+
+
+def test_the_frames_are_the_policys_own(inputs):
+    """Letterboxed as the policy does, labels alike, an absent camera absent."""
+    policy = load_policy(inputs / "checkpoint")
+    episode = open_dataset(inputs / "episodes").read(0)
+    options = {"max_token_len": 64, "discrete_state_input": True}
+    cameras = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": ""}
+    seen = observed(episode, [2, 0], policy, cameras, **options)
+    assert list(seen.images) == ["base_0_rgb", "left_wrist_0_rgb"]
+    np.testing.assert_array_equal(
+        seen.images["base_0_rgb"][:, 4:28], episode.images["front"][[2, 0]]
+    )
+    np.testing.assert_array_equal(
+        seen.regions["base_0_rgb"][:, 4:28], episode.regions["front"][[2, 0]]
+    )
+    assert not seen.valid["base_0_rgb"][:, :4].any() and seen.valid["base_0_rgb"][:, 4:28].all()
+    assert not np.asarray(seen.obs.image_masks["right_wrist_0_rgb"]).any()
+    longest = np.asarray(seen.obs.tokenized_prompt_mask).sum(-1).max()
+    assert seen.obs.tokenized_prompt.shape == (2, longest)
+    with pytest.raises(ValueError, match=r"no images of \['side'\], only of \['front', 'wrist'\]"):
+        observed(episode, [0], policy, {"base_0_rgb": "side"}, **options)
+
+
+def test_measures_of_a_known_map():
+    """One bright cell over nuisance: it holds the top 2 % and all that is above the mean."""
+    cells = np.ones((1, 1, 7, 7), np.float32)
+    cells[0, 0, 3, 3] = 2.0
+    regions = {"view": np.ones((1, 7, 7), np.uint8)}
+    regions["view"][0, 3, 3] = Region.NUISANCE
+    found = measure_episode(
+        cells,
+        regions,
+        {"view": np.ones((1, 7, 7), bool)},
+        jax.random.key(0),
+        percents=(2, 50),
+        control_draws=64,
+    )
+    np.testing.assert_allclose(found.nmr[0], [1.0, 1 / 25])
+    np.testing.assert_allclose(found.mass[0], [2 / 50, 48 / 50, 0], rtol=1e-5)
+    np.testing.assert_allclose(found.above_mean[0], [1, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(found.area[0], [1 / 49, 48 / 49, 0], rtol=1e-5)
+    # The bright cell is dealt to the nuisance pixel once in 49 times.
+    assert found.random_nmr.shape == (1, 64, 2) and found.random_nmr[0, :, 0].mean() < 0.15
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants(variant):
+    config = get_config(variant)
+    if variant == "paper":
+        with pytest.raises(ValueError, match=r"config\.checkpoint: empty"):
+            from_config(config)
+        config.checkpoint = config.dataset = "somewhere"
+        assert config.iss.num_masks == 100 and config.stride == 10
+    options = from_config(config)
+    assert options.iss_config(7).action_dims == 7
+    config.stride = 0
+    with pytest.raises(ValueError, match=r"config\.stride: 0 given"):
+        from_config(config)
+
+
+def test_unknown_variants_are_refused():
+    with pytest.raises(ValueError, match="variant 'large' given"):
+        get_config("large")

@@ -1,0 +1,130 @@
+"""Explanations side by side, end to end on a tiny policy."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import tiny_policy
+
+from configs.method_overlays import VARIANTS, get_config
+from experiments import method_overlays
+from iss_jax import ISSConfig, baselines, methods as explanations, nmr
+from iss_jax.data.lerobot import write_episode
+from iss_jax.jobs.report import write_report
+from iss_jax.methods import METHODS, TITLES, Settings, explain
+from iss_jax.policies.frames import observed
+from iss_jax.policies.restored import load_policy
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    tiny_policy.write_checkpoint(root / "checkpoint")
+    write_episode(root / "episodes", tiny_policy.episode(3, success=True))
+    return root
+
+
+def config_of(inputs):
+    config = get_config("smoke")
+    config.checkpoint, config.dataset = str(inputs / "checkpoint"), str(inputs / "episodes")
+    config.cameras.right_wrist_0_rgb = ""
+    config.quiet = True
+    config.frames = ((0, 2),)
+    config.action_horizon, config.num_steps = 4, 2
+    return config
+
+
+def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
+    config = config_of(inputs)
+    rows = method_overlays.main(config, tmp_path)
+    assert {row["method"] for row in rows} == set(config.methods)
+    assert {row["view"] for row in rows} == {"base_0_rgb", "left_wrist_0_rgb", "all"}
+    assert len((tmp_path / "results.csv").read_text().splitlines()) - 1 == len(rows) == 12
+    assert (tmp_path / "figures" / "episode_0_frame_2.png").read_bytes().startswith(b"\x89PNG")
+    assert "episode_0_frame_2.png</figcaption>" in write_report(tmp_path).read_text()
+
+    policy = load_policy(inputs / "checkpoint")
+    seen = observed(
+        tiny_policy.episode(3),
+        [2],
+        policy,
+        config.cameras.to_dict(),
+        max_token_len=200,
+        discrete_state_input=True,
+    )
+    found = baselines.attention(policy.params, seen.obs)
+    maps = {view: found.maps[view] for view in seen.regions}
+    expected = nmr.nuisance_mass_ratio(maps, seen.regions, 10, valid=seen.valid)
+    (row,) = (row for row in rows if (row["method"], row["view"]) == ("attention", "all"))
+    assert row["nmr"] == pytest.approx(float(expected[0]), abs=1e-6)
+
+    with (tmp_path / "correlations.csv").open() as file:
+        pairs = {(row["method"], row["other"]): row for row in csv.DictReader(file)}
+    assert len(pairs) == 4 * 3 / 2
+    norms = baselines.token_norm(policy.params, seen.obs).maps
+    flat = [
+        np.concatenate([np.asarray(m[view])[seen.valid[view]] for view in maps])
+        for m in (norms, maps)
+    ]
+    r = float(pairs["norm", "attention"]["pearson"])
+    assert r == pytest.approx(np.corrcoef(*flat)[0, 1], abs=1e-3)
+
+    monkeypatch.setattr(method_overlays, "explain", None)
+    assert method_overlays.main(config, tmp_path) == rows
+
+
+def test_each_name_is_its_explanation(monkeypatch):
+    """Which function, with which options: gradients take minutes to compile, so none is called."""
+
+    def recorded(name):
+        def call(*args, **options):
+            return baselines.Explanation({"view": (name, args, options)}, {})
+
+        return call
+
+    for name in (
+        "saliency",
+        "attention",
+        "token_norm",
+        "input_gradient",
+        "integrated_gradients",
+        "random_map",
+    ):
+        monkeypatch.setattr(explanations, name, recorded(name))
+    iss = ISSConfig(num_masks=10, action_dims=7, horizon=3)
+    settings = Settings(iss, action_horizon=4, num_steps=2, probes=5, gradient_masks=3)
+    found = explain("params", "obs", "key", METHODS, settings)
+    assert list(found) == list(METHODS) and set(TITLES) == set(METHODS)
+    sampled = {"key": "key", "num_steps": 2, "action_horizon": 4}
+    dims = {"action_dims": 7, "horizon": 3}
+    policy = ("params", "obs")
+    gradient = dataclasses.replace(iss, estimator="gradient", num_masks=3)
+    expected = {
+        "iss": ("saliency", policy, {"config": iss, **sampled}),
+        "iss_gradient": ("saliency", policy, {"config": gradient, **sampled}),
+        "attention": ("attention", policy, {}),
+        "norm": ("token_norm", policy, {}),
+        "input_gradient": ("input_gradient", policy, {"num_probes": 5, **dims, **sampled}),
+        "integrated": ("integrated_gradients", policy, {**dims, **sampled}),
+    }
+    for name, call in expected.items():
+        assert found[name]["view"] == call
+    name, (key, dealt), _ = found["random"]["view"]
+    assert (name, key) == ("random_map", "key") and dealt.maps == found["iss"]
+    with pytest.raises(ValueError, match=r"methods: \['magic'\] given"):
+        explain("params", "obs", "key", ["magic"], settings)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_name_known_methods(variant):
+    assert set(get_config(variant).methods) <= set(METHODS)
+
+
+def test_errors_name_the_key(inputs, tmp_path):
+    config = config_of(inputs)
+    config.checkpoint = ""
+    with pytest.raises(ValueError, match=r"config\.checkpoint: empty"):
+        method_overlays.main(config, tmp_path)
+    with pytest.raises(ValueError, match="variant 'large' given"):
+        get_config("large")

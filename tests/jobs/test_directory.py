@@ -1,0 +1,169 @@
+"""Run directories resume, survive interruptions, and never hide a damaged result."""
+
+import csv
+import json
+import math
+import threading
+
+import ml_collections
+import numpy as np
+import pytest
+
+from experiments.runs.app import run_path
+from iss_jax.jobs import directory as run_directory
+from iss_jax.jobs.directory import RunDirectory, gather, jsonable, open_run, run_items
+from iss_jax.jobs.environment import environment
+from iss_jax.jobs.processes import Processes
+
+
+def test_a_second_run_computes_only_what_is_missing(tmp_path):
+    run, calls = RunDirectory(tmp_path), []
+
+    def compute(item):
+        calls.append(item["seed"])
+        if item["seed"] == 2 and len(calls) == 3:
+            raise KeyboardInterrupt
+        return {"square": np.float32(item["seed"]) ** 2}
+
+    items = [{"seed": seed, "task": "open"} for seed in range(4)]
+    with pytest.raises(KeyboardInterrupt):
+        run_items(run, items, compute, description="squares", quiet=True)
+    results = run_items(run, items, compute, description="squares", quiet=True)
+    assert calls == [0, 1, 2, 2, 3]
+    assert results == [{"square": float(seed**2)} for seed in range(4)]
+    assert run_items(run, reversed(items), compute, description="", quiet=True) == results[::-1]
+    assert calls == [0, 1, 2, 2, 3]
+
+
+def test_the_file_depends_on_all_of_the_item_and_not_on_its_order(tmp_path):
+    run = RunDirectory(tmp_path)
+    item = {"task": "open", "options": {"masks": 100, "k": [1, 5]}}
+    same = {"options": {"k": [1, 5], "masks": 100}, "task": "open"}
+    other = {"task": "open", "options": {"masks": 100, "k": [1, 6]}}
+    assert run.item_path(item) == run.item_path(same)
+    assert run.item_path(item) != run.item_path(other)
+    run.save(item, [1.0, math.nan])
+    assert run.load(same) == [1.0, None]
+    assert run.load(other) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b'{"item": {"seed"', b"\xff\xfe", b"[1]", b'{"item": {}}', b'{"item": {"seed": 1}}'],
+)
+def test_a_damaged_result_is_an_error_that_names_the_file(tmp_path, damage):
+    run, item = RunDirectory(tmp_path), {"seed": 1}
+    run.save(item, 2.0)
+    run.item_path(item).write_bytes(damage)
+    with pytest.raises(ValueError, match=run.item_path(item).name):
+        run_items(run, [item], lambda item: 2.0, description="", quiet=True)
+
+
+def test_open_run_notes_config_and_environment(tmp_path):
+    config = ml_collections.ConfigDict({"name": "demo", "seeds": (0, 13), "iss": {"p": 0.3}})
+    run = open_run(tmp_path / "new" / "run", config)
+    stored = json.loads((run.path / "config.json").read_text())
+    assert stored == {"name": "demo", "seeds": [0, 13], "iss": {"p": 0.3}}
+    stored = json.loads((run.path / "environment.json").read_text())
+    assert stored == jsonable(environment())
+    assert stored["packages"]["numpy"] == np.__version__
+    assert stored["backend"] == "cpu"
+
+
+def test_csv_has_the_keys_of_the_first_row(tmp_path):
+    path = RunDirectory(tmp_path).write_csv(
+        "results.csv", [{"a": 1, "b": "x,y"}, {"a": 2, "b": ""}]
+    )
+    with path.open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"a": "1", "b": "x,y"}, {"a": "2", "b": ""}]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_json("results.json", {"r": 1})
+    with pytest.raises(TypeError):
+        run.write_json("results.json", {"r": object()})
+    with pytest.raises(ValueError):
+        run.write_csv("results.json", [{"a": 1}, {"b": 2}])
+    assert json.loads((tmp_path / "results.json").read_text()) == {"r": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_items_are_dealt_once_and_evenly(tmp_path, count):
+    """Every fourth of these items is large: one process must not be dealt all of them."""
+    items = [{"seed": seed, "masks": 200 if seed % 4 == 0 else 50} for seed in range(41)]
+    shares = [
+        RunDirectory(tmp_path, Processes(count, index)).unfinished(items) for index in range(count)
+    ]
+    dealt = [item["seed"] for share in shares for item in share]
+    assert sorted(dealt) == list(range(41))
+    assert {len(share) for share in shares} <= {41 // count, -(-41 // count)}
+    large = [sum(item["masks"] == 200 for item in share) for share in shares]
+    assert max(large) < 11
+
+
+def test_processes_share_a_run(tmp_path, monkeypatch):
+    """Threads stand for processes here; `test_many_processes` starts real ones."""
+    monkeypatch.setattr(run_directory, "POLL_S", 0.01)
+    items, calls, found = [{"seed": seed} for seed in range(11)], [], {}
+
+    def work(index):
+        run = RunDirectory(tmp_path, Processes(3, index))
+        compute = lambda item: calls.append(item["seed"]) or item["seed"] ** 2  # noqa: E731
+        found[index] = run_items(run, items, compute, description="", quiet=True)
+        run.write_csv(f"{index}.csv", [{"a": 1}])
+        run.write_json(f"{index}.json", {})
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(calls) == list(range(11))
+    assert all(found[index] == [seed**2 for seed in range(11)] for index in range(3))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.csv", "0.json", "items"]
+
+
+def test_what_is_waited_for_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_directory, "POLL_S", 0.0)
+    monkeypatch.setattr(run_directory, "PATIENCE_S", -1.0)
+    items = [{"seed": seed} for seed in range(10)]
+    first, second = (RunDirectory(tmp_path, Processes(2, index)) for index in range(2))
+    lines = []
+
+    def warn(text, *values):
+        lines.append(text % values)
+        for item in second.unfinished(items):
+            second.save(item, 1)
+
+    monkeypatch.setattr(run_directory.logging, "warning", warn)
+    run_items(first, items, lambda item: 0, description="", quiet=True)
+    assert lines == [f"{tmp_path}: waiting for 5 results of process 1"]
+
+
+def test_a_result_of_ones_own_that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"no result of \{'seed': 1\}"):
+        gather(RunDirectory(tmp_path), [{"seed": 1}])
+
+
+def test_a_bucket_holds_a_run(monkeypatch):
+    """epath reaches buckets through fsspec; its file system in memory stands for one."""
+    import fsspec
+    from etils.epath import backend
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    memory = MemoryFileSystem()
+    monkeypatch.setattr(fsspec, "filesystem", lambda name, **options: memory)
+    monkeypatch.setattr(backend, "fsspec_backend", backend._FileSystemSpecBackend(), raising=False)
+    run = open_run(run_path("gs://bucket/run"), ml_collections.ConfigDict({"name": "demo"}))
+    assert run_items(run, [{"seed": 2}], lambda item: 4.0, description="", quiet=True) == [4.0]
+    assert RunDirectory(run_path("gs://bucket/run")).load({"seed": 2}) == 4.0
+    run.write_csv("results.csv", [{"a": 1}])
+    assert {path.name for path in run.path.iterdir()} == {
+        "config.json",
+        "environment.json",
+        "items",
+        "results.csv",
+    }
+    assert (run.path / "results.csv").read_bytes() == b"a\n1\n"

@@ -1,0 +1,102 @@
+"""The page holds what the run directory holds, and nothing that must be fetched."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from iss_jax.jobs import report
+from iss_jax.jobs.report import write_report
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
+)
+
+
+class Page(HTMLParser):
+    """Sources, table cells and captions of a page, whose tags must close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.sources, self.cells, self.captions, self.open = [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ["td"]:
+            self.cells.append(data)
+        if self.open[-1:] == ["figcaption"]:
+            self.captions.append(data)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "items").mkdir()
+    (tmp_path / "episode_2").mkdir()
+    (tmp_path / "episode_10").mkdir()
+    (tmp_path / "config.json").write_text(json.dumps({"name": "a <run>", "seeds": [1, 2]}))
+    (tmp_path / "environment.json").write_text(
+        json.dumps({"packages": {"jax": "0.10.2"}, "backend": "cpu", "devices": ["cpu"]})
+    )
+    (tmp_path / "results.csv").write_text('task,r\n"pick, place & <go>",0.123456789\n')
+    (tmp_path / "results.json").write_text('{"r": 0.5}')
+    (tmp_path / "figures" / "b.png").write_bytes(PIXEL)
+    (tmp_path / "episode_10" / "a.png").write_bytes(PIXEL)
+    (tmp_path / "episode_2" / "episode.mp4").write_bytes(b"video")
+    (tmp_path / "items" / "c.png").write_bytes(PIXEL)
+    (tmp_path / "figures" / ".d.tmp.png").write_bytes(PIXEL)
+    return tmp_path
+
+
+def test_everything_is_in_the_page(folder):
+    text = write_report(folder).read_text()
+    page = Page(text)
+    assert page.captions == ["figures/b.png", "episode_2/episode.mp4", "episode_10/a.png"]
+    kinds = ["image/png", "video/mp4", "image/png"]
+    contents = [PIXEL, b"video", PIXEL]
+    for source, kind, content in zip(page.sources, kinds, contents, strict=True):
+        head, data = source.split(",")
+        assert head == f"data:{kind};base64" and base64.b64decode(data) == content
+    assert page.cells == ["pick, place & <go>", "0.1235"]
+    assert "<title>a &lt;run&gt;</title>" in text and "jax 0.10.2 · cpu" in text
+    assert not re.search(r"https?://", text)
+
+
+def test_long_tables_and_large_figures_say_what_is_left_out(folder, monkeypatch):
+    monkeypatch.setattr(report, "MOST_ROWS", 2)
+    monkeypatch.setattr(report, "MOST_BYTES", 10)
+    (folder / "results.csv").write_text("r\n" + "1\n" * 5)
+    (folder / "results.json").write_text(json.dumps({"r": [1, 2, 3, 4, 5]}))
+    text = write_report(folder, title="other").read_text()
+    page = Page(text)
+    assert page.cells == ["1", "1"] and "3 more rows in the file" in text
+    assert "and 3 more" in text
+    assert len(page.sources) == 1 and "figures/b.png: 0.0 MB, not taken into this page" in text
+    assert "<h1>other</h1>" in text
+
+
+def test_an_empty_directory_has_a_page_and_a_missing_one_has_not(tmp_path):
+    assert f"<h1>{tmp_path.name}</h1>" in write_report(tmp_path).read_text()
+    with pytest.raises(FileNotFoundError, match="no run directory"):
+        write_report(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("name", ["config.json", "results.json", "results.csv"])
+def test_an_unreadable_file_is_named_and_the_old_page_stays(folder, name):
+    page = write_report(folder)
+    before = page.read_bytes()
+    (folder / name).write_bytes(b"\xff{")
+    with pytest.raises(ValueError, match=f"{name}: cannot be read"):
+        write_report(folder)
+    assert page.read_bytes() == before
