@@ -1,7 +1,7 @@
 """Mutants of the numerical core: one small fault each, which some test must notice.
 
     make mutants                          # every module of MODULES, hours
-    make mutants MUTANTS="nmr --jobs 2"   # one module
+    make mutants MUTANTS="nmr --jobs 2"   # one module, two mutants at a time
 
 cosmic-ray says where a fault can be put and puts it there (`OPERATORS`). This file runs the tests,
 in forks of a process that has imported the libraries already, and no file is ever changed. A test
@@ -19,6 +19,7 @@ import importlib.abc
 import importlib.util
 import json
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -225,10 +226,13 @@ def killed_before(results: Path) -> set[str]:
     return {row["name"] for row in map(json.loads, lines) if row["killed"]}
 
 
-def run(module: str, results: Path, jobs: int, folder: Path) -> str:
-    """Tries every mutant of a module that no earlier run has killed; a line that says how many."""
+def run(module: str, results: Path, jobs: int, sample: int | None, folder: Path) -> str:
+    """Tries the mutants of a module that no earlier run has killed; a line that says how many."""
     source = source_of(module).read_text()
     mutants = list(mutants_of(source, module))
+    total = len(mutants)
+    random.Random(0).shuffle(mutants)
+    mutants = mutants[:sample]
     before = killed_before(results)
     left = [mutant for mutant in mutants if mutant.name not in before]
     runs = Runs(module, folder)
@@ -256,11 +260,13 @@ def run(module: str, results: Path, jobs: int, folder: Path) -> str:
         with results.open("a") as file:
             file.write(json.dumps(row | {"took_s": found["took_s"]}) + "\n")
         if not killed:
-            print(f"survived: {mutant.name} line {mutant.line}\n  - {mutant.was}\n  + {mutant.now}")
+            print(f"survived: {mutant.name} line {mutant.line}", flush=True)
+            print(f"  - {mutant.was}\n  + {mutant.now}", flush=True)
         if sys.stderr.isatty():
             print(f"{module}: {done} of {len(left)}", end="\r", file=sys.stderr, flush=True)
     share = 1.0 - survived / len(mutants)
-    return f"{module}: {len(mutants)} mutants, {survived} survived, {100 * share:.1f} % killed"
+    tried = f"{len(mutants)} of {total} mutants tried"
+    return f"{module}: {tried}, {survived} survived, {100 * share:.1f} % killed"
 
 
 def main() -> None:
@@ -268,6 +274,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", default=[], help=f"of {', '.join(MODULES)}; all")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--sample", type=int, help="mutants of a module, drawn at random; all")
     parser.add_argument("--results", type=Path, default=Path("runs/mutants.jsonl"))
     given = parser.parse_args()
     unknown = sorted(set(given.modules) - set(MODULES))
@@ -279,7 +286,7 @@ def main() -> None:
         importlib.import_module(library)
     with tempfile.TemporaryDirectory() as folder:
         for module in given.modules or MODULES:
-            print(run(module, given.results, given.jobs, Path(folder)), flush=True)
+            print(run(module, given.results, given.jobs, given.sample, Path(folder)), flush=True)
 
 
 if __name__ == "__main__":
