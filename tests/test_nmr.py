@@ -310,8 +310,8 @@ def test_a_saliency_takes_part_with_its_own_pixels_and_those_that_are_named():
     for k in (30, 100):
         ratio = nuisance_mass_ratio(found, labels, k, valid=named)
         assert float(ratio) == float(nuisance_mass_ratio(found.maps, labels, k, valid=both))
-        for given, pixels in (({}, 140 + 196), ({"valid": named}, int(both["a"].sum()) + 196)):
-            assert int(critical_set(found, k, **given).size) == -(-k * pixels // 100)
+        for options, pixels in (({}, 140 + 196), ({"valid": named}, int(both["a"].sum()) + 196)):
+            assert int(critical_set(found, k, **options).size) == -(-k * pixels // 100)
 
 
 def test_region_auc_is_the_share_of_won_pairs_whatever_is_added():
