@@ -10,6 +10,8 @@ WORKDIR ?= runs/demo
 STUDY   ?= runs/whole-study
 # For `make study`, say --config.landmarks=True (with a folder of its own).
 ROLLOUT_FLAGS ?=
+# For `make mutants`: modules and options, "nmr stats.groups --jobs 2"; every module when empty.
+MUTANTS ?=
 
 PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
@@ -25,7 +27,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
-        doctest lint format type wheels bench clean
+        doctest lint format type wheels mutants bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
@@ -99,8 +101,17 @@ type: $(READY) ## Check types.
 wheels: $(READY) ## Install and try the wheel on each Python it names.
 	$(PY) .ci/wheels.py
 
+# Apart from the environment: no test needs the tool, and its packages are many.
+COSMIC_RAY := .cosmic-ray
+
+$(COSMIC_RAY): | $(READY)
+	@$(PY) $(PIP) install --target $@ cosmic-ray==8.7.0
+
+mutants: $(READY) $(COSMIC_RAY) ## Put small faults into the numerical core; a test must notice each.
+	PYTHONPATH=.:$(COSMIC_RAY) $(PY) .ci/mutants.py $(MUTANTS)
+
 bench: $(READY) ## Measure time and memory.
 	$(PY) -m experiments.bench --config=configs/bench.py --workdir=runs/bench
 
 clean: ## Remove environments and caches; keeps runs/.
-	rm -rf $(VENV) $(VENV_OPENPI) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OPENPI) build dist .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)
