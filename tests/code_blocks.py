@@ -1,4 +1,4 @@
-"""The code blocks of the documentation, and what can be asked of a command line without running it."""
+"""The code blocks of the documentation, and what a command line tells without being run."""
 
 import dataclasses
 import importlib.util

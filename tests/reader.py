@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from openpi_standins import Policy, TrainState, train_state
 
 import iss_jax
 from iss_jax import embedded
@@ -22,7 +23,6 @@ from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.configs import PI05_LIBERO, PolicyConfig
 from iss_jax.policies.openpi import OpenpiPolicy, from_checkpoint
 from iss_jax.policies.server import serve
-from openpi_standins import Policy, TrainState, train_state
 
 MINE = PolicyConfig(
     name="my_arm",

@@ -6,18 +6,7 @@ import griffe
 
 
 def fenced(docstring: str) -> str:
-    """A docstring whose examples, from `>>>` to the next empty line, stand between code fences.
-
-    >>> print(fenced("Adds.\\n\\n>>> 1 + 1\\n2\\n\\nAnd no more."))
-    Adds.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    ```
-    <BLANKLINE>
-    And no more.
-    """
+    """A docstring whose examples, from `>>>` to the next empty line, stand between code fences."""
     lines, inside = [], False
     for line in docstring.splitlines():
         if not inside and line.startswith(">>>"):

@@ -13,10 +13,11 @@ import re
 
 import jax
 import pytest
-
-import iss_jax.config
 import reader
 from code_blocks import PAGES, ROOT, blocks, checked, commands
+
+import iss_jax.adaptive
+import iss_jax.config
 from iss_jax import embedded
 
 CHECKPOINT = repr(str(embedded.checkpoint_path()))
@@ -29,6 +30,7 @@ SUBSTITUTIONS = {
     '"checkpoints/my_arm/10000", mine)': f"{CHECKPOINT}, mine, dtype=None)",
     '"checkpoints/my_arm/20000", mine)': f"{CHECKPOINT}, mine, dtype=None)",
     '"datasets/mine"': repr(str(embedded.episodes_path())),
+    "slice(40, 41)": "slice(0, 1)",
     "Sampling(dtype=jnp.bfloat16)": "Sampling()",
     "most_masks=2000": "most_masks=40",
     "most_masks=5000": "most_masks=50",

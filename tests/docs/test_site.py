@@ -2,23 +2,24 @@
 
 import importlib.util
 import re
+import sys
 import types
 
 import pytest
-
-import iss_jax
 from code_blocks import PAGES, ROOT
 
+import iss_jax
 
-def load_hooks() -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "site" / "hooks.py")
+
+def load(name: str) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "site" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-HOOKS = load_hooks()
+HOOKS = load("hooks")
 
 
 def test_links_of_the_readme_lead_to_the_same_pages_of_the_site():
@@ -36,6 +37,14 @@ def test_links_that_leave_docs_lead_to_where_the_page_is_on_the_site():
 def test_links_to_what_is_not_on_the_site_stay_for_mkdocs_to_refuse():
     text = "[a](../../Makefile) [b](https://arxiv.org/abs/1806.07421) [c](#here)"
     assert HOOKS.relinked(text, "docs/guide/servers.md", "guide/servers.md") == text
+
+
+def test_examples_of_docstrings_become_code(monkeypatch):
+    monkeypatch.setitem(sys.modules, "griffe", types.SimpleNamespace(Extension=object, Object=None))
+    fenced = load("doctests").fenced
+    assert fenced("Adds.\n\n>>> 1 + 1\n2\n\nMore.\n\n>>> 3\n3") == (
+        "Adds.\n\n```pycon\n>>> 1 + 1\n2\n```\n\nMore.\n\n```pycon\n>>> 3\n3\n```"
+    )
 
 
 def test_every_public_name_has_a_place_in_the_api_pages():
