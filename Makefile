@@ -17,6 +17,7 @@ PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
 READY         := $(VENV)/.ready
 READY_LIBERO  := $(VENV)/.ready-libero
+READY_DOCS    := $(VENV)/.ready-docs
 READY_OPENPI  := $(VENV_OPENPI)/.ready
 
 # make_env(folder): an empty environment, unless it is there.
@@ -27,7 +28,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
-        doctest lint format type wheels mutants bench clean
+        doctest lint format type docs wheels mutants bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
@@ -110,8 +111,17 @@ $(COSMIC_RAY): | $(READY)
 mutants: $(READY) $(COSMIC_RAY) ## Put small faults into the numerical core; a test must notice each.
 	PYTHONPATH=.:$(COSMIC_RAY) $(PY) .ci/mutants.py $(MUTANTS)
 
+$(READY_DOCS): $(READY)
+	@$(PY) $(PIP) install --constraint requirements-lock.txt --no-build-isolation --editable ".[docs]"
+	@touch $@
+
+# The theme announces its successor on every run otherwise.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(READY_DOCS) ## Build the documentation into site/; a broken link or an unknown name fails.
+	$(PY) -m mkdocs build --strict --quiet
+
 bench: $(READY) ## Measure time and memory.
 	$(PY) -m experiments.bench --config=configs/bench.py --workdir=runs/bench
 
 clean: ## Remove environments and caches; keeps runs/.
-	rm -rf $(VENV) $(VENV_OPENPI) build dist .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)
+	rm -rf $(VENV) $(VENV_OPENPI) build dist site .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)
