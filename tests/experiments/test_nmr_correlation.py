@@ -265,7 +265,7 @@ def test_what_is_missing_is_named(inputs, tmp_path):
         nmr_correlation.main(config, tmp_path)
     config = _config(inputs)
     config.cameras.right_wrist_0_rgb = "overhead"
-    with pytest.raises(ValueError, match=r"episode 0: no region labels for \['overhead'\]"):
+    with pytest.raises(ValueError, match=r"episode 0: no images of \['overhead'\], only"):
         nmr_correlation.main(config, tmp_path)
 
 

@@ -125,7 +125,12 @@ def test_maps_and_actions_are_those_of_the_library(parts):
     noise = jnp.broadcast_to(jax.random.normal(noise_key, (1, 1, 4, 7)), (2, 1, 4, 7))[:, 0]
     masks = draw_masks(mask_key, 3, loaded.iss)
     expected = saliency(
-        loaded.policy.params, copies.obs, config=loaded.iss, masks=masks, noise=noise, num_steps=2
+        loaded.policy.params,
+        copies.seen.obs,
+        config=loaded.iss,
+        masks=masks,
+        noise=noise,
+        num_steps=2,
     )
     for view, scores in explained.maps["iss"].items():
         np.testing.assert_allclose(scores, expected.maps[view], rtol=1e-3, atol=1e-6)
@@ -292,7 +297,7 @@ def test_what_does_not_fit_is_named(inputs, tmp_path):
         with pytest.raises(ValueError, match=message):
             main(config, tmp_path / "never")
     assert not (tmp_path / "never").exists()
-    with pytest.raises(ValueError, match="region labels"):
+    with pytest.raises(ValueError, match="no images of"):
         config = _config(fidelity_config, inputs)
         config.cameras.right_wrist_0_rgb = "overhead"
         fidelity.main(config, tmp_path)
