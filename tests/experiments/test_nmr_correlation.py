@@ -39,6 +39,7 @@ from iss_jax.jobs.options import from_config
 from iss_jax.masks import upsample
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.policies.restored import fingerprint, load_policy
+from iss_jax.sampling import Sampling
 
 PROMPTS = {"milk": "pick up the milk", "soup": "pick up the soup", "door": "open the top door"}
 SEEDS = (0, 13)
@@ -193,7 +194,7 @@ def test_the_program_measures_the_librarys_saliency(inputs, finished):
     fitted = {view: fit_regions(episode.regions[cameras[view]], 32, 32) for view in views}
     regions = {view: labels for view, (labels, _) in fitted.items()}
     valid = {view: np.broadcast_to(inside, (2, 32, 32)) for view, (_, inside) in fitted.items()}
-    sampling = {"config": options.iss_config(7), "action_horizon": 4, "num_steps": 2}
+    sampling = {"config": options.iss_config(7), "action_horizon": 4, "sampling": Sampling(2)}
     # The very program of the run: nothing is compiled for it again.
     with traced_at_most(0, nmr_measure, "saliency"):
         found = nmr_measure.measure(

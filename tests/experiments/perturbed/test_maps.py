@@ -28,6 +28,7 @@ from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.directory import jsonable
 from iss_jax.jobs.options import from_config
 from iss_jax.masked_runs import draw_masks
+from iss_jax.sampling import Sampling
 
 SPLITS = {"milk": "seen", "soup": "near", "ham": "seen"}
 SEEDS = (0, 13)
@@ -130,7 +131,7 @@ def test_maps_and_actions_are_those_of_the_library(parts):
         config=loaded.iss,
         masks=masks,
         noise=noise,
-        num_steps=2,
+        sampling=Sampling(2),
     )
     for view, scores in explained.maps["iss"].items():
         np.testing.assert_allclose(scores, expected.maps[view], rtol=1e-3, atol=1e-6)
