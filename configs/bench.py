@@ -18,16 +18,15 @@ Variants:
 import ml_collections
 
 from configs.parts.bench_subject import subject
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "full", "rehearsal")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"bench-{variant}"
+    config.name = f"bench-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
     config.num_masks = 100

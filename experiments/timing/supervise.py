@@ -9,12 +9,13 @@ import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 Say = Callable[..., None]
 Work = Callable[[Sequence[str], Mapping[str, Any], Say], None]
-"""`work(names, arguments, say)`, at a module's top level. It says `ready` once, then for each name in
-turn `started` with the name, and `measured` with the name and what it found. An exception ends it.
+"""`work(names, arguments, say)`, at a module's top level. It says `ready` once, then for each name
+`started` with the name, and `measured` with the name and what it found. An exception ends it.
 """
 
 _LAST_WORDS_S = 10.0  # for a process to end by itself
@@ -145,7 +146,7 @@ def _ending(code: int | None) -> str:
     return f"the process died by signal {-code}" if code and code < 0 else f"exit code {code}"
 
 
-def _end(process: multiprocessing.process.BaseProcess) -> None:
+def _end(process: BaseProcess) -> None:
     for end in (process.terminate, process.kill):
         if process.is_alive():
             end()

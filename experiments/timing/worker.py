@@ -34,9 +34,7 @@ def work(names: Sequence[str], arguments: Mapping[str, Any], say: Say) -> None:
 class _Measuring:
     """The policy, and the programs that rows to come are timed beside."""
 
-    def __init__(
-        self, options: RowOptions, measured: Sequence[str], wanted: Sequence[str]
-    ) -> None:
+    def __init__(self, options: RowOptions, measured: Sequence[str], wanted: Sequence[str]) -> None:
         self.options, self.rows = options, all_rows(options)
         self.done = set(measured)
         self.beside = {self.rows[name].beside for name in wanted}

@@ -34,7 +34,7 @@ from iss_jax.data.lerobot_info import (
 from iss_jax.data.lerobot_v21 import DATA_PATH, write_episode
 from iss_jax.data.video import read_frames
 
-__all__ = ["DATA_PATH", "IMAGES", "REGIONS", "Keys", "LeRobotDataset", "open_dataset"]
+__all__ = ["DATA_PATH", "IMAGES", "REGIONS", "Keys", "LeRobotDataset", "open_lerobot"]
 __all__ += ["write_episode"]
 
 _READERS = {
@@ -62,7 +62,7 @@ class Keys:
     action: str | None = None
 
 
-def open_dataset(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset:
+def open_lerobot(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset:
     """Opens a dataset for reading; only its metadata is read here.
 
     Args:
@@ -86,7 +86,7 @@ def open_dataset(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset
 
 @dataclasses.dataclass(frozen=True)
 class LeRobotDataset:
-    """A dataset opened for reading (see `open_dataset`).
+    """A dataset opened for reading (see `open_lerobot`).
 
     Attributes:
         root: the dataset's folder.
@@ -242,6 +242,15 @@ class LeRobotDataset:
         where = f"{entry.data} (episode {episode})"
         table = _read_table(entry, [name], where)
         return to_numpy(features[name], table[name], name, np.arange(entry.length), where)
+
+    def read_state(self, episode: int) -> np.ndarray:
+        """Reads the states of an episode, without decoding anything else: float32 [T, s].
+
+        Raises:
+            IndexError, FileNotFoundError, ValueError: as in `read`.
+        """
+        assert self.keys.state is not None
+        return _vectors(self.read_feature(episode, self.keys.state))
 
     def _entry(self, episode: int) -> Entry:
         if not 0 <= episode < len(self):

@@ -13,7 +13,8 @@ from experiments import explain_episode
 from experiments.explain.nmr import measure_episode
 from experiments.explain.options import from_config
 from iss_jax import Region, nmr
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.report import write_report
 from iss_jax.masks import upsample
 from iss_jax.policies.frames import observed

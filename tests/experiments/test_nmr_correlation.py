@@ -29,7 +29,8 @@ from iss_jax import nmr, saliency
 from iss_jax.data import Episode
 from iss_jax.data.beside import write_regions
 from iss_jax.data.convert import convert
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 from iss_jax.data.regions import fit_regions
 from iss_jax.data.success import Success, read_success, write_success
 from iss_jax.jobs.directory import jsonable

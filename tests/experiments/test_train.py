@@ -13,8 +13,9 @@ from experiments.making import frames
 from experiments.making.frames import load_frames
 from experiments.making.panel_masks import FILE
 from experiments.planted import cue as planting
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 from iss_jax.data.success import Success, write_success
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params

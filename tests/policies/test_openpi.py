@@ -11,7 +11,7 @@ from goldens import ATOL, FOLDER, noise, raw_params
 
 import iss_jax
 from iss_jax import ISSConfig, embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.divergence import effects
 from iss_jax.interventions import blend, blur
 from iss_jax.masks import upsample
