@@ -36,8 +36,9 @@ class RowOptions:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "RowOptions":
         """The options of a config's content."""
-        content = {key: value for key, value in config.items() if key != "name"}
-        return cls(**content | {"subject": SubjectOptions(**content["subject"])})
+        content: dict[str, Any] = {k: v for k, v in config.items() if k != "name"}
+        content["subject"] = SubjectOptions(**content["subject"])
+        return cls(**content)
 
 
 class Row(NamedTuple):
