@@ -10,11 +10,14 @@ WORKDIR ?= runs/demo
 STUDY   ?= runs/whole-study
 # For `make study`, say --config.landmarks=True (with a folder of its own).
 ROLLOUT_FLAGS ?=
+# For `make mutants`: modules and options, "nmr stats.groups --jobs 2"; every module when empty.
+MUTANTS ?=
 
 PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
 READY         := $(VENV)/.ready
 READY_LIBERO  := $(VENV)/.ready-libero
+READY_DOCS    := $(VENV)/.ready-docs
 READY_OPENPI  := $(VENV_OPENPI)/.ready
 
 # Of `make bench-gpu`. With PLATFORM=cpu VARIANT=rehearsal it goes through all of it without a GPU.
@@ -35,7 +38,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
-        doctest lint format type bench bench-gpu clean
+        doctest lint format type docs wheels mutants bench bench-gpu clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
@@ -96,32 +99,39 @@ doctest: $(READY) ## Run the examples in the docstrings.
 
 lint: $(READY) ## Check style.
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check iss_jax experiments configs tests
+	$(PY) -m ruff format --check iss_jax experiments configs tests .ci
+	$(PY) -m pre_commit validate-config
 
 format: $(READY) ## Format the code.
-	$(PY) -m ruff format iss_jax experiments configs tests
+	$(PY) -m ruff format iss_jax experiments configs tests .ci
 	$(PY) -m ruff check --fix .
 
 type: $(READY) ## Check types.
 	$(PY) -m pyright --pythonpath $(PY)
 
+wheels: $(READY) ## Install and try the wheel on each Python it names.
+	$(PY) .ci/wheels.py
+
+# Apart from the environment: no test needs the tool, and its packages are many.
+COSMIC_RAY := .cosmic-ray
+
+$(COSMIC_RAY): | $(READY)
+	@$(PY) $(PIP) install --target $@ cosmic-ray==8.7.0
+
+mutants: $(READY) $(COSMIC_RAY) ## Put small faults into the numerical core; a test must notice each.
+	PYTHONPATH=.:$(COSMIC_RAY) $(PY) .ci/mutants.py $(MUTANTS)
+
+$(READY_DOCS): $(READY)
+	@$(PY) $(PIP) install --constraint requirements-lock.txt --no-build-isolation --editable ".[docs]"
+	@touch $@
+
+# The theme announces its successor on every run otherwise.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(READY_DOCS) ## Build the documentation into site/; a broken link or an unknown name fails.
+	$(PY) -m mkdocs build --strict --quiet
+
 bench: $(READY) ## Measure time and memory.
 	$(PY) -m experiments.bench --config=configs/bench.py --workdir=runs/bench
-
-# What the benchmark imports beside JAX: distribution=module.
-BENCH_NEEDS := absl-py=absl etils=etils flax=flax jaxtyping=jaxtyping ml-collections=ml_collections \
-  numpy=numpy optax=optax orbax-checkpoint=orbax.checkpoint scipy=scipy tqdm=tqdm
-
-define LACKING
-import importlib, sys
-for need in sys.argv[1:]:
-    distribution, module = need.split("=")
-    try:
-        importlib.import_module(module)
-    except ImportError:
-        print(distribution, end=" ")
-endef
-export LACKING
 
 # A script that runs the Python of the benchmark. One whose JAX has the device is used as it is, and
 # what it lacks is laid beside it: a machine with a GPU may reach no index and have no other JAX. Else
@@ -130,7 +140,7 @@ $(VENV_GPU)/python: requirements-lock.txt pyproject.toml
 	@mkdir -p $(VENV_GPU)/added
 	@if JAX_PLATFORMS=$(PLATFORM) $(PYTHON) -c 'import jax; jax.devices()' 2>/dev/null; then \
 	  found=$$($(PYTHON) -c 'import sys; print(sys.executable)'); \
-	  lacking=$$($(PYTHON) -c "$$LACKING" $(BENCH_NEEDS)); \
+	  lacking=$$($(PYTHON) .ci/lacking.py); \
 	  echo "JAX of $$found is used as it is$${lacking:+; it lacks $$lacking}"; \
 	  test -z "$$lacking" || $(PYTHON) $(PIP) install --no-deps --target $(VENV_GPU)/added \
 	    $(if $(WHEELS),--no-index --find-links $(WHEELS)) $$lacking || exit 1; \
@@ -156,4 +166,4 @@ bench-gpu: $(VENV_GPU)/python ## Measure the released sizes on a GPU, in ten min
 	  --workdir=$(BENCH) $(BENCH_FLAGS)
 
 clean: ## Remove environments and caches; keeps runs/.
-	rm -rf $(VENV) $(VENV_OPENPI) $(VENV_GPU) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OPENPI) build dist site .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)

@@ -34,7 +34,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.micro_batch = 0
     # Options of `ISSConfig`: the fewest runs measured that reach the accuracy of the paper's 100,
     # and those that reach a Pearson correlation of 0.9 with the converged map, both on the embedded
-    # policy (docs/accuracy.md).
+    # policy (docs/results/accuracy.md).
     config.as_the_paper = ml_collections.ConfigDict(
         {"num_masks": 1, "estimator": "clipped", "design": "bernoulli"}
     )
