@@ -12,7 +12,9 @@ Variants:
 
       python -m experiments.bench --config=configs/bench.py:full --workdir=runs/bench-gpu
 
-- `rehearsal`: the very same rows of a shrunk model, in two minutes on two CPU cores.
+- `rehearsal`: the very same rows of a shrunk model, on a CPU:
+
+      make bench-gpu PLATFORM=cpu VARIANT=rehearsal
 """
 
 import ml_collections

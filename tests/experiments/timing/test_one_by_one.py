@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -98,6 +102,21 @@ def test_without_any_row_the_command_fails(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["rows"][0]["status"] == (
         "not measured"
     )
+
+
+def test_the_command_leaves_the_device_to_the_measuring_process(tmp_path):
+    """Asked for a device that is not there, only the process that measures finds out."""
+    command = [
+        *(sys.executable, "-m", "experiments.bench"),
+        *("--config=configs/bench.py:rehearsal", f"--workdir={tmp_path}"),
+    ]
+    there = {**os.environ, "JAX_PLATFORMS": "cuda", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[3], env=there, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert f"{tmp_path}: no row was measured. matrix peak: RuntimeError" in done.stderr
+    assert "cuda" in done.stderr
 
 
 def test_the_cache_is_the_users_or_as_told(monkeypatch):
