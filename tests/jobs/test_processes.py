@@ -24,7 +24,7 @@ _EXPERIMENT = """
 import os, signal, sys, time
 from pathlib import Path
 import numpy as np
-from experiments import app
+from experiments.runs import app
 from iss_jax.jobs.processes import current
 from iss_jax.jobs.directory import open_run, run_items
 
