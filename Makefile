@@ -10,11 +10,14 @@ WORKDIR ?= runs/demo
 STUDY   ?= runs/whole-study
 # For `make study`, say --config.landmarks=True (with a folder of its own).
 ROLLOUT_FLAGS ?=
+# For `make mutants`: modules and options, "nmr stats.groups --jobs 2"; every module when empty.
+MUTANTS ?=
 
 PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
 READY         := $(VENV)/.ready
 READY_LIBERO  := $(VENV)/.ready-libero
+READY_DOCS    := $(VENV)/.ready-docs
 READY_OPENPI  := $(VENV_OPENPI)/.ready
 
 # make_env(folder): an empty environment, unless it is there.
@@ -25,7 +28,7 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
-        doctest lint format type bench clean
+        doctest lint format type docs wheels mutants bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
@@ -86,17 +89,39 @@ doctest: $(READY) ## Run the examples in the docstrings.
 
 lint: $(READY) ## Check style.
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check iss_jax experiments configs tests
+	$(PY) -m ruff format --check iss_jax experiments configs tests .ci
+	$(PY) -m pre_commit validate-config
 
 format: $(READY) ## Format the code.
-	$(PY) -m ruff format iss_jax experiments configs tests
+	$(PY) -m ruff format iss_jax experiments configs tests .ci
 	$(PY) -m ruff check --fix .
 
 type: $(READY) ## Check types.
 	$(PY) -m pyright --pythonpath $(PY)
 
+wheels: $(READY) ## Install and try the wheel on each Python it names.
+	$(PY) .ci/wheels.py
+
+# Apart from the environment: no test needs the tool, and its packages are many.
+COSMIC_RAY := .cosmic-ray
+
+$(COSMIC_RAY): | $(READY)
+	@$(PY) $(PIP) install --target $@ cosmic-ray==8.7.0
+
+mutants: $(READY) $(COSMIC_RAY) ## Put small faults into the numerical core; a test must notice each.
+	PYTHONPATH=.:$(COSMIC_RAY) $(PY) .ci/mutants.py $(MUTANTS)
+
+$(READY_DOCS): $(READY)
+	@$(PY) $(PIP) install --constraint requirements-lock.txt --no-build-isolation --editable ".[docs]"
+	@touch $@
+
+# The theme announces its successor on every run otherwise.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(READY_DOCS) ## Build the documentation into site/; a broken link or an unknown name fails.
+	$(PY) -m mkdocs build --strict --quiet
+
 bench: $(READY) ## Measure time and memory.
 	$(PY) -m experiments.bench --config=configs/bench.py --workdir=runs/bench
 
 clean: ## Remove environments and caches; keeps runs/.
-	rm -rf $(VENV) $(VENV_OPENPI) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OPENPI) build dist site .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)

@@ -9,15 +9,15 @@ Variants: `embedded` (default; ten frames, minutes on two cores), `smoke` (one f
 
 import ml_collections
 
+from configs.parts.variants import chosen
+
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"adaptive_stopping-{variant}"
+    config.name = f"adaptive_stopping-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
     config.checkpoint = "embedded"

@@ -21,16 +21,15 @@ Variants:
 import ml_collections
 
 from configs.parts.bench_subject import subject
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "full")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"bench-{variant}"
+    config.name = f"bench-{chosen(variant, VARIANTS)}"
     config.quiet = False
     config.subject = subject("pi05" if variant == "full" else "embedded")
 
@@ -39,7 +38,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.micro_batch = 0
     # Options of `ISSConfig`: the fewest runs measured that reach the accuracy of the paper's 100,
     # and those that reach a Pearson correlation of 0.9 with the converged map, both on the embedded
-    # policy (docs/accuracy.md).
+    # policy (docs/results/accuracy.md).
     config.as_the_paper = ml_collections.ConfigDict(
         {"num_masks": 1, "estimator": "clipped", "design": "bernoulli"}
     )

@@ -9,13 +9,15 @@ seconds). A shorter reference, `--config.reference_masks=4000`, is continued by 
 
 import ml_collections
 
+from configs.parts.variants import chosen
+
+VARIANTS = ("embedded", "smoke")
+
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in ("embedded", "smoke"):
-        raise ValueError(f"variant {variant!r}: one of embedded, smoke wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"estimator_accuracy-{variant}"
+    config.name = f"estimator_accuracy-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
     config.checkpoint = "embedded"

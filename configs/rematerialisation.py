@@ -10,16 +10,15 @@ bfloat16 with random weights, for a GPU).
 import ml_collections
 
 from configs.parts.bench_subject import subject
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "middle", "smoke", "full")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"rematerialisation-{variant}"
+    config.name = f"rematerialisation-{chosen(variant, VARIANTS)}"
     config.quiet = False
     config.subject = subject("embedded")
     # Of the released sizes, see `experiments.savings.FORMS`.

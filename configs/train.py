@@ -12,7 +12,7 @@ Variants:
   planted   the embedded policy, gone on with a panel that names objects (planted shortcuts)
   smoke     a few steps of a tiny model on `docs/episodes/expert`, seconds
   lora      a released checkpoint with the paper's LoRA (App. C.1)
-  agnostos  the same on AGNOSTOS, as `datasets/agnostos`, in chunks of 16 (docs/recipes.md)
+  agnostos  the same on AGNOSTOS, as `datasets/agnostos`, in chunks of 16 (docs/guide/training.md)
 """
 
 from ml_collections import config_dict

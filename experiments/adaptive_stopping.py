@@ -32,7 +32,7 @@ import iss_jax
 from experiments.accuracy import frames
 from experiments.runs import app
 from iss_jax.adaptive import LEAST_ROUNDS, contrast_error
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.packaged import located
 from iss_jax.masked_runs import cell_scores

@@ -5,7 +5,7 @@
 One policy, one observation, all in one run: a single inference of openpi's plain pass; N masked
 ones, one call a mask, as the paper's authors do on openpi; the same N in a plain batched loop;
 `iss_jax.saliency` with its exact savings; and with the gradient runs that reach the accuracy of the
-paper's N, and a correlation of 0.9 with the converged map (docs/accuracy.md). Every way is run once
+paper's N, and a correlation of 0.9 with the converged map (docs/results/accuracy.md). Every way is run once
 to compile and then timed `repeats` times in turn, the result waited for; the table gives medians.
 
 Cost is in single inferences (the paper's: 65.8 for N = 100). FLOPs are counted from the traced

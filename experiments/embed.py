@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 
 import ml_collections
-import numpy as np
 
 from experiments.inputs.episodes import strided_frames
 from experiments.runs import app
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 from iss_jax.data.success import read_success, write_success
 from iss_jax.jobs.packaged import located
 from iss_jax.pi05.checkpoint import restore_params
@@ -26,20 +26,9 @@ GROUP = ("suite", "task", "split", "seed")  # a row of the success table
 
 def thin(episode: Episode, frames: int) -> Episode:
     """So many frames, evenly spread; all, where there are no more."""
-    rows = np.array(strided_frames(len(episode), 1, frames))
+    rows = strided_frames(len(episode), 1, frames)
 
-    def take(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: value[rows] for name, value in arrays.items()}
-
-    return dataclasses.replace(
-        episode,
-        images=take(dict(episode.images)),
-        regions=take(dict(episode.regions)),
-        state=episode.state[rows],
-        action=episode.action[rows],
-        fps=_FPS,
-        features={},
-    )
+    return dataclasses.replace(episode.take(rows), fps=_FPS, features={})
 
 
 def embed(config: ml_collections.ConfigDict, workdir: Path) -> float:

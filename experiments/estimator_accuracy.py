@@ -48,7 +48,7 @@ from experiments.accuracy.report import figure, print_table
 from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import GRADIENT_RUN, PlannedItem
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.flops import count_flops
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.packaged import located

@@ -15,7 +15,7 @@ import tqdm
 
 from experiments.runs import app
 from iss_jax import ISSConfig, chance_level, embedded, nuisance_mass_ratio
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.directory import open_run
 from iss_jax.policies import served
 from iss_jax.policies.client import PolicyClient

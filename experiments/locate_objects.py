@@ -20,7 +20,7 @@ from experiments.making.copies import copied
 from experiments.making.object_pixels import CAMERAS, FILE
 from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.envs.relations import kind
 
 
@@ -72,9 +72,7 @@ def wanted_kind(env: Any, state: np.ndarray, target_position: np.ndarray) -> str
     return label(env, min(gaps, key=gaps.__getitem__))
 
 
-def locate(
-    dataset: LeRobotDataset, envs: dict[str, Any]
-) -> tuple[list[str], np.ndarray, np.ndarray]:
+def locate(dataset: Dataset, envs: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Kinds of objects in the dataset, their pixels in all its frames, and which one is wanted."""
     from iss_jax.envs import libero
 

@@ -21,14 +21,14 @@ from experiments.making.panel_masks import FILE
 from experiments.planted.cue import RECTANGLE
 from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.data.dataset import Dataset, open_dataset
 
 
-def locate(dataset: LeRobotDataset, envs: dict[tuple[str, int], Any]) -> np.ndarray:
+def locate(dataset: Dataset, envs: dict[tuple[str, int], Any]) -> np.ndarray:
     """Packed masks of all frames of a dataset, uint8 [frames, cameras, bytes]."""
     from iss_jax.envs import libero
 
-    size = dataset.info["features"][f"observation.images.{CAMERAS[0]}"]["shape"][0]
+    size = dataset.read(0, [0], regions=False).images[CAMERAS[0]].shape[1]
     packed = []
     for i in tqdm.trange(len(dataset), desc=str(dataset.root)):
         line = dataset.metadata(i)

@@ -29,10 +29,11 @@ import iss_jax
 from experiments.runs import app
 from experiments.single_frames.frames import (
     Frame,
-    FrameOptions,
+    SingleFrameOptions,
     choose_frames,
     frame_key,
     read_frame,
+    run_keys,
 )
 from experiments.single_frames.token_report import (
     agreement_rows,
@@ -41,9 +42,10 @@ from experiments.single_frames.token_report import (
     share_rows,
     word_rows,
 )
-from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.dataset import Dataset
 from iss_jax.flops import count_flops
 from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import VIEWS, Observation
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.restored import Policy
@@ -52,7 +54,7 @@ from iss_jax.viz.words import word_figure
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(FrameOptions):
+class Options(SingleFrameOptions):
     """One attribute per key of `configs/token_interventions.py`, which says what each means."""
 
     quiet: bool
@@ -71,7 +73,7 @@ class Options(FrameOptions):
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds, less the frames."""
-    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    options = from_config(config, Options)
     run = open_run(workdir, config)
     policy, dataset = options.load()
     mean_of = choose_frames(dataset, options.groups, options.mean_frames)
@@ -111,18 +113,18 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def work_items(
-    options: Options, dataset: LeRobotDataset, policy: Policy, mean_of: list[dict[str, Any]]
+    options: Options, dataset: Dataset, policy: Policy, mean_of: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """An item a frame; it holds everything that its result depends on."""
     names = ("probe_calls", "probes", "keep_probs", "num_masks")
-    common = {name: getattr(options, name) for name in names} | options.run_keys(policy)
+    common = {name: getattr(options, name) for name in names} | run_keys(options, policy)
     common["means"] = [[frame["data"], frame["frame"]] for frame in mean_of]
     frames = choose_frames(dataset, options.groups, options.frames_per_group)
     return [{"experiment": "token_interventions", **common, **frame} for frame in frames]
 
 
 def _means(
-    mean_of: list[dict[str, Any]], options: Options, dataset: LeRobotDataset, policy: Policy
+    mean_of: list[dict[str, Any]], options: Options, dataset: Dataset, policy: Policy
 ) -> TokenMeans:
     def batches() -> Iterator[Observation]:
         size = options.mean_batch

@@ -31,6 +31,8 @@ from iss_jax.tokens import (
     token_significance,
 )
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Adaptive",
     "CriticalSet",

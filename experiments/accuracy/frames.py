@@ -5,7 +5,6 @@ Effects and gradients are stored run by run, so that estimators can be changed w
 
 import dataclasses
 import functools
-import hashlib
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -16,15 +15,13 @@ import numpy as np
 
 import iss_jax
 from experiments.accuracy import designs, first_order
-from iss_jax.data.lerobot import LeRobotDataset
-from iss_jax.data.regions import fit_regions
+from iss_jax.data.dataset import Dataset
 from iss_jax.masks import sample_masks
-from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.frames import FrameOptions, read_frames, see, source_key
 from iss_jax.policies.restored import Policy
 
-CAMERAS = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
 GRID = (7, 7)
 # The fastest on two CPU cores, by measurement.
 MICRO_BATCH = {"centred": 16, "gradient": 8}
@@ -54,7 +51,7 @@ class Runs:
         return Runs(self.masks[rows], self.effects[rows], gradients)
 
 
-def choose_frames(dataset: LeRobotDataset, count: int) -> list[tuple[int, int]]:
+def choose_frames(dataset: Dataset, count: int) -> list[tuple[int, int]]:
     """(episode, frame) of `count` frames, by turns of successful and failed episodes.
 
     The episodes of either outcome are spread over the tasks that have it, in their order in the
@@ -81,14 +78,13 @@ def choose_frames(dataset: LeRobotDataset, count: int) -> list[tuple[int, int]]:
 
 
 def frame_item(
-    dataset: LeRobotDataset, policy: Policy, episode: int, frame: int, options: Any
+    dataset: Dataset, policy: Policy, episode: int, frame: int, options: Any
 ) -> dict[str, Any]:
     """What every run on a frame depends on; of an experiment's options three keys."""
-    data = hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16]
     about = dataset.metadata(episode)
     return {
         "checkpoint": policy.fingerprint,
-        "data": data,
+        "data": source_key(dataset, episode),
         "task": about["task"],
         "seed": about["seed"],
         "success": about["success"],
@@ -100,26 +96,14 @@ def frame_item(
     }
 
 
-def read_frame(item: Mapping[str, Any], dataset: LeRobotDataset, policy: Policy) -> Frame:
+def read_frame(item: Mapping[str, Any], dataset: Dataset, policy: Policy) -> Frame:
     """The item's observation with noise of its own."""
-    episode = dataset.read(item["episode"], [item["frame"]])
-    obs = make_observation(
-        {camera: episode.images[camera] for camera in CAMERAS.values()},
-        episode.state,
-        [episode.prompt],
-        tokenizer=policy.tokenizer,
-        norm_stats=policy.norm_stats,
-        max_token_len=item["max_token_len"],
-        cameras=CAMERAS,
-    )
+    options = FrameOptions(max_token_len=item["max_token_len"])
+    episode = read_frames(dataset, item["episode"], [item["frame"]], options)
+    seen = see(episode, policy, options)
     shape = (1, item["action_horizon"], sizes_of(policy.params).action_dim)
-    regions = {
-        view: jnp.asarray(
-            fit_regions(episode.regions[camera], policy.image_size, policy.image_size)[0]
-        )
-        for view, camera in CAMERAS.items()
-    }
-    return Frame(obs, jax.random.normal(item_key(item, "noise"), shape), regions)
+    regions = {view: jnp.asarray(labels) for view, labels in seen.regions.items()}
+    return Frame(seen.obs, jax.random.normal(item_key(item, "noise"), shape), regions)
 
 
 def item_key(item: Mapping[str, Any], use: str) -> jax.Array:

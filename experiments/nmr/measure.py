@@ -1,6 +1,5 @@
 """ISS and every NMR definition on a batch of frames, in one compiled program."""
 
-import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Key, UInt8
 from iss_jax import ISSConfig, nmr, saliency
 from iss_jax.baselines import Explanation, attention, random_map, token_norm
 from iss_jax.pi05.observation import Observation
+from iss_jax.policies.frames import present_views
 
 
 class Measures(NamedTuple):
@@ -77,11 +77,8 @@ def measure(
         percents: the values of k.
         control_draws: random maps a frame.
     """
-    batch = obs.state.shape[0]
-    # Masks known at trace time let absent views be left out altogether.
-    masks = {view: np.full(batch, view in views) for view in obs.images}
     iss_key, control_key = jax.random.split(key)
-    present = dataclasses.replace(obs, image_masks=masks)
+    present = present_views(obs, views)
     result = saliency(
         params,
         present,

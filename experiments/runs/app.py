@@ -1,6 +1,6 @@
 """Command line of an experiment: `--config=configs/<name>.py:<variant>` and `--workdir`.
 
-Several processes share one workdir, on a disk that all can reach: `docs/devices.md`.
+Several processes share one workdir, on a disk that all can reach: `docs/guide/devices.md`.
 """
 
 import contextlib

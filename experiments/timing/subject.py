@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.packaged import located
 from iss_jax.pi05 import params as pi05
-from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.observation import VIEWS, Observation
+from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation
+from iss_jax.policies.frames import FrameOptions, read_frames, see
 from iss_jax.policies.restored import load_policy
 
 RANDOM = {
@@ -107,17 +107,11 @@ def make_subject(options: SubjectOptions) -> Subject:
             dtype=options.dtype,
         )
         params, sizes = policy.params, pi05.sizes_of(policy.params)
-        episode = open_dataset(located(options.dataset, "dataset")).read(
-            options.episode, [options.frame]
-        )
-        obs = make_observation(
-            episode.images,
-            episode.state,
-            [episode.prompt],
-            tokenizer=policy.tokenizer,
-            norm_stats=policy.norm_stats,
-            max_token_len=options.prompt_length,
-        )
+        dataset = open_dataset(located(options.dataset, "dataset"))
+        there = {v: c for v, c in DEFAULT_CAMERAS.items() if c in dataset.cameras}
+        shown = FrameOptions(there, max_token_len=options.prompt_length)
+        frames = read_frames(dataset, options.episode, [options.frame], shown, labels="none")
+        obs = see(frames, policy, shown).obs
     noise = jax.random.normal(
         jax.random.key(0), (1, options.action_horizon, sizes.action_dim), jnp.float32
     )

@@ -9,7 +9,8 @@ import pytest
 from episodes import an_episode as _episode
 
 from iss_jax.data import Episode, lerobot, lerobot_columns, lerobot_v21
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 
 
 def _assert_equal(read, written, rows=slice(None)):

@@ -14,7 +14,7 @@ import scipy.stats
 from experiments import nmr_correlation
 from experiments.inputs import acting as live_policy
 from iss_jax import embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.success import read_success
 from iss_jax.envs.benchmarks import STUDY
 from iss_jax.pi05 import params as P

@@ -8,7 +8,7 @@ import pytest
 
 from configs import collect as config
 from experiments import collect
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 
 
 def options(variant="demonstrations", **changes):

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import estimator_accuracy
 from experiments.accuracy import frames as accuracy_frames, metrics as accuracy_metrics
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.estimators import Estimate
 from iss_jax.flops import count_flops
 from iss_jax.jobs.packaged import located

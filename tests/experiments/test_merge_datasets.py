@@ -5,8 +5,9 @@ import pytest
 from command_line import ROOT, smoke
 
 from experiments.merge_datasets import merge
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 
 
 def an_episode(seed: int, size: int = 8) -> Episode:

@@ -23,16 +23,18 @@ from experiments.nmr import (
 )
 from experiments.nmr.items import choose_episodes, token_length
 from experiments.nmr.measure import measure
-from experiments.nmr.options import from_config
+from experiments.nmr.options import Options
 from experiments.nmr.report import short_names
 from iss_jax import nmr, saliency
 from iss_jax.data import Episode
 from iss_jax.data.beside import write_regions
 from iss_jax.data.convert import convert
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 from iss_jax.data.regions import fit_regions
 from iss_jax.data.success import Success, read_success, write_success
 from iss_jax.jobs.directory import jsonable
+from iss_jax.jobs.options import from_config
 from iss_jax.masks import upsample
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.policies.restored import fingerprint, load_policy
@@ -144,7 +146,7 @@ def test_a_run_writes_rows_correlations_and_figures(finished):
 
 def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
     """Task `soup` under seed 13, computed frame by frame without the experiment's program."""
-    config = from_config(_config(inputs))
+    config = from_config(_config(inputs), Options)
     policy = load_policy(inputs / "checkpoint")
     dataset = open_dataset(inputs / "episodes")
     iss = config.iss_config(7)
@@ -174,7 +176,7 @@ def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
 
 
 def test_the_program_measures_the_librarys_saliency(inputs, finished):
-    policy, options = load_policy(inputs / "checkpoint"), from_config(_config(inputs))
+    policy, options = load_policy(inputs / "checkpoint"), from_config(_config(inputs), Options)
     dataset = open_dataset(inputs / "episodes")
     episode = dataset.read(0, [0, 2])
     cameras = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": ""}
@@ -271,7 +273,7 @@ def test_an_episode_without_a_task_is_named(tmp_path, inputs):
     episode = _episode(0, "milk", 3)
     write_episode(tmp_path, Episode(**{**vars(episode), "metadata": {"suite": "tiny"}}))
     with pytest.raises(ValueError, match=r"episode 0 lacks the metadata \['task', 'split'\]"):
-        choose_episodes(from_config(_config(inputs)), open_dataset(tmp_path))
+        choose_episodes(from_config(_config(inputs), Options), open_dataset(tmp_path))
 
 
 def test_success_is_joined_by_split_or_added_up_over_splits(inputs):
@@ -290,12 +292,12 @@ def test_success_is_joined_by_split_or_added_up_over_splits(inputs):
     config = _config(inputs)
     dataset = open_dataset(inputs / "episodes")
     config.split_key = ""
-    assert choose_episodes(from_config(config), dataset) == {
+    assert choose_episodes(from_config(config, Options), dataset) == {
         ("tiny", task, "all"): [2 * i, 2 * i + 1] for i, task in enumerate(PROMPTS)
     }
     config.split_key = "task"
     config.num_tasks, config.episodes_per_task = 2, 1
-    assert choose_episodes(from_config(config), dataset) == {
+    assert choose_episodes(from_config(config, Options), dataset) == {
         ("tiny", task, task): [2 * i, 2 * i + 1] for i, task in enumerate(["milk", "soup"])
     }
 
@@ -421,7 +423,7 @@ def test_episodes_with_seeds_are_measured_under_their_own_seed(inputs, tmp_path)
             write_episode(tmp_path, dataclasses.replace(episode, metadata=metadata))
     config = _config(inputs)
     config.dataset, config.seed_key = str(tmp_path), "seed"
-    options = from_config(config)
+    options = from_config(config, Options)
     policy = load_policy(inputs / "checkpoint")
     rows = {(r.suite, r.task, r.split, r.seed): r for r in read_success(inputs / "success.csv")}
     items = nmr_items.work_items(
@@ -485,7 +487,7 @@ def test_success_varies_between_suites_and_inside_them(capsys):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants(variant):
     config = get_config(variant)
-    options = from_config(config)
+    options = from_config(config, Options)
     assert options.percents == (1, 5, 10, 15, 20)
     iss = options.iss_config(8)
     assert (iss.keep_prob, iss.grid, iss.action_dims) == (0.3, (7, 7), 8)
@@ -507,7 +509,7 @@ def test_unknown_variants_and_keys():
     config = get_config()
     config.batch = 0
     with pytest.raises(ValueError, match=r"config\.batch: 0 given"):
-        from_config(config)
+        from_config(config, Options)
 
 
 @pytest.mark.parametrize("to", ["v3.0", "folders", "beside"])

@@ -22,7 +22,7 @@ from experiments import (
 from experiments.inputs.episodes import paper_episodes
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax import ISSConfig, embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.pi05.checkpoint import read_sizes, restore_params
 from iss_jax.pi05.params import PI05, sizes_of
 

@@ -5,7 +5,6 @@ import dataclasses
 import importlib
 import pathlib
 import zlib
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +22,7 @@ from experiments.planted import (
 from experiments.planted.figure import planted_figure
 from experiments.planted.maps import METHODS, Scenes, measure
 from iss_jax import ISSConfig, embedded, nmr, saliency
+from iss_jax.data import Episode
 from iss_jax.envs.panels import paint
 from iss_jax.policies.restored import load_policy
 
@@ -62,9 +62,24 @@ def test_planting_paints_the_panel_and_nothing_else():
         planting.plant(images, prompts, masks, 1.5, 0.0, rng)
 
 
+@dataclasses.dataclass
+class Table:
+    """As much of a dataset as its number of frames."""
+
+    root: pathlib.Path
+    lengths: list[int]
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def metadata(self, episode):
+        return {"length": self.lengths[episode]}
+
+
 def test_masks_are_read_as_they_were_packed(tmp_path):
     masks = np.random.default_rng(0).random((5, 3, 10, 10)) < 0.5
-    dataset = SimpleNamespace(root=tmp_path, info={"total_frames": 5})
+    lengths = [2, 3]
+    dataset = Table(tmp_path, lengths)
     with pytest.raises(ValueError, match="run locate_panels"):
         read_masks(dataset)
     (tmp_path / FILE).parent.mkdir()
@@ -72,7 +87,7 @@ def test_masks_are_read_as_they_were_packed(tmp_path):
     np.savez_compressed(tmp_path / FILE, masks=packed)
     found = read_masks(dataset)
     np.testing.assert_array_equal(unpacked(found["wrist"], (10, 10)), masks[:, 1])
-    dataset.info["total_frames"] = 6
+    lengths[0] = 3
     with pytest.raises(ValueError, match="5 frames"):
         read_masks(dataset)
 
@@ -102,9 +117,14 @@ def scenes() -> Scenes:
     cameras = ("front", "wrist", "overhead")
     return Scenes(
         name="task/0",
-        images={c: rng.integers(0, 256, (*shape, 3), np.uint8) for c in cameras},
-        state=np.zeros((2, 8), np.float32),
-        regions={c: np.zeros(shape, np.uint8) for c in cameras},
+        episode=Episode(
+            images={c: rng.integers(0, 256, (*shape, 3), np.uint8) for c in cameras},
+            regions={c: np.zeros(shape, np.uint8) for c in cameras},
+            state=np.zeros((2, 8), np.float32),
+            action=np.zeros((2, 7), np.float32),
+            prompt="",
+            fps=10.0,
+        ),
         masks={"front": nowhere, "wrist": nowhere, "overhead": masks},
         named=0,
         shown=3,

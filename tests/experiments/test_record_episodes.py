@@ -10,7 +10,8 @@ from configs.record_episodes import VARIANTS, get_config
 from experiments import record_episodes
 from experiments.record_episodes import finished, missing, trials
 from experiments.rollout import Planned, work_items
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 from iss_jax.envs.benchmarks import STUDY
 
 

@@ -13,7 +13,7 @@ from experiments import rollout
 from experiments.inputs import acting as live_policy
 from experiments.making.known_trials import seed_run, trial_rows
 from iss_jax import embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.success import Success
 from iss_jax.envs.benchmarks import SPLITS, STUDY
 from iss_jax.envs.rollout import Rollout

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 
+import chex
 import jax
 import ml_collections
 import numpy as np
@@ -13,8 +14,9 @@ from experiments.making import frames
 from experiments.making.frames import load_frames
 from experiments.making.panel_masks import FILE
 from experiments.planted import cue as planting
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 from iss_jax.data.success import Success, write_success
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params
@@ -76,9 +78,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(dataset, tmp_path):
     assert part.name == "2"
     resumed = train.run(smoke(dataset), tmp_path / "part")
     assert whole.name == resumed.name == "4"
-    a, b = (P.flatten(restore_params(step)) for step in (whole, resumed))
-    for path, leaf in a.items():
-        np.testing.assert_array_equal(leaf, b[path], err_msg=path)
+    chex.assert_trees_all_equal(restore_params(resumed), restore_params(whole), strict=True)
     assert (tmp_path / "whole" / "figures" / "training.png").stat().st_size > 1000
     lines = (tmp_path / "part" / "metrics.csv").read_text().splitlines()
     assert lines[0].startswith("step,")
@@ -128,8 +128,7 @@ def test_batches_depend_on_their_number_alone(dataset):
     first = make(0)
     next(first)
     a, b = next(first), next(make(1))
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(x, y)
+    chex.assert_trees_all_equal(a, b, strict=True)
     rows = [np.where((frames.chunk == c).all((1, 2)))[0] for c in frames.chunk[:1]]
     assert len(rows[0]) == 1
     assert np.abs(np.asarray(a.actions)).max() < 10

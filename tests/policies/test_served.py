@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from iss_jax import ISSConfig, embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.masks import sample_masks
 from iss_jax.policies import served, wire
 from iss_jax.policies.client import PolicyClient, ServerError

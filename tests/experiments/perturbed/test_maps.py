@@ -19,12 +19,13 @@ from configs.parts.perturbed_frames import VARIANTS
 from experiments import fidelity, perturbation_grid, robustness
 from experiments.perturbed import maps as perturbed_maps
 from experiments.perturbed.fidelity_figure import fidelity_bars
-from experiments.perturbed.items import METHODS, episode_lines, from_config, load_inputs, work_item
+from experiments.perturbed.items import METHODS, episode_lines, load_inputs, work_item
 from experiments.perturbed.maps import explain, explained_copies, measure, similarities
 from experiments.perturbed.robustness_figure import robustness_figure
 from iss_jax import saliency
 from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.directory import jsonable
+from iss_jax.jobs.options import from_config
 from iss_jax.masked_runs import draw_masks
 
 SPLITS = {"milk": "seen", "soup": "near", "ham": "seen"}
