@@ -211,12 +211,14 @@ def _explain(
     percent: float,
 ) -> dict[str, Float[Array, " b"]]:
     random_key, key = jax.random.split(key)
-    call = {
-        "num_steps": settings.num_steps,
-        "action_horizon": settings.action_horizon,
-        "valid": valid,
-    }
-    result = saliency(params, obs, key=key, config=settings.iss, **call)
+    result = saliency(
+        params,
+        obs,
+        key=key,
+        config=settings.iss,
+        num_steps=settings.num_steps,
+        action_horizon=settings.action_horizon,
+    )
     maps = {
         method: explain(
             method,
@@ -224,7 +226,6 @@ def _explain(
             obs,
             key=random_key if method == "random" else key,
             settings=settings,
-            valid=valid,
             iss=result,
         )
         for method in METHODS

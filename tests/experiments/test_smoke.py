@@ -11,7 +11,7 @@ COMMANDS = sorted(
     path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__"
 )
 NO_SMOKE_YET = {"fit_hand_response", "plan"}
-NEEDS_THE_SIMULATOR = {"contact_sheets", "planted_shortcuts"}
+NEEDS_THE_SIMULATOR = {"contact_sheets"}
 ONLY_PRINT = {"success_table"}
 # Those whose own tests run it, and say what has to come of it.
 ELSEWHERE = Counter(
