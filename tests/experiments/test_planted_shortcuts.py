@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import importlib
+import json
 import pathlib
 import zlib
 
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import smoke
 
 from experiments import planted_shortcuts
 from experiments.making.panel_masks import FILE, read_masks, unpacked
@@ -219,6 +221,28 @@ def test_the_report_finds_what_was_put_in(tmp_path):
     assert means["iss_mass", 0.0] == pytest.approx(1.0, abs=0.05)
     assert (tmp_path / "out" / "figures" / "planted_shortcuts.png").stat().st_size > 10_000
     assert planted_shortcuts.read_rows(tmp_path / "trials.csv") == trials
+
+
+@pytest.mark.libero
+def test_one_policy_in_both_places_is_told_from_itself_by_nothing(tmp_path):
+    smoke("planted_shortcuts", tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert {row["measure"] for row in content["auc"]} == {
+        "panel_share",
+        *(f"{method}_{kind}" for method in METHODS for kind in ("rank", "mass", "top")),
+    }
+    assert {(row["rho"], row["value"]) for row in content["auc"]} == {(1.0, 0.5)}
+    trials, frames = (
+        planted_shortcuts.read_rows(tmp_path / name) for name in ("trials.csv", "frames.csv")
+    )
+    # Eight control steps are too few to take anything.
+    starts = [(t["rho"], t["condition"], t["success"], t["steps"]) for t in trials]
+    assert starts == [(r, c, 0, 8) for r in (0.0, 1.0) for c in planted_trials.CONDITIONS]
+    # The first frames of the expert's two episodes; the panel is a few percent of the views.
+    assert len(frames) == 4 and len({frame["task"] for frame in frames}) == 2
+    for frame in frames:
+        assert 0.02 < frame["area"] < 0.1
+        assert frame["panel_effect"] > 0 and frame["instruction_effect"] > 0
 
 
 def test_the_figure_has_a_mark_for_every_policy_and_method():
