@@ -17,6 +17,7 @@ from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import write_episode
 from iss_jax.data.success import read_success, write_success
+from iss_jax.jobs.packaged import located
 from iss_jax.pi05.checkpoint import restore_params
 
 _FPS = 1.0  # nominal: the frames of an episode are not evenly apart
@@ -34,19 +35,21 @@ def embed(config: ml_collections.ConfigDict, workdir: Path) -> float:
     """Assemble; returns the size in MB.
 
     Raises:
-        ValueError: `workdir` is not empty, or the data outgrow `config.limit`.
+        ValueError: No checkpoint is given, `workdir` is not empty, or the data outgrow
+            `config.limit`.
     """
+    checkpoint = located(config.checkpoint, "checkpoint")
     if workdir.exists() and any(workdir.iterdir()):
         raise ValueError(f"{workdir}: not empty")
     workdir.mkdir(parents=True, exist_ok=True)
-    restore_params(config.checkpoint)
+    restore_params(checkpoint)
     for name in ("params", "assets"):
-        shutil.copytree(Path(config.checkpoint) / name, workdir / "checkpoint" / name)
-    write_success(workdir / "success.csv", read_success(config.success))
+        shutil.copytree(checkpoint / name, workdir / "checkpoint" / name)
+    write_success(workdir / "success.csv", read_success(located(config.success, "success")))
 
     written: collections.Counter = collections.Counter()
     for root in config.episodes:
-        dataset = open_dataset(root)
+        dataset = open_dataset(located(root, "dataset"))
         for i in range(len(dataset)):
             metadata = dataset.metadata(i)
             group = tuple(metadata[name] for name in GROUP)

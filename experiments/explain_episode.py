@@ -47,8 +47,8 @@ LAYOUT = 2
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, layout=LAYOUT)
     policy, dataset = options.load()
+    run = open_run(workdir, config, layout=LAYOUT)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
     explained = []
     for index in options.episodes or range(len(dataset)):

@@ -16,6 +16,7 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from experiments.making.copies import copied
 from experiments.making.object_pixels import CAMERAS, FILE
 from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
@@ -96,12 +97,12 @@ def locate(dataset: Dataset, envs: dict[str, Any]) -> tuple[list[str], np.ndarra
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
-    """Runs the experiment; `workdir` is not used."""
-    del workdir
+    """Runs the experiment; `workdir` gets the copies where some are made."""
     envs: dict[str, Any] = {}
-    for root in config.datasets:
+    for given in map(Path, config.datasets):
+        root = copied(given, workdir) if config.copy else given
         names, pixels, wanted = locate(open_dataset(root), envs)
-        path = Path(root) / FILE
+        path = root / FILE
         with atomic_path(path) as temporary:
             np.savez_compressed(temporary, names=np.array(names), pixels=pixels, wanted=wanted)
         print(f"{path}: {len(pixels)} frames, {len(names)} kinds of objects")

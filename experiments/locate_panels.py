@@ -15,6 +15,7 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from experiments.making.copies import copied
 from experiments.making.object_pixels import CAMERAS
 from experiments.making.panel_masks import FILE
 from experiments.planted.cue import RECTANGLE
@@ -42,12 +43,12 @@ def locate(dataset: Dataset, envs: dict[tuple[str, int], Any]) -> np.ndarray:
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
-    """Runs the experiment; `workdir` is not used."""
-    del workdir
+    """Runs the experiment; `workdir` gets the copies where some are made."""
     envs: dict[tuple[str, int], Any] = {}
-    for root in config.datasets:
+    for given in map(Path, config.datasets):
+        root = copied(given, workdir) if config.copy else given
         masks = locate(open_dataset(root), envs)
-        path = Path(root) / FILE
+        path = root / FILE
         with atomic_path(path) as temporary:
             np.savez_compressed(temporary, masks=masks, rectangle=np.array(RECTANGLE))
         print(f"{path}: {len(masks)} frames")

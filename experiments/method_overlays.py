@@ -48,8 +48,8 @@ class Options(PolicyOptions, ISSOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, layout=LAYOUT)
     policy, dataset = options.load()
+    run = open_run(workdir, config, layout=LAYOUT)
     settings = Settings(
         options.iss_config(len(policy.norm_stats["actions"].mean)),
         options.action_horizon,

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import ISSConfig, Saliency, embedded, saliency
+from iss_jax.extras import EXTRAS
 from iss_jax.pi05.observation import VIEWS, Observation
 from iss_jax.pi05.params import PI05, Expert, ImageTower, count, shapes, sizes_of, unflatten
 from iss_jax.sampling import Sampling
@@ -49,14 +50,6 @@ OPENPI_STACK = {
     "numpy": "1.26.4",
     "ml-collections": "1.0.0",
     "jaxtyping": "0.2.36",
-}
-EXTRAS = {
-    "data": ("av", "pyarrow", "PIL"),
-    "viz": ("av", "matplotlib", "PIL"),
-    "rerun": ("rerun",),
-    "tensorboard": ("tensorboardX",),
-    "serve": ("websockets", "msgpack"),
-    "libero": ("libero", "mujoco", "mujoco_warp"),
 }
 # Of the largest effect. On a CPU the two stacks differ by 4e-6; accelerators sum in another order.
 TOLERANCE = 1e-3

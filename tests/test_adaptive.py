@@ -2,6 +2,7 @@
 
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,9 +53,7 @@ def test_the_map_is_that_of_one_call_with_all_masks(estimator, design):
     assert found.saliency.masks.shape == (60, 2, 2, 2)  # whole rounds, below the cap
     assert len(np.unique(np.packbits(found.saliency.masks.reshape(6, -1), axis=1), axis=0)) == 6
     once = attribute(policy, IMAGES, masks=found.saliency.masks, config=config)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found.saliency, once
-    )
+    chex.assert_trees_all_close(found.saliency, once, rtol=1e-4, atol=1e-6)
     if estimator != "clipped":
         np.testing.assert_allclose(found.saliency.cells, found.rounds.mean(0), rtol=1e-4)
 
@@ -68,9 +67,9 @@ def test_a_run_that_goes_on_is_the_run_that_did_not_stop(batched):
     at_once = attribute_until(policy, images, target_stderr=0.2, **options)
     assert LEAST_ROUNDS <= len(short.rounds) < len(longer.rounds) < 200
     assert short.reached.all() and longer.reached.all() and (longer.error <= 0.2).all()
-    jax.tree.map(np.testing.assert_array_equal, longer, at_once)
+    chex.assert_trees_all_equal(longer, at_once)
     again = attribute_until(policy, images, target_stderr=0.2, so_far=longer, **options)
-    jax.tree.map(np.testing.assert_array_equal, longer, again)
+    chex.assert_trees_all_equal(longer, again)
 
 
 def test_so_far_of_other_inputs_is_refused():

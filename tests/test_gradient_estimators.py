@@ -211,6 +211,93 @@ def test_clipped_is_a_gaussian_posterior_done_the_long_way():
     np.testing.assert_allclose(found.scores, wanted, atol=2e-4)
 
 
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+def test_trapezoid_errors_are_those_of_what_each_run_adds(design):
+    """To the mean effect, and to the mean slope at its end of each cell. One cell is kept once."""
+    n, p = 8, 0.4
+    rng = np.random.default_rng(1)
+    kept = np.array([rng.permutation(n) < 3 for _ in range(5)]).T
+    if design == "bernoulli":
+        kept[:, 4] = np.arange(n) == 2
+    gradients, effects = rng.normal(size=(n, 5)), rng.normal(size=n)
+    options = {"design": design, "keep_prob": 0.9 if design == "balanced" else p}
+    found = estimate_from_gradients(*map(jnp.asarray, (kept, effects, gradients)), **options)
+    probability = kept.mean(0) if design == "balanced" else np.full(5, p)
+    ends = np.array(
+        [[gradients[kept[:, i] == side, i].mean() for i in range(5)] for side in (0, 1)]
+    )
+    wanted = effects.mean() - probability * ends.mean(0)
+    np.testing.assert_allclose(found.scores, wanted, rtol=1e-5)
+    added = np.zeros((n, 5))
+    for k, i in np.ndindex(n, 5):
+        alike = kept[:, i] == kept[k, i]
+        share = probability[i] / 2 * n / alike.sum()
+        mean = gradients[alike, i].mean()
+        added[k, i] = effects[k] - effects.mean() - share * (gradients[k, i] - mean)
+    known = kept.sum(0) >= 2
+    contrasts = added - added[:, known].mean(1, keepdims=True)
+    for claimed, terms in ((found.stderr, added), (found.contrast_stderr, contrasts)):
+        errors = terms.std(0, ddof=1) / np.sqrt(n)
+        np.testing.assert_allclose(claimed, np.where(known, errors, np.inf), rtol=1e-5)
+
+
+def test_no_gradient_is_longer_than_the_median():
+    """Lengths 1, 1, 1, 5 and 500: the last two count as if they were 1, the median."""
+    masks = sample_masks(jax.random.key(0), 5, 1, grid=(2, 3))[:, 0]
+    rows = jax.random.normal(jax.random.key(1), masks.shape)
+    rows = rows / jnp.sqrt(jnp.square(rows).sum((1, 2), keepdims=True))
+    effects = jnp.arange(5.0)
+    lengths = jnp.asarray([1.0, 5.0, 1.0, 500.0, 1.0])[:, None, None]
+    options = {"estimator": "clipped"}
+    wanted = estimate_from_gradients(masks, effects, rows, **options)
+    found = estimate_from_gradients(masks, effects, lengths * rows, **options)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    # Shorter ones stay as they are.
+    short = estimate_from_gradients(masks, effects, rows.at[0].multiply(0.1), **options)
+    assert np.abs(short.scores - wanted.scores).max() > 1e-3
+
+
+@pytest.mark.parametrize("n", [8, 45])
+def test_clipped_errors_are_the_jackknife_of_at_most_forty_groups(n):
+    """Run by run, or every fortieth run together; gradients of one length, so none is shortened."""
+    masks = sample_masks(jax.random.key(2), n, 1, grid=(2, 3))[:, 0]
+    rows = jax.random.normal(jax.random.key(3), masks.shape)
+    rows = rows / jnp.sqrt(jnp.square(rows).sum((1, 2), keepdims=True))
+    effects = jax.random.normal(jax.random.key(4), (n,))
+    active = jnp.ones((2, 3), bool).at[0, 0].set(False)
+
+    def clipped(rest):
+        found = estimate_from_gradients(
+            masks[rest], effects[rest], rows[rest], estimator="clipped", active=active
+        )
+        return found, np.asarray(found.scores, np.float64)
+
+    groups = min(n, 40)
+    without = np.array([clipped(np.arange(n) % groups != g)[1] for g in range(groups)])
+    contrasts = without - without[:, active].mean(1)[:, None, None]
+    found, _ = clipped(np.arange(n))
+    for claimed, left in ((found.stderr, without), (found.contrast_stderr, contrasts)):
+        wanted = np.sqrt((groups - 1) * left.var(0))
+        np.testing.assert_allclose(claimed, np.where(active, wanted, 0.0), rtol=5e-3)
+
+
+def test_ratios_are_decades_on_either_side_of_one():
+    np.testing.assert_allclose(gradient_estimators.RATIOS, np.geomspace(1e-3, 1e3, 7))
+
+
+@pytest.mark.parametrize("estimator", ["clipped", "gradient"])
+def test_the_default_keeps_three_cells_of_ten(estimator):
+    masks = sample_masks(jax.random.key(0), 12, 1, grid=(2, 2))[:, 0]
+    gradients = jax.random.normal(jax.random.key(1), masks.shape)
+    options = {"estimator": estimator}
+    found = estimate_from_gradients(masks, gradients[:, 0, 0], gradients, **options)
+    named = estimate_from_gradients(
+        masks, gradients[:, 0, 0], gradients, design="bernoulli", keep_prob=0.3, **options
+    )
+    np.testing.assert_array_equal(found.scores, named.scores)
+
+
 def test_effects_correct_gradients_that_say_too_little():
     """Additive effects whose gradients are a third of the truth with noise of its size, N = 60."""
     key = jax.random.key(0)

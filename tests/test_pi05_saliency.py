@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from traces import traced_at_most
 
 import iss_jax
+from iss_jax import pi05_saliency
 from iss_jax.config import ISSConfig
 from iss_jax.flops import count_flops
 from iss_jax.masks import sample_masks
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import PI05, Expert, ImageTower, shapes, unflatten
-from iss_jax.pi05_saliency import _saliency
 from iss_jax.sampling import Sampling
 
 SIZES = dataclasses.replace(
@@ -162,15 +163,14 @@ def test_vmap_over_a_further_axis(params):
 
 def test_one_compilation_for_each_shape(params):
     run(params)
-    before = _saliency._cache_size()
-    for shift in range(3):
-        longer = np.arange(40)[None] < np.array([[9 + shift], [4]])
-        images = {view: image * (1 - 0.1 * shift) for view, image in RNG_IMAGES.items()}
-        run(params, observation(images=images, tokenized_prompt_mask=longer))
-    run(jax.tree.map(lambda leaf: leaf * 1.01, params))
-    assert _saliency._cache_size() == before
-    run(params, config=dataclasses.replace(CONFIG, num_masks=9))
-    assert _saliency._cache_size() == before + 1
+    with traced_at_most(0, pi05_saliency, "preprocess"):
+        for shift in range(3):
+            longer = np.arange(40)[None] < np.array([[9 + shift], [4]])
+            images = {view: image * (1 - 0.1 * shift) for view, image in RNG_IMAGES.items()}
+            run(params, observation(images=images, tokenized_prompt_mask=longer))
+        run(jax.tree.map(lambda leaf: leaf * 1.01, params))
+    with traced_at_most(1, pi05_saliency, "preprocess"):
+        run(params, config=dataclasses.replace(CONFIG, num_masks=9))
 
 
 def test_micro_batches_change_nothing(params):

@@ -212,12 +212,14 @@ def _explain(
     percent: float,
 ) -> dict[str, Float[Array, " b"]]:
     random_key, key = jax.random.split(key)
-    call = {
-        "sampling": settings.sampling,
-        "action_horizon": settings.action_horizon,
-        "valid": valid,
-    }
-    result = saliency(params, obs, key=key, config=settings.iss, **call)
+    result = saliency(
+        params,
+        obs,
+        key=key,
+        config=settings.iss,
+        sampling=settings.sampling,
+        action_horizon=settings.action_horizon,
+    )
     maps = {
         method: explain(
             method,
@@ -225,7 +227,6 @@ def _explain(
             obs,
             key=random_key if method == "random" else key,
             settings=settings,
-            valid=valid,
             iss=result,
         )
         for method in METHODS

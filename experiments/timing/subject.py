@@ -27,6 +27,17 @@ RANDOM = {
         head_dim=64,
         vocab=1024,
     ),
+    # All of π0.5's parts at sizes that compile and run in seconds.
+    "shrunk": dataclasses.replace(
+        pi05.PI05,
+        image=pi05.ImageTower(width=32, depth=2, mlp=64, heads=2, patch=14, tokens=16),
+        vlm=pi05.Expert(width=64, mlp=128),
+        action=pi05.Expert(width=32, mlp=64),
+        depth=2,
+        heads=2,
+        head_dim=16,
+        vocab=128,
+    ),
 }
 """Models of random weights, by name."""
 
@@ -112,10 +123,25 @@ def make_subject(options: SubjectOptions) -> Subject:
         shown = FrameOptions(there, max_token_len=options.prompt_length)
         frames = read_frames(dataset, options.episode, [options.frame], shown, labels="none")
         obs = see(frames, policy, shown).obs
-    noise = jax.random.normal(
-        jax.random.key(0), (1, options.action_horizon, sizes.action_dim), jnp.float32
-    )
-    return Subject(params, obs, noise, sizes)
+    return Subject(params, obs, _noise(sizes, options), sizes)
+
+
+def subject_shapes(options: SubjectOptions) -> Subject:
+    """A random policy with shapes in place of its parameters: enough to trace, lower and compile.
+
+    Raises:
+        ValueError: a policy that is none of `RANDOM`.
+    """
+    if options.policy not in RANDOM:
+        raise ValueError(f"subject.policy {options.policy!r} given, one of {[*RANDOM]} wanted")
+    sizes = with_depth(RANDOM[options.policy], options.depth)
+    params = jax.eval_shape(lambda: random_params(sizes, options.dtype))
+    return Subject(params, random_observation(sizes, options), _noise(sizes, options), sizes)
+
+
+def _noise(sizes: pi05.Sizes, options: SubjectOptions) -> jax.Array:
+    shape = (1, options.action_horizon, sizes.action_dim)
+    return jax.random.normal(jax.random.key(0), shape, jnp.float32)
 
 
 def with_depth(sizes: pi05.Sizes, depth: int) -> pi05.Sizes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Bool, Float
 
 from iss_jax import masks as mask_designs
@@ -88,7 +89,7 @@ def _token_maps(
     for view, images in frames.obs.images.items():
         scores = score(img, images, shape.sampling.dtype)
         side = math.isqrt(scores.shape[-1])
-        cells = scores.reshape(-1, side, side)
+        cells = rearrange(scores, "b (rows columns) -> b rows columns", rows=side)
         maps[view] = mask_designs.upsample(cells, (shape.image_size, shape.image_size))
     return explanation_of(maps, frames)
 

@@ -25,13 +25,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from iss_jax.data.beside import check_labels
 from iss_jax.data.episode import Episode, Scalar
 from iss_jax.data.json_file import read_object
 from iss_jax.data.lerobot import chosen_rows
 from iss_jax.data.npz import load_arrays
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    from PIL import Image
 
 STATES = ("states.npz", "observations.npz", "episode.npz")
 # The authors render their videos at this rate; their episodes do not say one.

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from iss_jax.data import beside, lerobot_v21, lerobot_v30
 from iss_jax.data.episode import Episode
@@ -33,6 +31,11 @@ from iss_jax.data.lerobot_info import (
 )
 from iss_jax.data.lerobot_v21 import DATA_PATH, write_episode
 from iss_jax.data.video import read_frames
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["DATA_PATH", "IMAGES", "REGIONS", "Keys", "LeRobotDataset", "open_lerobot"]
 __all__ += ["write_episode"]

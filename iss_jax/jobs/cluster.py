@@ -29,7 +29,7 @@ def meet(options: dict[str, Any]) -> dict[str, Any]:
         ValueError: The cluster leaves number or index open.
     """
     jax.distributed.initialize(**options)
-    found = {"count": jax.process_count(), "index": jax.process_index()}
+    found: dict[str, Any] = {"count": jax.process_count(), "index": jax.process_index()}
     found["devices"] = {name: jax.config.values[name] for name in VISIBLE_DEVICES}
     jax.distributed.shutdown()
     return found

@@ -1,5 +1,7 @@
 """Prompts: the text π0.5 reads, its state bins, and the sentencepiece model that cuts it."""
 
+from __future__ import annotations
+
 import io
 import os
 import warnings
@@ -16,7 +18,7 @@ FILE_NAME = "paligemma_tokenizer.model"
 NUM_BINS = 256
 
 
-def load_tokenizer(path: epath.PathLike | None = None) -> "sentencepiece.SentencePieceProcessor":
+def load_tokenizer(path: epath.PathLike | None = None) -> sentencepiece.SentencePieceProcessor:
     """Open a sentencepiece model.
 
     Args:
@@ -47,7 +49,7 @@ def load_tokenizer(path: epath.PathLike | None = None) -> "sentencepiece.Sentenc
     return open_tokenizer(file.read_bytes())
 
 
-def open_tokenizer(proto: bytes) -> "sentencepiece.SentencePieceProcessor":
+def open_tokenizer(proto: bytes) -> sentencepiece.SentencePieceProcessor:
     """A processor from a serialised sentencepiece model."""
     import sentencepiece
 

@@ -13,6 +13,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from iss_jax.pi05 import gemma, model
@@ -155,16 +156,17 @@ def init_auxiliary(
 
 
 def _objects_error(head: dict[str, Array], objects: Array, prefix: Array) -> Array:
-    b, views, tokens, kinds = objects.shape
+    _, views, tokens, _ = objects.shape
     logits = _read(head, prefix[:, : views * tokens])
-    labels = objects.reshape(b, views * tokens, kinds).astype(jnp.float32)
+    labels = rearrange(objects, "b views t kinds -> b (views t) kinds").astype(jnp.float32)
     entropy = optax.sigmoid_binary_cross_entropy(logits, labels)
     return jnp.mean(jnp.sum(entropy, axis=-1))
 
 
 def _wanted_error(head: dict[str, Array], wanted: Array, prefix: Array) -> Array:
-    b, views, tokens = wanted.shape
-    logits = _read(head, prefix[:, : views * tokens]).reshape(b, views, tokens)
+    _, views, tokens = wanted.shape
+    logits = _read(head, prefix[:, : views * tokens])
+    logits = rearrange(logits, "b (views t) 1 -> b views t", views=views)
     label, shown = jnp.argmax(wanted, axis=-1), jnp.any(wanted, axis=-1).astype(jnp.float32)
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label) / math.log(tokens)
     return jnp.sum(entropy * shown) / jnp.maximum(jnp.sum(shown), 1.0)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence
@@ -228,7 +229,10 @@ def significance(
     """Scores of the prefix by view and prompt, and as maps."""
     views, prompt = split(scores, layout)
     grid, size = round(layout.per_view**0.5), (layout.image_size, layout.image_size)
-    maps = {view: upsample(s.reshape(-1, grid, grid), size) for view, s in views.items()}
+    maps = {
+        view: upsample(rearrange(tokens, "b (rows columns) -> b rows columns", rows=grid), size)
+        for view, tokens in views.items()
+    }
     return TokenSignificance(maps, views, prompt, actions)
 
 

@@ -11,7 +11,11 @@ import pytest
 import iss_jax
 from configs import bench as bench_config, savings as savings_config
 from experiments import bench, savings
-from experiments.timing import clock as bench_clock, subject as bench_subject
+from experiments.timing import (
+    clock as bench_clock,
+    rows as bench_rows,
+    subject as bench_subject,
+)
 from iss_jax.pi05 import params as pi05
 
 
@@ -123,11 +127,14 @@ def test_random_policies_are_of_the_sizes_and_dtype_named(monkeypatch) -> None:
 @pytest.mark.parametrize("variant", bench_config.VARIANTS)
 def test_configs_have_the_keys_of_the_options(variant: str) -> None:
     content: dict[str, Any] = bench_config.get_config(variant).to_dict()
-    del content["name"]
-    options = bench.Options(**content)
+    if "budget_s" in content:
+        options = bench_rows.RowOptions.of(content)
+    else:
+        del content["name"]
+        options = bench.Options(**content)
+        bench_subject.SubjectOptions(**content["subject"])
     for chosen in (options.as_the_paper, options.pearson_0_9):
         iss_jax.ISSConfig(**chosen)
-    bench_subject.SubjectOptions(**content["subject"])
 
 
 @pytest.mark.parametrize("variant", savings_config.VARIANTS)

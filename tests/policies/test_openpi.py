@@ -2,7 +2,7 @@
 
 import dataclasses
 
-import jax
+import chex
 import jax.numpy as jnp
 import numpy as np
 import openpi_standins
@@ -131,7 +131,7 @@ def test_observation_is_the_one_that_training_makes(policy, seen):
         max_token_len=64,
         cameras={view: TINY.cameras.get(view, "") for view in VIEWS},
     )
-    jax.tree.map(np.testing.assert_array_equal, obs, wanted)
+    chex.assert_trees_all_equal(obs, wanted)
     assert [bool(obs.image_masks[view][0]) for view in VIEWS] == [True, True, False]
     without = dataclasses.replace(TINY, discrete_state_input=False)
     short = openpi._observe(

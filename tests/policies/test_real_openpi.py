@@ -1,7 +1,7 @@
 """openpi's own classes: their model, transforms, training state and training step against ours.
 
 Run against a checkout at `third_party/openpi` or `OPENPI_PATH`, on openpi's stack with what its
-modules import; `docs/openpi.md` says how. Skipped, with the reason, where that is absent.
+modules import; `docs/making/openpi.md` says how. Skipped, with the reason, where that is absent.
 """
 
 import dataclasses
