@@ -158,10 +158,11 @@ def test_sizes_are_read_without_the_parameters():
 def test_the_command_prints_a_table():
     command = [sys.executable, "-m", "experiments.plan"]
     command += ["--config=configs/nmr_correlation.py:paper", "--config.episodes_per_task=0"]
-    command += ["--config.seeds=(0,)", "--gpus=1,8", "--peak_tflops=100", "--utilisation=0.5"]
+    command += ["--config.seeds=(0,)", "--plan.gpus=(1,8)"]
+    command += ["--plan.peak_tflops=100", "--plan.utilisation=0.5"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = result.stdout.splitlines()
-    assert "assumed: 100 TFLOP/s (--peak_tflops) x 0.5 (--utilisation)" in lines
+    assert "assumed: 100 TFLOP/s (peak_tflops) x 0.5 (utilisation)" in lines
     (flops,) = (float(line.split()[2]) for line in lines if line.startswith("a run:"))
     kind, items, frames, runs, _, one, hours, eight, _ = lines[-1].split()
     assert (kind, items, frames, runs, hours) == ("all", "4,175", "83,500", "8,433,500", "h")
