@@ -38,7 +38,7 @@ def single_pass(subject: Subject, savings: iss_jax.Savings) -> Program:
 
     def fn(params: Any, images: Any, noise: jax.Array) -> jax.Array:
         seen = dataclasses.replace(prepared, images=images)
-        return sample_actions(params, seen, noise, savings=savings)
+        return sample_actions(params, seen, noise, sampling=iss_jax.Sampling(savings=savings))
 
     return Program(fn, lambda: (prepared.images, subject.noise))
 
@@ -71,8 +71,7 @@ def saliency_map(
             key=key,
             noise=noise,
             config=chosen,
-            savings=savings,
-            rematerialise=rematerialise,
+            sampling=iss_jax.Sampling(savings=savings, rematerialise=rematerialise),
         )
 
     return Program(fn, lambda: (subject.obs.images, subject.noise, jax.random.key(0)), whole)
