@@ -23,7 +23,9 @@ def test_the_embedded_policy_once_more(tmp_path):
     assert [found.metadata(i)["length"] for i in range(2)] == [2, 2]
     # Of 39 frames, two evenly spread.
     rows = [9, 29]
-    np.testing.assert_array_equal(found.read(0).images["wrist"], whole.read(0, rows).images["wrist"])
+    np.testing.assert_array_equal(
+        found.read(0).images["wrist"], whole.read(0, rows).images["wrist"]
+    )
 
 
 def test_what_is_copied_and_what_is_not(tmp_path):
