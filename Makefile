@@ -121,8 +121,8 @@ $(COSMIC_RAY): | $(READY)
 mutants: $(READY) $(COSMIC_RAY) ## Put small faults into the numerical core; a test must notice each.
 	PYTHONPATH=.:$(COSMIC_RAY) $(PY) .ci/mutants.py $(MUTANTS)
 
-$(READY_DOCS): $(READY)
-	@$(PY) $(PIP) install --constraint requirements-lock.txt --no-build-isolation --editable ".[docs]"
+$(READY_DOCS): $(READY) requirements-docs-lock.txt
+	@$(PY) $(PIP) install --requirement requirements-lock.txt --requirement requirements-docs-lock.txt
 	@touch $@
 
 # The theme announces its successor on every run otherwise.

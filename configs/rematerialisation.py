@@ -21,7 +21,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.name = f"rematerialisation-{chosen(variant, VARIANTS)}"
     config.quiet = False
     config.subject = subject("embedded")
-    # Of the released sizes, see `experiments.savings.FORMS`.
+    # Of the released sizes, see `experiments.timing.released.FORMS`.
     config.forms = ("full", "libero")
     # Gradient runs of the map that is timed, and rows of one step; the unmasked run is a row more.
     config.num_masks = 15

@@ -106,10 +106,9 @@ def ways(subject: Subject, options: Options) -> dict[str, Way]:
     params, obs = subject.params, subject.obs
     plain = iss_jax.Savings.none()
     prepared = preprocess(obs, subject.sizes.image.image_size)
-    infer = partial(
-        jax.jit(partial(sample_actions, savings=plain)), params, prepared, subject.noise
-    )
-    single = count_flops(partial(sample_actions, savings=plain), params, prepared, subject.noise)
+    sample = partial(sample_actions, sampling=iss_jax.Sampling(savings=plain))
+    infer = partial(jax.jit(sample), params, prepared, subject.noise)
+    single = count_flops(sample, params, prepared, subject.noise)
     found = {
         "single inference": Way(1, infer, single),
         "one call a mask": Way(
@@ -141,7 +140,7 @@ def row_name(config: Mapping[str, Any]) -> str:
 def call_a_mask(subject: Subject, num_masks: int) -> Callable[[], list[np.ndarray]]:
     """One masked copy blended, run and fetched after the other."""
     prepared = preprocess(subject.obs, subject.sizes.image.image_size)
-    plain = iss_jax.Savings.none()
+    plain = iss_jax.Sampling(savings=iss_jax.Savings.none())
 
     @jax.jit
     def masked(params: Any, keep: jax.Array) -> jax.Array:
@@ -151,7 +150,7 @@ def call_a_mask(subject: Subject, num_masks: int) -> Callable[[], list[np.ndarra
             soft = upsample(keep[index].astype(jnp.float32), (frame.shape[0], frame.shape[1]))
             images[view] = blend(frame, blur(frame), soft)[None]
         copy = dataclasses.replace(prepared, images=images)
-        return sample_actions(params, copy, subject.noise, savings=plain)
+        return sample_actions(params, copy, subject.noise, plain)
 
     keeps = draw_masks(
         jax.random.key(0), len(VIEWS), iss_jax.ISSConfig(num_masks=num_masks, design="bernoulli")

@@ -29,13 +29,14 @@ from experiments.explain.options import Options
 from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
-from iss_jax import ISSConfig, interpolate, saliency, stride_frames
+from iss_jax import ISSConfig, Sampling, saliency
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import Observation
 from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
 from iss_jax.policies.restored import Policy
+from iss_jax.strides import interpolate, stride_frames
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
 
@@ -46,8 +47,8 @@ LAYOUT = 2
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, layout=LAYOUT)
     policy, dataset = options.load()
+    run = open_run(workdir, config, layout=LAYOUT)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
     explained = []
     for index in options.episodes or range(len(dataset)):
@@ -147,7 +148,7 @@ def _compute(item: Mapping[str, Any], seen: Seen, iss: ISSConfig, policy: Policy
         views=seen.views,
         iss=iss,
         action_horizon=item["action_horizon"],
-        num_steps=item["num_steps"],
+        sampling=Sampling(num_steps=item["num_steps"]),
     )
     rows = [list(result.maps).index(view) for view in seen.views]
     return {
@@ -157,8 +158,8 @@ def _compute(item: Mapping[str, Any], seen: Seen, iss: ISSConfig, policy: Policy
     }
 
 
-@partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "num_steps"))
-def _saliency(params, obs, key, *, views, iss, action_horizon, num_steps):
+@partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "sampling"))
+def _saliency(params, obs, key, *, views, iss, action_horizon, sampling):
     # Under jit prompts are not trimmed, each to its own length: one program serves all frames.
     return saliency(
         params,
@@ -166,7 +167,7 @@ def _saliency(params, obs, key, *, views, iss, action_horizon, num_steps):
         key=key,
         config=iss,
         action_horizon=action_horizon,
-        num_steps=num_steps,
+        sampling=sampling,
     )
 
 

@@ -18,7 +18,7 @@ import ml_collections
 import numpy as np
 
 from experiments.runs import app
-from iss_jax import nmr, saliency
+from iss_jax import Sampling, nmr, saliency
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import ISSOptions, PolicyOptions, from_config
@@ -48,12 +48,12 @@ class Options(PolicyOptions, ISSOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, layout=LAYOUT)
     policy, dataset = options.load()
+    run = open_run(workdir, config, layout=LAYOUT)
     settings = Settings(
         options.iss_config(len(policy.norm_stats["actions"].mean)),
         options.action_horizon,
-        options.num_steps,
+        Sampling(num_steps=options.num_steps),
         options.probes,
         options.gradient_masks,
     )
@@ -102,7 +102,8 @@ def _item(
         "frame": frame,
         "seed": options.seed,
         "percent": options.percent,
-        **settings._asdict(),
+        **{name: value for name, value in settings._asdict().items() if name != "sampling"},
+        "num_steps": settings.sampling.num_steps,
         "iss": dataclasses.asdict(settings.iss),
         "methods": list(options.methods),
     }
@@ -132,7 +133,7 @@ def _compute(
             seen.obs,
             key=key,
             config=settings.iss,
-            num_steps=settings.num_steps,
+            sampling=settings.sampling,
             action_horizon=settings.action_horizon,
         )
     found = {}

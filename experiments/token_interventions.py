@@ -6,8 +6,8 @@ On single frames of every task: the exact significance of every visual and every
 (Eq. 4 to 6), first-order scores from gradients, and Algorithm 1 in token space. Reported are
 
 - how near estimates from fewer runs come to the exact scores of the visual tokens, against their
-  cost. Estimates from some of the tokens (`iss_jax.sampled_token_significance`) measure the very
-  runs that the exact scores consist of, so they are drawn from those, many times;
+  cost. Estimates from some of the tokens (`iss_jax.tokens.sampled_token_significance`) measure the
+  very runs that the exact scores consist of, so they are drawn from those, many times;
 - words: the mean rank of a class of words among the words of its instruction, with an interval over
   tasks, beside scores that are dealt to the words of the instruction at random;
 - what share of all significance each view, the instruction and the state have.
@@ -136,7 +136,7 @@ def _means(
             ]
             yield jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *observations)
 
-    return iss_jax.mean_embeddings(policy.params, batches())
+    return iss_jax.tokens.mean_embeddings(policy.params, batches())
 
 
 def measure(
@@ -146,19 +146,19 @@ def measure(
     options = {
         "noise": frame.noise,
         "action_dims": item["action_dims"],
-        "num_steps": item["num_steps"],
+        "sampling": iss_jax.Sampling(num_steps=item["num_steps"]),
     }
     call = (policy.params, frame.obs, means)
-    exact = iss_jax.token_significance(*call, **options)
+    exact = iss_jax.tokens.token_significance(*call, **options)
     guesses = [
-        iss_jax.linear_token_significance(
+        iss_jax.tokens.linear_token_significance(
             *call, num_probes=item["probes"], key=frame_key(item, "probes", number), **options
         )
         for number in range(item["probe_calls"])
     ]
     masked = {}
     for keep_prob in item["keep_probs"]:
-        found = iss_jax.masked_token_significance(
+        found = iss_jax.tokens.masked_token_significance(
             *call,
             keep_prob=keep_prob,
             num_masks=item["num_masks"],
@@ -206,9 +206,10 @@ def probe_price(policy: Policy, frame: Frame) -> float:
             policy.params,
         )
 
-    probes = [counted(iss_jax.linear_token_significance, num_probes=n) for n in (2, 3)]
+    probes = [counted(iss_jax.tokens.linear_token_significance, num_probes=n) for n in (2, 3)]
     runs = [
-        counted(iss_jax.masked_token_significance, num_masks=n, micro_batch=1) for n in (30, 31)
+        counted(iss_jax.tokens.masked_token_significance, num_masks=n, micro_batch=1)
+        for n in (30, 31)
     ]
     return (probes[1] - probes[0]) / (runs[1] - runs[0])
 

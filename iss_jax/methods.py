@@ -17,6 +17,7 @@ from iss_jax.config import ISSConfig
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05_saliency import saliency
 from iss_jax.results import Saliency
+from iss_jax.sampling import Sampling
 
 Maps = dict[str, Float[Array, "b h w"]]
 
@@ -41,7 +42,7 @@ class Settings(NamedTuple):
     Attributes:
         iss: Of ISS; its action dimensions, horizon and noise draws are every method's.
         action_horizon: Length of the action chunk.
-        num_steps: Denoising steps.
+        sampling: How the policy is run.
         probes: Backward passes of `gradient`.
         gradient_masks: Masks of `iss_gradient`.
         points: Of the path of `integrated`.
@@ -50,7 +51,7 @@ class Settings(NamedTuple):
 
     iss: ISSConfig
     action_horizon: int
-    num_steps: int
+    sampling: Sampling = Sampling()
     probes: int = 8
     gradient_masks: int = 40
     points: int = 16
@@ -86,7 +87,7 @@ def explain(
     """
     config = settings.iss
     call = {
-        "num_steps": settings.num_steps,
+        "sampling": settings.sampling,
         "action_horizon": settings.action_horizon,
         "noise": noise,
         "valid": valid,

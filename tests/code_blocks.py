@@ -14,7 +14,11 @@ import pytest
 from absl import app, flags
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")))
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md")),
+)
 
 # Stands before a block that no test runs, with the reason.
 NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")

@@ -12,6 +12,7 @@ import iss_jax
 from iss_jax import ISSConfig, attribute, attribute_until, estimators, saliency_until
 from iss_jax.adaptive import LEAST_ROUNDS, contrast_error
 from iss_jax.masks import sample_masks, upsample
+from iss_jax.sampling import Sampling
 from tests import test_pi05_saliency as tiny_pi05
 from tests.enumeration import target as exact_scores
 
@@ -260,7 +261,8 @@ def test_pi05_rounds_share_noise_and_leave_absent_views_out(params):
     )
     config = ISSConfig(num_masks=10, grid=(2, 2), micro_batch=11)
     key = jax.random.key(5)
-    options = {"key": key, "config": config, "action_horizon": tiny_pi05.HORIZON, "num_steps": 2}
+    options = {"action_horizon": tiny_pi05.HORIZON, "sampling": Sampling(2)}
+    options |= {"key": key, "config": config}
     found = saliency_until(params, obs, target_stderr=1e-3, most_masks=49, **options)
     masks = found.saliency.masks[30:40]
     last = iss_jax.saliency(params, obs, masks=masks, **options)

@@ -44,7 +44,7 @@ def requirements(*extras: str) -> list[Requirement]:
     ("path", "extras"),
     [
         (NEWEST, ("data", "viz", "tensorboard", "serve", "test", "dev")),
-        (OPENPI, ("data", "viz", "tensorboard", "serve", "test")),
+        (OPENPI, ("data", "viz", "rerun", "tensorboard", "serve", "test")),
     ],
 )
 def test_both_stacks_satisfy_the_declared_ranges(path: str, extras: tuple[str, ...]) -> None:
@@ -54,11 +54,18 @@ def test_both_stacks_satisfy_the_declared_ranges(path: str, extras: tuple[str, .
         assert requirement.specifier.contains(version), f"{path}: {requirement} against {version}"
 
 
-def test_simulator_lock_adds_to_the_lock_and_never_contradicts_it() -> None:
-    newest, simulator = pins(NEWEST), pins("requirements-libero-lock.txt")
-    assert not set(newest) & set(simulator)
-    for requirement in requirements("libero")[len(PROJECT["dependencies"]) :]:
-        assert requirement.specifier.contains(simulator[canonicalize_name(requirement.name)])
+@pytest.mark.parametrize("extra", ["libero", "docs"])
+def test_a_further_lock_adds_to_the_lock_and_never_contradicts_it(extra: str) -> None:
+    newest, further = pins(NEWEST), pins(f"requirements-{extra}-lock.txt")
+    assert not set(newest) & set(further)
+    for requirement in requirements(extra)[len(PROJECT["dependencies"]) :]:
+        version = (newest | further)[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version)
+
+
+def test_simulator_and_docs_fit_into_one_environment() -> None:
+    simulator, docs = pins("requirements-libero-lock.txt"), pins("requirements-docs-lock.txt")
+    assert all(simulator[name] == docs[name] for name in set(simulator) & set(docs))
 
 
 def test_openpi_stack_holds_the_versions_of_the_reference_commit() -> None:

@@ -14,7 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 # Page outside docs/ -> its place on the site.
-OUTSIDE = {"README.md": "index.md", "third_party/README.md": "third_party/README.md"}
+OUTSIDE = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "third_party/README.md": "third_party/README.md",
+}
 
 # The package's own list, and those of the modules that it names.
 SUBMODULES = ("baselines", "perturbations", "strides", "tokens")

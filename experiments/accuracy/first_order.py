@@ -41,15 +41,14 @@ def masked_actions(
 ) -> Float[Array, "n horizon dims"]:
     """Actions at soft masks of one observation [1, ...], all of its views there."""
     obs = preprocess(policy_observation(obs, trim=False), sizes_of(params).image.image_size)
-    dtype = model.compute_dtype(params)
     rows = {}
     for index, view in enumerate(VIEWS):
         frame = obs.images[view][0].astype(jnp.float32)
         rows[view] = blend(frame, blur(frame), upsample(cells[:, index], frame.shape[:2]))
-    prompt = model.embed_prompt(params, obs.tokenized_prompt, dtype)[0]
+    prompt = model.embed_prompt(params, obs.tokenized_prompt)[0]
     present = {view: jnp.asarray(obs.image_masks[view])[0] for view in VIEWS}
     example = (prompt, obs.tokenized_prompt_mask[0], present, noise)
-    return actions_of_rows(params, example, rows, dtype=dtype)[:, 0]
+    return actions_of_rows(params, example, rows)[:, 0]
 
 
 @jax.jit

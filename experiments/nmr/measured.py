@@ -11,7 +11,7 @@ from experiments.nmr.items import work_items
 from experiments.nmr.measure import Measures, measure
 from experiments.nmr.options import Options
 from experiments.nmr.rows import Key, join_success
-from iss_jax import ISSConfig
+from iss_jax import ISSConfig, Sampling
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.success import Success, read_success
 from iss_jax.jobs.directory import RunDirectory, run_items
@@ -86,7 +86,7 @@ def compute(
             views=seen.views,
             config=iss,
             action_horizon=item["action_horizon"],
-            num_steps=item["num_steps"],
+            sampling=Sampling(num_steps=item["num_steps"]),
             percents=tuple(item["percents"]),
             control_draws=item["control_draws"],
         )

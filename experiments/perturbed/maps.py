@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from experiments.perturbed.items import Inputs
-from iss_jax import ISSConfig, divergence, nmr, saliency
+from iss_jax import ISSConfig, Sampling, divergence, nmr, saliency
 from iss_jax.baselines import random_map
 from iss_jax.masked_runs import draw_masks
 from iss_jax.methods import Settings, explain as map_of
@@ -81,7 +81,7 @@ class Explained(NamedTuple):
 
 @partial(
     jax.jit,
-    static_argnames=("views", "iss", "methods", "probes", "action_horizon", "num_steps"),
+    static_argnames=("views", "iss", "methods", "probes", "action_horizon", "sampling"),
 )
 def explain(
     params: Any,
@@ -93,7 +93,7 @@ def explain(
     methods: tuple[str, ...],
     probes: int,
     action_horizon: int,
-    num_steps: int,
+    sampling: Sampling,
 ) -> Explained:
     """Actions and maps of a frame and its copies, under one draw of flow noise and of masks."""
     count = obs.state.shape[0]
@@ -106,9 +106,9 @@ def explain(
     noise = jnp.broadcast_to(noise, (count, *noise.shape[1:]))
     seen = preprocess(obs, sizes.image.image_size)
     draws = jnp.moveaxis(noise, 1, 0)
-    act = partial(model.sample_actions, params, seen, num_steps=num_steps)
+    act = partial(model.sample_actions, params, seen, sampling=sampling)
     actions = jax.lax.map(act, draws).mean(0)
-    call = {"noise": noise, "num_steps": num_steps, "action_horizon": action_horizon}
+    call = {"noise": noise, "sampling": sampling, "action_horizon": action_horizon}
     found = {}
     if {"iss", "iss_new_masks", "random", "random_same"} & set(methods):
         own, new = (draw_masks(k, len(VIEWS), iss) for k in (mask_key, new_key))
@@ -128,7 +128,7 @@ def explain(
             found["random_same"] = _dealt_alike(deal_key, result)
     for method, own in (("attention", probe_key), ("norm", probe_key), ("gradient", probe_key)):
         if method in methods:
-            settings = Settings(iss, action_horizon, num_steps, probes=probes)
+            settings = Settings(iss, action_horizon, sampling, probes=probes)
             found[method] = map_of(method, params, obs, key=own, settings=settings, noise=noise)
     return Explained(
         actions, {name: {view: found[name][view] for view in views} for name in methods}
@@ -242,6 +242,6 @@ def explained_copies(
         methods=tuple(item["methods"]),
         probes=item["gradient_probes"],
         action_horizon=item["action_horizon"],
-        num_steps=item["num_steps"],
+        sampling=Sampling(num_steps=item["num_steps"]),
     )
     return copies, explained

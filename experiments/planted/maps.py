@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Key, UInt8
 from experiments.making.panel_masks import read_masks, unpacked
 from experiments.planted.cue import COLOURS, INSTRUCTIONS
 from experiments.planted.trials import present_objects
-from iss_jax import ISSConfig, nmr, saliency
+from iss_jax import ISSConfig, Sampling, nmr, saliency
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.envs.panels import paint
@@ -155,6 +155,7 @@ def measure(
     panels = _seen(scenes, scenes.masks, *asked).regions
     key = jax.random.key(zlib.crc32(scenes.name.encode()))
     robot = len(policy.norm_stats["actions"].mean)
+    sampling = Sampling(num_steps=config.num_steps)
     shares = _explain(
         policy.params,
         obs,
@@ -165,7 +166,7 @@ def measure(
         settings=Settings(
             ISSConfig(num_masks=config.num_masks, action_dims=robot),
             config.action_horizon,
-            config.num_steps,
+            sampling,
             probes=config.gradient_probes,
             gradient_masks=max(2, config.num_masks // 10),
             points=config.gradient_points,
@@ -178,7 +179,7 @@ def measure(
     dims = sizes_of(policy.params).action_dim
     noise = jax.random.normal(key, (1, config.action_horizon, dims), jnp.float32)
     noise = jnp.broadcast_to(noise, (count, *noise.shape[1:]))
-    act = partial(_act, policy.params, size=policy.image_size, num_steps=config.num_steps)
+    act = partial(_act, policy.params, size=policy.image_size, sampling=sampling)
     before = np.asarray(act(obs, noise))
     for name, chosen in (("instruction", scenes.named), ("panel", scenes.shown)):
         changes = []
@@ -191,11 +192,11 @@ def measure(
     return [{name: float(value[i]) for name, value in found.items()} for i in range(count)]
 
 
-@partial(jax.jit, static_argnames=("size", "num_steps"))
+@partial(jax.jit, static_argnames=("size", "sampling"))
 def _act(
-    params: Any, obs: Observation, noise: Array, *, size: int, num_steps: int
+    params: Any, obs: Observation, noise: Array, *, size: int, sampling: Sampling
 ) -> Float[Array, "b horizon dims"]:
-    return model.sample_actions(params, preprocess(obs, size), noise, num_steps)
+    return model.sample_actions(params, preprocess(obs, size), noise, sampling)
 
 
 @partial(jax.jit, static_argnames=("settings", "percent"))
@@ -212,7 +213,7 @@ def _explain(
 ) -> dict[str, Float[Array, " b"]]:
     random_key, key = jax.random.split(key)
     call = {
-        "num_steps": settings.num_steps,
+        "sampling": settings.sampling,
         "action_horizon": settings.action_horizon,
         "valid": valid,
     }

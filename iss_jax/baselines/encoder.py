@@ -21,6 +21,7 @@ from iss_jax.baselines.explanation import (
 from iss_jax.pi05 import siglip
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params
+from iss_jax.sampling import Sampling
 
 
 def attention(
@@ -74,7 +75,7 @@ TokenScore = Callable[[Params, Float[Array, "b h w 3"], jnp.dtype], Float[Array,
 
 
 def _from_tokens(params: Any, obs: Any, valid: Any, dtype: Any, score: TokenScore) -> Explanation:
-    call = checked_call(params, obs, valid, dtype)
+    call = checked_call(params, obs, valid, Sampling(dtype=dtype))
     image_tower = call.params["PaliGemma"]["img"]
     return _token_maps(image_tower, call.obs, call.valid, call.shape, score)
 
@@ -86,7 +87,7 @@ def _token_maps(
     frames = present_frames(obs, valid, shape)
     maps = {}
     for view, images in frames.obs.images.items():
-        scores = score(img, images, shape.dtype)
+        scores = score(img, images, shape.sampling.dtype)
         side = math.isqrt(scores.shape[-1])
         cells = rearrange(scores, "b (rows columns) -> b rows columns", rows=side)
         maps[view] = mask_designs.upsample(cells, (shape.image_size, shape.image_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -128,8 +129,6 @@ def train_tokenizer(prompts: Sequence[str]) -> bytes:
     Returns:
       The serialised model, to be written to a `.model` file.
     """
-    import io
-
     import sentencepiece
 
     words = sorted({word for prompt in prompts for word in prompt.split()})

@@ -20,6 +20,7 @@ from iss_jax.pi05 import gemma, model
 from iss_jax.pi05.lora import is_lora
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params, flatten, unflatten
+from iss_jax.sampling import Sampling
 
 
 class Batch(NamedTuple):
@@ -109,7 +110,7 @@ def flow_matching_loss(
         a uniform guess's; read off the image tokens where they enter the middle layer, half-way
         through what the action expert attends to.
     """
-    prefix = model.embed_prefix(params, batch.obs, dtype)
+    prefix = model.embed_prefix(params, batch.obs, Sampling(dtype=dtype))
     cache, hidden = gemma.prefill_with_hidden(
         params["PaliGemma"]["llm"], prefix.tokens, prefix.mask
     )

@@ -112,7 +112,7 @@ def _masked(
         return found.scores, found.stderr, effects, baseline
 
     scores, stderr, effects, actions = each_example(
-        analyse, params, obs, means, noise, layout, options.dtype
+        analyse, params, obs, means, noise, layout, options.sampling
     )
     views, prompt = split(stderr, layout)
     return MaskedSignificance(significance(scores, actions, layout), views, prompt, effects, masks)

@@ -152,9 +152,8 @@ def _sampled(
         return combined, is_top | is_drawn, is_drawn, scores[visual:], baseline
 
     keys = jax.random.split(key, noise.shape[0])
-    dtype = options.dtype
     combined, measured, drawn, prompt, actions = each_example(
-        analyse, params, obs, means, noise, layout, dtype, keys
+        analyse, params, obs, means, noise, layout, options.sampling, keys
     )
 
     def by_view(values: Array) -> dict[str, Array]:

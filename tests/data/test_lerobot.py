@@ -269,7 +269,7 @@ def test_errors_name_file_episode_and_frame(tmp_path):
 
 
 def test_missing_or_foreign_dataset(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no LeRobot dataset"):
+    with pytest.raises(FileNotFoundError, match=r"neither meta/info\.json \(LeRobot\) nor"):
         open_dataset(tmp_path)
     write_episode(tmp_path, _episode())
     path = tmp_path / "meta/info.json"

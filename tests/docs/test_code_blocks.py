@@ -120,6 +120,22 @@ def test_files_that_pages_name_are_there():
         assert not missing, f"{page}: {missing}"
 
 
+def test_pages_that_the_code_names_are_there():
+    named = re.compile(r"\bdocs/[\w/-]+\.md\b")
+    files = [
+        p
+        for top in ("configs", "experiments", "iss_jax", "tests")
+        for p in ROOT.glob(f"{top}/**/*.py")
+    ]
+    missing = {
+        f"{file.relative_to(ROOT)}: {path}"
+        for file in files
+        for path in named.findall(file.read_text())
+        if not (ROOT / path).exists()
+    }
+    assert not missing
+
+
 def test_few_blocks_are_not_run_and_each_says_why():
     counted = {
         page: sum(bool(block.not_run) for block in blocks(page))

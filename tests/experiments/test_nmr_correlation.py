@@ -11,18 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_policy
+from traces import traced_at_most
 
 from configs.nmr_correlation import VARIANTS, get_config
 from experiments import nmr_correlation
 from experiments.inputs.episodes import strided_frames
 from experiments.nmr import (
     items as nmr_items,
+    measure as nmr_measure,
     measured as nmr_measured,
     report as nmr_report,
     rows as nmr_rows,
 )
 from experiments.nmr.items import choose_episodes, token_length
-from experiments.nmr.measure import measure
 from experiments.nmr.options import Options
 from experiments.nmr.report import short_names
 from iss_jax import nmr, saliency
@@ -38,6 +39,7 @@ from iss_jax.jobs.options import from_config
 from iss_jax.masks import upsample
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.policies.restored import fingerprint, load_policy
+from iss_jax.sampling import Sampling
 
 PROMPTS = {"milk": "pick up the milk", "soup": "pick up the soup", "door": "open the top door"}
 SEEDS = (0, 13)
@@ -105,9 +107,9 @@ def _config(inputs):
 @pytest.fixture(scope="module")
 def finished(inputs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run")
-    before = measure._cache_size()
-    content = nmr_correlation.main(_config(inputs), workdir)
-    return workdir, content, measure._cache_size() - before
+    with traced_at_most(1, nmr_measure, "saliency"):
+        content = nmr_correlation.main(_config(inputs), workdir)
+    return workdir, content
 
 
 def _text(content):
@@ -120,14 +122,13 @@ def _csv(path):
 
 
 def test_a_run_writes_rows_correlations_and_figures(finished):
-    workdir, content, compilations = finished
+    workdir, content = finished
     rows = _csv(workdir / "results.csv")
     assert [(row["task"], int(row["seed"])) for row in rows] == [
         (task, seed) for task in PROMPTS for seed in SEEDS
     ]
     assert [float(row["success_rate"]) for row in rows] == [0.0, 0.1, 0.3, 0.4, 0.6, 0.7]
     assert {row["frames"] for row in rows} == {"6"}
-    assert compilations == 1
     stored = json.loads((workdir / "results.json").read_text())
     assert (stored["rows"], stored["tasks"], stored["frames"]) == (6, 3, 36)
     assert stored["seeds"] == list(SEEDS)
@@ -193,21 +194,20 @@ def test_the_program_measures_the_librarys_saliency(inputs, finished):
     fitted = {view: fit_regions(episode.regions[cameras[view]], 32, 32) for view in views}
     regions = {view: labels for view, (labels, _) in fitted.items()}
     valid = {view: np.broadcast_to(inside, (2, 32, 32)) for view, (_, inside) in fitted.items()}
-    sampling = {"config": options.iss_config(7), "action_horizon": 4, "num_steps": 2}
+    sampling = {"config": options.iss_config(7), "action_horizon": 4, "sampling": Sampling(2)}
     # The very program of the run: nothing is compiled for it again.
-    programs = measure._cache_size()
-    found = measure(
-        policy.params,
-        obs,
-        regions,
-        valid,
-        jax.random.key(3),
-        views=views,
-        percents=options.percents,
-        control_draws=options.control_draws,
-        **sampling,
-    )
-    assert measure._cache_size() == programs
+    with traced_at_most(0, nmr_measure, "saliency"):
+        found = nmr_measure.measure(
+            policy.params,
+            obs,
+            regions,
+            valid,
+            jax.random.key(3),
+            views=views,
+            percents=options.percents,
+            control_draws=options.control_draws,
+            **sampling,
+        )
     expected = saliency(policy.params, obs, key=jax.random.split(jax.random.key(3))[0], **sampling)
     np.testing.assert_allclose(found.cells, expected.cells[:, :2], rtol=1e-4, atol=1e-7)
     maps = {view: expected.maps[view] for view in views}
@@ -223,7 +223,7 @@ def test_the_program_measures_the_librarys_saliency(inputs, finished):
 
 
 def test_a_second_run_computes_nothing_and_a_lost_item_only_itself(inputs, finished, monkeypatch):
-    workdir, content, _ = finished
+    workdir, content = finished
     computed, compute = [], nmr_measured.compute
 
     def counted(item, *rest):
@@ -241,7 +241,7 @@ def test_a_second_run_computes_nothing_and_a_lost_item_only_itself(inputs, finis
 
 
 def test_an_unreadable_item_is_named(inputs, finished):
-    workdir, _, _ = finished
+    workdir, _ = finished
     path = next((workdir / "items").iterdir())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -265,7 +265,7 @@ def test_what_is_missing_is_named(inputs, tmp_path):
         nmr_correlation.main(config, tmp_path)
     config = _config(inputs)
     config.cameras.right_wrist_0_rgb = "overhead"
-    with pytest.raises(ValueError, match=r"episode 0: no region labels for \['overhead'\]"):
+    with pytest.raises(ValueError, match=r"episode 0: no images of \['overhead'\], only"):
         nmr_correlation.main(config, tmp_path)
 
 
@@ -435,7 +435,7 @@ def test_episodes_with_seeds_are_measured_under_their_own_seed(inputs, tmp_path)
 
 
 def test_partial_correlations_are_given_area_and_split(finished):
-    _, content, _ = finished
+    _, content = finished
     by_name = {(e["measure"], e["kind"]): e for e in content["correlations"]}
     assert by_name["nmr@10", "pearson"]["partial"]["given"] == ["chance"]
     assert "partial" not in by_name["chance", "pearson"]

@@ -25,6 +25,7 @@ from iss_jax import ISSConfig, embedded, nmr, saliency
 from iss_jax.data import Episode
 from iss_jax.envs.panels import paint
 from iss_jax.policies.restored import load_policy
+from iss_jax.sampling import Sampling
 
 ROWS, COLUMNS = slice(0, 24), slice(2, 30)
 
@@ -147,7 +148,9 @@ def test_shares_and_effects_are_those_of_direct_calls(policy, scenes, options):
     obs = planted_maps.observe(scenes, scenes.named, scenes.shown, policy, 40)
     _, key = jax.random.split(jax.random.key(zlib.crc32(b"task/0")))
     config = ISSConfig(num_masks=20, action_dims=7)
-    result = saliency(policy.params, obs, key=key, config=config, num_steps=2, action_horizon=16)
+    result = saliency(
+        policy.params, obs, key=key, config=config, sampling=Sampling(2), action_horizon=16
+    )
     panels = {view: jnp.zeros((2, 80, 80), jnp.uint8) for view in result.maps}
     panels["right_wrist_0_rgb"] = panels["right_wrist_0_rgb"].at[:, ROWS, COLUMNS].set(1)
     for name, share in (

@@ -7,6 +7,7 @@ from experiments import rematerialisation
 from experiments.timing import subject as bench_subject
 from iss_jax import ISSConfig, masked_runs, memory
 from iss_jax.flops import count_flops
+from iss_jax.sampling import Sampling
 from tests import test_pi05_saliency as tiny
 
 params = tiny.params
@@ -21,7 +22,10 @@ def test_only_derivatives_compute_anything_again(params):
     def flops(masks, estimator, rematerialise):
         config = ISSConfig(num_masks=masks, estimator=estimator, micro_batch=4, design="bernoulli")
         return count_flops(
-            lambda params: tiny.run(params, config=config, rematerialise=rematerialise), params
+            lambda params: tiny.run(
+                params, config=config, sampling=Sampling(2, rematerialise=rematerialise)
+            ),
+            params,
         )
 
     assert flops(7, "centred", True) == flops(7, "centred", False)
@@ -46,7 +50,10 @@ def test_the_default_micro_batch_takes_more_rows(params, monkeypatch):
     config = ISSConfig(num_masks=9, estimator="gradient", design="bernoulli")
     for again in (False, True):
         jax.eval_shape(
-            lambda params, again=again: tiny.run(params, config=config, rematerialise=again), params
+            lambda params, again=again: tiny.run(
+                params, config=config, sampling=Sampling(2, rematerialise=again)
+            ),
+            params,
         )
     assert 1 <= rows[0] < rows[1]
 

@@ -22,6 +22,7 @@ from iss_jax.policies.client import PolicyClient, ServerError
 from iss_jax.policies.configs import EMBEDDED, PolicyConfig
 from iss_jax.policies.openpi import from_checkpoint
 from iss_jax.policies.server import serve
+from iss_jax.sampling import Sampling
 
 ISS = ISSConfig(num_masks=8, micro_batch=9)
 ROBOT = PolicyConfig(
@@ -65,7 +66,9 @@ def seen():
 
 
 def test_with_shared_noise_it_equals_saliency(address, seen):
-    policy = from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None, num_steps=2)
+    policy = from_checkpoint(
+        embedded.checkpoint_path(), "embedded", dtype=None, sampling=Sampling(2)
+    )
     noise = RNG.normal(size=(16, 7)).astype(np.float32)
     masks = sample_masks(jax.random.key(1), 8, 3)
     expected = policy.explain(seen, noise=noise[None], masks=masks, config=ISS)
