@@ -351,6 +351,22 @@ def test_estimates_can_be_differentiated(estimator):
 
 
 @pytest.mark.parametrize("estimator", ["clipped", "gradient"])
+def test_a_cell_that_is_always_dropped_can_be_differentiated(estimator):
+    """No run keeps it, so the mean over all five stands at that end too: a fifth of p each."""
+    masks = jnp.asarray([[False, k % 2 == 0] for k in range(5)])
+
+    def score(slopes):
+        options = {"estimator": estimator, "keep_prob": 0.3}
+        return estimate_from_gradients(masks, jnp.zeros(5), slopes, **options).scores[0]
+
+    value, gradient = jax.value_and_grad(score)(jnp.ones((5, 2)))
+    assert np.isfinite(gradient).all()
+    if estimator == "gradient":
+        assert float(value) == pytest.approx(-0.3)
+        np.testing.assert_allclose(gradient, [[-0.3 / 5, 0.0]] * 5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", ["clipped", "gradient"])
 def test_cells_without_any_derivative_are_scored_by_the_effects(estimator):
     """Actions that are rounded, or detached, have derivative zero and effects all the same."""
     masks = sample_masks(jax.random.key(0), 40, 2, grid=(2, 2), design="balanced")
