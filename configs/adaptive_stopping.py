@@ -1,6 +1,7 @@
 """Masks until a standard error is small enough, against as many for every frame.
 
     python -m experiments.adaptive_stopping --config=configs/adaptive_stopping.py
+    python -m experiments.adaptive_stopping --config=configs/adaptive_stopping.py:smoke
 
 Variants: `embedded` (default; ten frames, minutes on two cores), `smoke` (one frame, seconds),
 `paper` (a checkpoint and a dataset that the command line names, for a GPU:

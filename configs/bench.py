@@ -1,6 +1,7 @@
 """Time of a saliency map.
 
     python -m experiments.bench --config=configs/bench.py
+    python -m experiments.bench --config=configs/bench.py:smoke
 
 Variants:
 

@@ -1,6 +1,7 @@
 """What a map costs (Table 2).
 
     python -m experiments.efficiency --config=configs/efficiency.py
+    python -m experiments.efficiency --config=configs/efficiency.py:smoke
 
 Variants:
 

@@ -1,6 +1,7 @@
 """How faithful a map is for what it costs, for every mask design and estimator.
 
 python -m experiments.estimator_accuracy --config=configs/estimator_accuracy.py
+python -m experiments.estimator_accuracy --config=configs/estimator_accuracy.py:smoke
 
 Variants: `embedded` (20 frames of the embedded rollouts, ten of successful and ten of failed
 episodes; 20,000 reference masks: some three minutes a frame on two cores), `smoke` (one frame,

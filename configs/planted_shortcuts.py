@@ -1,6 +1,7 @@
 r"""Policies whose spurious cue is known, because it was planted.
 
-    # After demonstrations, static frames and `locate_objects` (docs/making/policy.md):
+    # After demonstrations, static frames and `locate_objects` of libero_object, as in
+    # docs/making/policy.md:
     python -m experiments.locate_panels --config=configs/locate_panels.py
     python -m experiments.collect --config=configs/collect.py:heldout --workdir=datasets/heldout
     python -m experiments.locate_panels --config=configs/locate_panels.py:heldout

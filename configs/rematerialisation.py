@@ -1,6 +1,7 @@
 """Activations of gradient runs computed again instead of kept: memory, FLOPs, time.
 
     python -m experiments.rematerialisation --config=configs/rematerialisation.py
+    python -m experiments.rematerialisation --config=configs/rematerialisation.py:smoke
 
 Variants: `embedded` (default; the embedded policy), `middle` (random weights, wide enough that
 matrix products dominate; minutes on two cores), `smoke` (seconds), `full` (the released sizes in

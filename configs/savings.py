@@ -1,6 +1,7 @@
 """What each exact saving gives, and what is not the policy costs.
 
     python -m experiments.savings --config=configs/savings.py
+    python -m experiments.savings --config=configs/savings.py:smoke
 
 Variants:
 

@@ -213,23 +213,28 @@ def test_clipped_is_a_gaussian_posterior_done_the_long_way():
 
 @pytest.mark.parametrize("design", ["bernoulli", "balanced"])
 def test_trapezoid_errors_are_those_of_what_each_run_adds(design):
-    """To the mean effect, and to the mean slope at its end of each cell. One cell is kept once."""
+    """To the mean effect, and to the mean slope at its end of each cell.
+
+    One cell is kept once and one never, whose missing end takes the mean over all runs.
+    """
     n, p = 8, 0.4
     rng = np.random.default_rng(1)
-    kept = np.array([rng.permutation(n) < 3 for _ in range(5)]).T
+    kept = np.array([rng.permutation(n) < 3 for _ in range(6)]).T
     if design == "bernoulli":
-        kept[:, 4] = np.arange(n) == 2
-    gradients, effects = rng.normal(size=(n, 5)), rng.normal(size=n)
+        kept[:, 4:] = False
+        kept[2, 4] = True
+    gradients, effects = rng.normal(size=(n, 6)), rng.normal(size=n)
     options = {"design": design, "keep_prob": 0.9 if design == "balanced" else p}
     found = estimate_from_gradients(*map(jnp.asarray, (kept, effects, gradients)), **options)
-    probability = kept.mean(0) if design == "balanced" else np.full(5, p)
-    ends = np.array(
-        [[gradients[kept[:, i] == side, i].mean() for i in range(5)] for side in (0, 1)]
-    )
+    probability = kept.mean(0) if design == "balanced" else np.full(6, p)
+    ends = np.zeros((2, 6))
+    for side, i in np.ndindex(2, 6):
+        there = kept[:, i] == side
+        ends[side, i] = gradients[there if there.any() else slice(None), i].mean()
     wanted = effects.mean() - probability * ends.mean(0)
     np.testing.assert_allclose(found.scores, wanted, rtol=1e-5)
-    added = np.zeros((n, 5))
-    for k, i in np.ndindex(n, 5):
+    added = np.zeros((n, 6))
+    for k, i in np.ndindex(n, 6):
         alike = kept[:, i] == kept[k, i]
         share = probability[i] / 2 * n / alike.sum()
         mean = gradients[alike, i].mean()
@@ -348,6 +353,22 @@ def test_estimates_can_be_differentiated(estimator):
 
     slopes = jax.jit(jax.grad(loss, argnums=(0, 1)))(gradients.sum((1, 2)), gradients)
     assert all(np.isfinite(slope).all() and np.abs(slope).max() > 0 for slope in slopes)
+
+
+@pytest.mark.parametrize("estimator", ["clipped", "gradient"])
+def test_a_cell_that_is_always_dropped_can_be_differentiated(estimator):
+    """No run keeps it, so the mean over all five stands at that end too: a fifth of p each."""
+    masks = jnp.asarray([[False, k % 2 == 0] for k in range(5)])
+
+    def score(slopes):
+        options = {"estimator": estimator, "keep_prob": 0.3}
+        return estimate_from_gradients(masks, jnp.zeros(5), slopes, **options).scores[0]
+
+    value, gradient = jax.value_and_grad(score)(jnp.ones((5, 2)))
+    assert np.isfinite(gradient).all()
+    if estimator == "gradient":
+        assert float(value) == pytest.approx(-0.3)
+        np.testing.assert_allclose(gradient, [[-0.3 / 5, 0.0]] * 5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("estimator", ["clipped", "gradient"])

@@ -205,7 +205,7 @@ def test_several_percentages_share_one_call_under_jit_and_vmap():
 
 @pytest.mark.parametrize("k", [0.001, 0.3, 1, 7, 10, 12.5, 33.333, 99.999, 100])
 def test_the_count_is_an_exact_ceiling(k):
-    for pixels in (1, 3, 1000, 100_000, 150_528):
+    for pixels in (1, 3, 1000, 99_999, 150_528):
         usable = jnp.arange(pixels) >= 0
         size = jax.jit(lambda u: critical_set(u.astype(jnp.float32), k, valid={"view": u}).size)
         found = size(usable[None])

@@ -11,6 +11,7 @@ from experiments.timing.subject import Subject
 from iss_jax.pi05.model import sample_actions
 from iss_jax.pi05.observation import preprocess
 from iss_jax.pi05.prepare import policy_observation
+from iss_jax.sampling import Sampling
 
 
 class Program(NamedTuple):
@@ -31,14 +32,14 @@ class Program(NamedTuple):
         return jax.jit(self.fn).trace(params, *jax.eval_shape(self.rest))
 
 
-def single_pass(subject: Subject, savings: iss_jax.Savings) -> Program:
+def single_pass(subject: Subject, sampling: Sampling) -> Program:
     """One inference: openpi's plain pass with `Savings.none()`, else on the trimmed prompt."""
-    obs = policy_observation(subject.obs, trim=savings.trim_prompt)
+    obs = policy_observation(subject.obs, trim=sampling.savings.trim_prompt)
     prepared = preprocess(obs, subject.sizes.image.image_size)
 
     def fn(params: Any, images: Any, noise: jax.Array) -> jax.Array:
         seen = dataclasses.replace(prepared, images=images)
-        return sample_actions(params, seen, noise, savings=savings)
+        return sample_actions(params, seen, noise, sampling)
 
     return Program(fn, lambda: (prepared.images, subject.noise))
 
@@ -48,8 +49,7 @@ def saliency_map(
     config: Mapping[str, Any],
     *,
     micro_batch: int = 0,
-    savings: iss_jax.Savings = iss_jax.Savings(),
-    rematerialise: bool = False,
+    sampling: Sampling = Sampling(),
     whole: bool = True,
 ) -> Program:
     """A map with its masks drawn; frames, noise and key are arguments, the prompt is known.
@@ -58,8 +58,7 @@ def saliency_map(
         subject: policy and observation.
         config: options of `ISSConfig`.
         micro_batch: rows at once; 0 lets the library choose.
-        savings: what the runs leave out.
-        rematerialise: whether gradients compute activations again.
+        sampling: what the runs leave out, and whether gradients compute activations again.
         whole: whether the call is compiled as one program.
     """
     chosen = iss_jax.ISSConfig(**{"micro_batch": micro_batch or None, **config})
@@ -71,8 +70,7 @@ def saliency_map(
             key=key,
             noise=noise,
             config=chosen,
-            savings=savings,
-            rematerialise=rematerialise,
+            sampling=sampling,
         )
 
     return Program(fn, lambda: (subject.obs.images, subject.noise, jax.random.key(0)), whole)

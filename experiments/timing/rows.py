@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import iss_jax
 from experiments.timing import stages
 from experiments.timing.programs import Program, saliency_map, single_pass
 from experiments.timing.subject import Subject, SubjectOptions
+from iss_jax.sampling import Sampling, Savings
 
 PEAK = "matrix peak"
 SINGLE = "single pass"
@@ -60,10 +60,11 @@ def all_rows(options: RowOptions) -> dict[str, Row]:
         chosen = {"micro_batch": options.micro_batch, **changes}
         return lambda subject, _: saliency_map(subject, config, **chosen)
 
-    def of_pass(savings: iss_jax.Savings) -> Callable[[Subject, int], Program]:
-        return lambda subject, _: single_pass(subject, savings)
+    def of_pass(sampling: Sampling) -> Callable[[Subject, int], Program]:
+        return lambda subject, _: single_pass(subject, sampling)
 
-    plain, count = iss_jax.Savings.none(), {"num_masks": options.num_masks}
+    plain, again = Sampling(savings=Savings.none()), Sampling(rematerialise=True)
+    count = {"num_masks": options.num_masks}
     whole, one = f"map, N = {options.num_masks}", options.as_the_paper
     first = _gradient_runs(one) + ", rematerialised"
     return {
@@ -73,13 +74,13 @@ def all_rows(options: RowOptions) -> dict[str, Row]:
             of_map({"num_masks": options.effects_masks}), beside=SINGLE
         ),
         whole: Row(of_map(count), beside=SINGLE),
-        f"{whole}, plain loop": Row(of_map(count, savings=plain), beside=whole),
+        f"{whole}, plain loop": Row(of_map(count, sampling=plain), beside=whole),
         "image encoder": Row(stages.image_encoder),
         "prefix": Row(stages.prefix),
         "denoising": Row(stages.denoising),
-        first: Row(of_map(one, rematerialise=True)),
+        first: Row(of_map(one, sampling=again)),
         f"{_gradient_runs(one)}, kept": Row(of_map(one), beside=first),
-        f"{SINGLE}, savings": Row(of_pass(iss_jax.Savings()), beside=SINGLE),
+        f"{SINGLE}, savings": Row(of_pass(Sampling()), beside=SINGLE),
         _gradient_runs(options.pearson_0_9): Row(of_map(options.pearson_0_9), beside=SINGLE),
         f"{whole}, called outside jit": Row(of_map(count, whole=False), beside=whole),
     }

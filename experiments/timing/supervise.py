@@ -7,9 +7,11 @@ process goes on with the next. What a row found is in the caller's hands before 
 
 import multiprocessing
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, NamedTuple
 
 Say = Callable[..., None]
@@ -19,6 +21,7 @@ Work = Callable[[Sequence[str], Mapping[str, Any], Say], None]
 """
 
 _LAST_WORDS_S = 10.0  # for a process to end by itself
+_MOST_CHARACTERS = 2000  # of a reason; an allocator lists all that it holds
 _NO_TIME, _TIME_IS_UP = "no time was left", "time is up"
 
 
@@ -137,7 +140,10 @@ def _child(
     try:
         work(names, arguments, say)
     except Exception as error:
-        say("failed", f"{type(error).__name__}: {error}"[:2000])
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        # Not every exception has a message.
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        say("failed", f"{type(error).__name__} ({where}): {error}"[:_MOST_CHARACTERS])
     finally:
         pipe.close()
 

@@ -160,7 +160,8 @@ def partial_correlate(
         x, y, z = (scipy.stats.rankdata(v, axis=0) for v in (x, y, z))
     z = np.column_stack([np.ones(x.size), z])
     ones = np.ones((1, x.size))
-    r = float(_weighted_partial(x, y, z, ones)[0])
+    constant = np.ptp(x) == 0 or np.ptp(y) == 0
+    r = math.nan if constant else float(_weighted_partial(x, y, z, ones)[0])
     free = x.size - np.linalg.matrix_rank(z) + 1
     count = int(labels.max()) + 1
     interval, p_value = (math.nan, math.nan), 1.0

@@ -418,7 +418,10 @@ def test_the_users_call_works_without_options(params):
 
 @pytest.mark.parametrize("method", [*PASSIVE, "input_gradient"])
 def test_compute_dtype(params, method):
-    half = METHODS[method](params, observation(), dtype=jnp.bfloat16)
+    narrow = {"dtype": jnp.bfloat16}
+    if method not in PASSIVE:
+        narrow = {"sampling": dataclasses.replace(SAMPLING, dtype=jnp.bfloat16)}
+    half = METHODS[method](params, observation(), **narrow)
     full = METHODS[method](params, observation())
     for view in VIEWS:
         assert half.maps[view].dtype == jnp.float32

@@ -1,12 +1,14 @@
 """The benchmarks: clock, ways, tables, and what the FLOP counts say."""
 
 import itertools
+import json
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import smoke
 
 import iss_jax
 from configs import bench as bench_config, savings as savings_config
@@ -53,9 +55,8 @@ def test_rows_are_named_by_what_they_run() -> None:
 
 
 def test_smoke(tmp_path) -> None:
-    config = bench_config.get_config("smoke")
-    config.quiet = True
-    rows = {row["name"]: row for row in bench.main(config, tmp_path)}
+    smoke("bench", tmp_path)
+    rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
     assert list(rows) == [
         *("single inference", "one call a mask", "plain batched", "exact savings"),
         *("1 clipped run, design bernoulli", "3 clipped runs"),
@@ -69,10 +70,8 @@ def test_smoke(tmp_path) -> None:
 
 
 def test_savings_smoke(tmp_path) -> None:
-    config = savings_config.get_config("smoke")
-    config.quiet = True
-    config.memory_masks = ()
-    found = savings.main(config, tmp_path)
+    smoke("savings", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
     none, every = found["savings"]
     assert (none["time"], none["flops"]) == (1.0, 1.0)
     assert every["flops"] < 0.6

@@ -2,11 +2,13 @@
 
 import csv
 import importlib
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import smoke
 
 from experiments import estimator_accuracy
 from experiments.accuracy import frames as accuracy_frames, metrics as accuracy_metrics
@@ -94,9 +96,8 @@ def test_frames_are_of_both_outcomes_and_of_many_tasks():
 
 
 def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
-    config = importlib.import_module("configs.estimator_accuracy").get_config("smoke")
-    config.quiet = True
-    rows = estimator_accuracy.main(config, tmp_path)
+    smoke("estimator_accuracy", tmp_path)
+    rows = json.loads((tmp_path / "results.json").read_text())
     # Four estimators of plain runs in two designs; two of gradients at three numbers of runs; the
     # surrogate; grey, two rules, two norms and a probe.
     assert len(rows) == 8 + 6 + 1 + 6 and (tmp_path / "results.csv").exists()
@@ -120,6 +121,8 @@ def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     assert np.isfinite(float(frame["all_clipped"])) == (float(frame["reliability"]) > 0)
     table = (tmp_path / "results.csv").read_text()
     monkeypatch.setattr(accuracy_frames, "measure", None)
+    config = importlib.import_module("configs.estimator_accuracy").get_config("smoke")
+    config.quiet = True
     estimator_accuracy.main(config, tmp_path)
     assert (tmp_path / "results.csv").read_text() == table
     config.reference_masks = 50

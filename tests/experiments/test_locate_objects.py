@@ -26,9 +26,8 @@ def test_what_is_wanted_is_where_the_support_is(tmp_path):
         for camera in ("front", "overhead"):
             labels = episode.regions[camera][0]
             at = (pixels[first, CAMERAS.index(camera)] * labels.shape[0]).astype(int)
-            found = {name: labels[row, column] for name, (column, row) in zip(names, at)}
-            for name, region in found.items():
+            for name, (column, row) in zip(names, at, strict=True):
                 support = name in (kind, "basket")
                 expected = Region.SUPPORT if support else Region.NUISANCE
-                assert region in (expected, Region.ACTION), (camera, name)
+                assert labels[row, column] in (expected, Region.ACTION), (camera, name)
         first += len(episode)

@@ -1,10 +1,10 @@
 """Activations computed again instead of kept: equal maps, less memory, a third more FLOPs."""
 
-import jax
+import json
 
-from configs.rematerialisation import get_config
-from experiments import rematerialisation
-from experiments.timing import subject as bench_subject
+import jax
+from command_line import smoke
+
 from iss_jax import ISSConfig, masked_runs, memory
 from iss_jax.flops import count_flops
 from iss_jax.sampling import Sampling
@@ -58,12 +58,10 @@ def test_the_default_micro_batch_takes_more_rows(params, monkeypatch):
     assert 1 <= rows[0] < rows[1]
 
 
-def test_equal_maps_for_a_tenth_of_the_memory(tmp_path, monkeypatch):
-    """The smoke variant on a tiny model: maps compared there, memory on the released sizes."""
-    monkeypatch.setitem(bench_subject.RANDOM, "middle", tiny.SIZES)
-    config = get_config("smoke")
-    config.quiet = True
-    found = rematerialisation.main(config, tmp_path)
+def test_equal_maps_for_a_tenth_of_the_memory(tmp_path):
+    """Maps compared on a small model, memory on the released sizes."""
+    smoke("rematerialisation", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
     measured = found["measured"]
     assert measured["cells_difference_over_spread"] < 1e-4
     assert measured["gradients_difference_over_spread"] < 1e-4

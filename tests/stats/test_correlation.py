@@ -175,6 +175,25 @@ def test_a_constant_has_no_correlation():
     assert result.p_value == 1.0
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.1, 3.0])
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_a_constant_has_no_partial_correlation(constant, kind):
+    """Its residuals are rounding, whose correlation would be a number like any other."""
+    x, y, z, _ = partial_case()
+    flat = np.full(len(x), constant)
+    for pair in ((flat, y), (x, flat)):
+        found = stats.partial_correlate(*pair, z, kind=kind, resamples=9, permutations=9)
+        assert math.isnan(found.r) and np.isnan(found.fisher + found.bootstrap).all()
+        assert found.p_value == 1.0
+
+
+def test_zeros_have_no_coefficient():
+    x, weights = np.arange(3.0), np.ones((1, 3))
+    for kind in ("pearson", "spearman"):
+        assert np.isnan(stats.weighted_coefficients(x, np.zeros(3), weights, kind=kind)).all()
+        assert np.isnan(stats.weighted_coefficients(np.zeros(3), x, weights, kind=kind)).all()
+
+
 def test_a_perfect_line():
     x = np.arange(8.0)
     result = stats.correlate(x, 3 - 2 * x, permutations=199)

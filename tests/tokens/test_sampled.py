@@ -204,7 +204,7 @@ def test_masks_over_tokens_are_the_estimators_on_the_effects_of_whole_sets(case,
         call.means,
         call.noise,
         call.layout,
-        call.options.dtype,
+        call.options.sampling,
     )
     np.testing.assert_allclose(effects[:, 0], exact.views[VIEWS[0]][:, 0], rtol=2e-3)
     np.testing.assert_allclose(effects[:, 1], 0, atol=1e-9)
