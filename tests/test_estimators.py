@@ -416,6 +416,33 @@ def test_errors_name_what_is_wrong(options, n, message):
         estimate(jnp.ones((4, 2), bool), jnp.zeros(n), **options)
 
 
+def test_two_masks_are_the_fewest():
+    masks = jnp.asarray([[True, False], [False, True]])
+    assert np.isfinite(estimate(masks, jnp.arange(2.0)).stderr).all()
+    with pytest.raises(ValueError, match="at least 2 masks, got 1"):
+        estimate(masks[:1], jnp.zeros(1))
+
+
+@pytest.mark.parametrize("estimator", ["fixed", "ratio", "centred", "ridge"])
+def test_a_single_cell_has_no_contrast_with_the_mean_of_the_cells(estimator):
+    masks = sample_masks(jax.random.key(12), 20, 1, grid=(1, 1))
+    found = estimate(masks, jax.random.normal(jax.random.key(13), (20,)), estimator=estimator)
+    assert float(found.contrast_stderr[0, 0, 0]) == pytest.approx(0.0, abs=1e-6)
+    assert float(found.stderr[0, 0, 0]) > 0.1
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+def test_a_cell_that_is_never_dropped_leaves_the_others_errors_a_gradient(design):
+    masks = jnp.asarray([[True, k % 2 == 0] for k in range(8)])
+
+    def error(effects):
+        found = estimate(masks, effects, estimator="ratio", design=design)
+        return found.stderr[1], found.stderr[0]
+
+    gradient, unknown = jax.grad(error, has_aux=True)(jnp.square(jnp.arange(8.0)))
+    assert np.isinf(unknown) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
 @pytest.mark.parametrize("scale", [0.0, 1.0, -30.0])
 def test_any_surrogate_leaves_the_expectation_at_the_enumerated_target(scale):
     masks, effects, weight = all_bernoulli_runs(3, 0.3)
