@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from iss_jax.records import Record, batch_index, drawing, require_concrete
+from iss_jax.records import Record, batch_index, drawing, record, require_concrete
 from iss_jax.results import Saliency
 
 CRITICAL = ("count", "mass")
@@ -40,7 +39,7 @@ class Region(enum.IntEnum):
     ACTION = 2
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class CriticalSet(Record):
     """The most salient pixels of one observation, over all its views.
 

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
@@ -11,11 +10,11 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of
 from iss_jax.pi05.prepare import checked_valid, picture_pixels, policy_observation, possible_views
-from iss_jax.records import MapsRecord, static
+from iss_jax.records import MapsRecord, record, static
 from iss_jax.sampling import Sampling
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class Explanation(MapsRecord):
     """Where an explanation other than ISS says that a policy looks.
 

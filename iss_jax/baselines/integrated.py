@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,11 +26,11 @@ from iss_jax.baselines.sampling import (
 from iss_jax.interventions import blur
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params
-from iss_jax.records import MapsRecord, static
+from iss_jax.records import MapsRecord, record, static
 from iss_jax.sampling import Sampling
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class IntegratedGradients(MapsRecord):
     """An `Explanation` whose maps add up to a number that can be measured.
 

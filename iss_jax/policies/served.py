@@ -24,7 +24,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,13 +37,13 @@ from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import in_units
-from iss_jax.records import Record, is_concrete
+from iss_jax.records import Record, is_concrete, record
 from iss_jax.results import Cameras, Saliency, effect_unit
 
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class ServedSaliency(Record):
     """What came of a policy that was asked.
 

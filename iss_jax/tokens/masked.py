@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Unpack
 
-import flax.struct
 import jax
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import estimators
 from iss_jax.masks import sample_masks
-from iss_jax.records import Record
+from iss_jax.records import Record, record
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
     Example,
@@ -26,7 +25,7 @@ from iss_jax.tokens.prefix import (
 )
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class MaskedSignificance(Record):
     """Expected effects of replacing a token while others are at random.
 

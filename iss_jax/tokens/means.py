@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,10 +11,10 @@ from jaxtyping import Array, Float
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of
-from iss_jax.records import Record
+from iss_jax.records import Record, record
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class TokenMeans(Record):
     """Mean embedding of each modality (Eq. 5), in float32.
 

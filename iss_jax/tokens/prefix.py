@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from einops import rearrange
@@ -23,12 +22,12 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of
 from iss_jax.pi05.prepare import flow_noise, policy_observation, possible_views
-from iss_jax.records import MapsRecord, static
+from iss_jax.records import MapsRecord, record, static
 from iss_jax.sampling import Sampling
 from iss_jax.tokens.means import TokenMeans
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class TokenSignificance(MapsRecord):
     """Significance of every token of a batch of observations.
 

@@ -17,13 +17,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, Unpack
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.records import Record
+from iss_jax.records import Record, record
 from iss_jax.tokens.gradient import slopes
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
@@ -40,7 +39,7 @@ from iss_jax.tokens.prefix import (
 )
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class SampledSignificance(Record):
     """Estimates of `token_significance`; the prompt's scores are exact in both.
 
