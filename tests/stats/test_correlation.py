@@ -253,6 +253,16 @@ def test_partial_correlation_equals_the_inverse_covariance_formula():
     assert found.r == pytest.approx(wanted, abs=1e-12)
 
 
+def test_partial_spearman_is_the_formula_of_three_rank_correlations():
+    x, y, z, _ = partial_case(seed=9)
+    x, y, z = np.round(np.exp(x), 1), np.round(y, 1), z[:, 0] ** 3
+    xy, xz, yz = (scipy.stats.spearmanr(*pair)[0] for pair in ((x, y), (x, z), (y, z)))
+    wanted = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
+    found = stats.partial_correlate(x, y, z[:, None], kind="spearman", resamples=9, permutations=9)
+    assert found.r == pytest.approx(wanted, abs=1e-12)
+    assert found.kind == "spearman"
+
+
 def test_partial_correlation_sees_through_a_common_cause():
     """x and y that only share z: correlated, but not given z."""
     rng = np.random.default_rng(0)
