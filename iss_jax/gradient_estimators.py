@@ -107,7 +107,7 @@ def _estimate(
     kept = masks.reshape(num_masks, -1).astype(effects.dtype)
     probability = kept.mean(0) if design == "balanced" else jnp.full(kept.shape[1], keep_prob)
     score = _clipped if estimator == "clipped" else _trapezoid
-    found = score(kept, effects, slopes, probability, used.reshape(-1))
+    found = score(kept, effects, slopes, probability, used.reshape(-1), design == "balanced")
     blind = ~used | (gradients == 0.0).all(0)
     return Estimate(
         *(jnp.where(blind, b, a.reshape(cells)) for a, b in zip(found, plain, strict=True))
@@ -115,7 +115,7 @@ def _estimate(
 
 
 def _trapezoid(
-    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array
+    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array, balanced: bool
 ) -> Estimate:
     num_masks = len(effects)
     mean = effects.mean()
@@ -129,9 +129,10 @@ def _trapezoid(
         weight = probability / 2 * num_masks / jnp.maximum(count, 1.0)
         influence -= side * (slopes - slope[None]) * weight[None]
         known &= count >= 2.0
+    luck = (probability[None] - kept) * used[None] if balanced else None
     errors = (
-        estimators.standard_error(terms)
-        for terms in (influence, estimators.contrasts(influence, used & known))
+        estimators.standard_error(influence),
+        estimators.contrast_error(influence, used & known, luck),
     )
     return Estimate(score, *(jnp.where(known, error, jnp.inf) for error in errors))
 
@@ -152,7 +153,7 @@ def _mean_of_ends(kept: Array, slopes: Array, present: Array) -> Array:
 
 
 def _clipped(
-    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array
+    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array, balanced: bool
 ) -> Estimate:
     tiny = jnp.finfo(effects.dtype).tiny
     length = jnp.sqrt(jnp.maximum(jnp.square(slopes).sum(1), tiny))
@@ -184,9 +185,12 @@ def _clipped(
     member = jnp.arange(num_masks) % groups
     left = (member[None] != jnp.arange(groups)[:, None]).astype(effects.dtype)
     without = jax.lax.map(score, left)
+    # The groups' influence: the standard error of its mean is the jackknife's.
+    influence = (groups - 1) * (without.mean(0)[None] - without)
+    luck = matmul(1.0 - left, drops - drops.mean(0)[None]) * used[None] if balanced else None
     errors = (
-        jnp.sqrt(jnp.square(rows - rows.mean(0)[None]).sum(0) * (groups - 1) / groups)
-        for rows in (without, estimators.contrasts(without, used))
+        estimators.standard_error(influence),
+        estimators.contrast_error(influence, used, luck),
     )
     return Estimate(score(jnp.ones_like(effects)), *errors)
 

@@ -19,7 +19,7 @@ from iss_jax import (
 from iss_jax.config import ISSConfig
 from iss_jax.interventions import blend, blur
 from iss_jax.results import MaskRuns, Saliency
-from iss_jax.savings import Savings
+from iss_jax.sampling import Savings
 
 
 def draw_masks(key: Key[Array, ""], num_views: int, config: ISSConfig) -> Bool[Array, "n v gh gw"]:
@@ -93,14 +93,17 @@ def masked_saliency(
             inside = inside & present[view][:, None, None]
         took_part[view] = inside
     return Saliency(
-        pixel_maps(found.scores, took_part),
-        took_part,
-        found.scores,
-        found.stderr,
-        runs.effects,
-        actions,
-        masks,
-        runs.gradients,
+        maps=pixel_maps(found.scores, took_part),
+        valid=took_part,
+        cells=found.scores,
+        stderr=found.stderr,
+        contrast_stderr=found.contrast_stderr,
+        effects=runs.effects,
+        actions=actions,
+        masks=masks,
+        gradients=runs.gradients,
+        frames=images,
+        config=config,
     )
 
 

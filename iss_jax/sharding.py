@@ -20,11 +20,6 @@ MASK_AXIS, FRAME_AXIS, PARAM_AXIS = "masks", "frames", "params"
 SMALL_LEAF = 1 << 20  # elements; not worth the messages that splitting costs
 
 
-def mask_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh with one axis, `masks`, over all of this process's devices or those given."""
-    return device_mesh(devices=devices)
-
-
 def device_mesh(
     *,
     masks: int | None = None,

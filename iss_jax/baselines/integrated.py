@@ -2,34 +2,37 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, Shaped
 
 from iss_jax import divergence
 from iss_jax.baselines.explanation import Shape, explanation_of, present_frames
 from iss_jax.baselines.sampling import (
     Chosen,
+    Draws,
     Images,
     Sample,
-    Sampling,
     check_count,
     checked_policy_call,
     chosen_entries,
     drawn_noise,
     each_example,
-    sampling_options,
+    noise_options,
 )
 from iss_jax.interventions import blur
-from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params
+from iss_jax.records import MapsRecord, static
+from iss_jax.sampling import Sampling
 
 
-class IntegratedGradients(NamedTuple):
+@flax.struct.dataclass(eq=False, repr=False)
+class IntegratedGradients(MapsRecord):
     """An `Explanation` whose maps add up to a number that can be measured.
 
     Attributes:
@@ -37,11 +40,15 @@ class IntegratedGradients(NamedTuple):
         valid: View -> pixels that took part.
         effect: Action error of the wholly blurred frames. The maps of all views sum to it; what is
             missing is the quadrature's error.
+        frames: View -> the frames that are explained, as the policy saw them.
+        unit: What a score is.
     """
 
     maps: dict[str, Float[Array, "b h w"]]
     valid: dict[str, Bool[Array, "b h w"]]
     effect: Float[Array, " b"]
+    frames: dict[str, Shaped[Array, "b h w 3"]] | None = None
+    unit: str = static(default="")
 
 
 def integrated_gradients(
@@ -57,9 +64,8 @@ def integrated_gradients(
     noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
     noise_draws: int = 1,
     valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
-    num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> IntegratedGradients:
     """The action error of blurring everything, shared out among the pixels.
 
@@ -86,9 +92,8 @@ def integrated_gradients(
         noise: Flow noise; drawn from the key when None. With several draws they are axis two.
         noise_draws: Draws of flow noise that errors are averaged over.
         valid: View -> pixels that are picture, as for `saliency`.
-        num_steps: Denoising steps.
         action_horizon: H of the drawn noise; openpi's default of 50 when None.
-        dtype: Compute dtype; that of the embedding table when None.
+        sampling: Denoising steps, compute dtype, rematerialisation, savings.
 
     Returns:
         `IntegratedGradients`. Scores may be negative: NMR by count ranks them as they are, by mass
@@ -103,7 +108,7 @@ def integrated_gradients(
         raise ValueError(f"blur_sigma must be positive (pixels), got {blur_sigma}")
     if reduction not in divergence.REDUCTIONS:
         raise ValueError(f"reduction must be one of {divergence.REDUCTIONS}, got {reduction!r}")
-    call = checked_policy_call(params, obs, valid, dtype)
+    call = checked_policy_call(params, obs, valid, sampling)
     return _integrated_gradients(
         *call,
         noise,
@@ -112,13 +117,13 @@ def integrated_gradients(
         blur_sigma=blur_sigma,
         reduction=reduction,
         chosen=chosen_entries(action_dims, horizon),
-        sampling=sampling_options(noise_draws, num_steps, action_horizon),
+        draws=noise_options(noise_draws, action_horizon),
     )
 
 
 @partial(
     jax.jit,
-    static_argnames=("shape", "num_points", "blur_sigma", "reduction", "chosen", "sampling"),
+    static_argnames=("shape", "num_points", "blur_sigma", "reduction", "chosen", "draws"),
 )
 def _integrated_gradients(
     params: Params,
@@ -132,11 +137,11 @@ def _integrated_gradients(
     blur_sigma: float,
     reduction: str,
     chosen: Chosen,
-    sampling: Sampling,
+    draws: Draws,
 ) -> IntegratedGradients:
     frames = present_frames(obs, valid, shape)
     _, noise_key = jax.random.split(key)
-    noise = drawn_noise(noise, noise_key, params, frames.obs, sampling)
+    noise = drawn_noise(noise, noise_key, params, frames.obs, draws)
     nodes, weights = np.polynomial.legendre.leggauss(num_points)
     path = jnp.asarray((nodes + 1) / 2, jnp.float32), jnp.asarray(weights / 2, jnp.float32)
 
@@ -169,5 +174,6 @@ def _integrated_gradients(
         maps, _ = jax.lax.scan(step, start, path)
         return maps, error(blurred)
 
-    maps, effect = each_example(explain, params, frames, noise, sampling.num_steps, shape.dtype)
-    return IntegratedGradients(*explanation_of(maps, frames), effect)
+    maps, effect = each_example(explain, params, frames, noise, shape.sampling)
+    found = explanation_of(maps, frames, f"{reduction} of the squared error, normalised actions")
+    return IntegratedGradients(found.maps, found.valid, effect, found.frames, found.unit)

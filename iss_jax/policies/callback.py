@@ -53,8 +53,8 @@ def saliency_callback(
         overlays: Observations that are pictured; needs the `viz` extra unless 0.
         picture: What the writer wants a picture [h, w, 3] uint8 to be, such as `wandb.Image`.
         prefix: Of all names.
-        options: Of `iss_jax.saliency`: action_horizon, dtype, key, num_steps, valid. openpi's
-            training state is float32 and it computes in bfloat16: `dtype=jnp.bfloat16` does so.
+        options: Of `iss_jax.saliency`: action_horizon, key, sampling, valid. openpi's training
+            state is float32 and it computes in bfloat16: `Sampling(dtype=jnp.bfloat16)` does so.
 
     Returns:
         The callback. `state` is openpi's `TrainState`, whose averaged parameters are used where it

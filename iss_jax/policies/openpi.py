@@ -36,7 +36,8 @@ from iss_jax.pi05_saliency import saliency
 from iss_jax.policies.callback import saliency_callback
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import action_scale, in_units
-from iss_jax.results import Saliency
+from iss_jax.results import Cameras, Saliency, effect_unit
+from iss_jax.sampling import Sampling
 
 __all__ = [
     "UNITS",
@@ -60,8 +61,7 @@ class OpenpiPolicy:
         observe: The robot's dict -> `Observation` of batch one.
         to_robot: Normalised actions [H, A] and normalised state [s] -> the robot's actions [H, a].
         action_horizon: H.
-        num_steps: Denoising steps.
-        dtype: Compute dtype, that of the embedding table when None.
+        sampling: How its actions are sampled.
     """
 
     params: Any
@@ -69,8 +69,7 @@ class OpenpiPolicy:
     observe: Callable[[Mapping[str, Any]], Observation]
     to_robot: Callable[[np.ndarray, np.ndarray], np.ndarray]
     action_horizon: int
-    num_steps: int = model.NUM_STEPS
-    dtype: Any = None
+    sampling: Sampling = Sampling()
 
     @property
     def image_size(self) -> int:
@@ -98,10 +97,8 @@ class OpenpiPolicy:
         sizes = sizes_of(self.params)
         if noise.shape[-1] != sizes.action_dim or noise.ndim != 3:
             raise ValueError(f"noise must be [H, {sizes.action_dim}], got {list(noise.shape[1:])}")
-        dtype = model.compute_dtype(self.params) if self.dtype is None else jnp.dtype(self.dtype)
-        actions = _sample(
-            self.params, obs, noise, sizes.image.image_size, self.num_steps, dtype=dtype
-        )
+        sampling = self.sampling.resolved(model.compute_dtype(self.params))
+        actions = _sample(self.params, obs, noise, sizes.image.image_size, sampling)
         return self.to_robot(np.asarray(actions)[0], np.asarray(obs.state)[0])
 
     def saliency(
@@ -116,6 +113,7 @@ class OpenpiPolicy:
         *,
         units: str = "normalised",
         config: ISSConfig = ISSConfig(),
+        sampling: Sampling | None = None,
         **options: Any,
     ) -> Saliency:
         """Interventional saliency of what the robot sees.
@@ -125,6 +123,7 @@ class OpenpiPolicy:
             units: `normalised` (the policy's action space, App. A.2) or `robot`; the module says
                 what the effect then is.
             config: Options of ISS. Its `action_dims` are the robot's own when None.
+            sampling: How the actions are sampled; as the policy's are when None.
             options: Of `iss_jax.saliency`: key, noise, masks, mesh, valid.
 
         Returns:
@@ -140,19 +139,21 @@ class OpenpiPolicy:
         state = np.asarray(obs.state)[0]
         if config.action_dims is None:
             config = dataclasses.replace(config, action_dims=self._robot_dims(state))
+        unit = effect_unit(config, f"{units} actions" if units != "robot" else "robot units")
         if units == "robot":
             config = in_units(config, self.action_scale(state), self.action_horizon)
         if options.get("valid") is None and self.config is not None:
             options["valid"] = _picture(self.config, raw, obs)
-        return saliency(
+        found = saliency(
             self.params,
             obs,
             config=config,
             action_horizon=self.action_horizon,
-            num_steps=self.num_steps,
-            dtype=self.dtype,
+            sampling=self.sampling if sampling is None else sampling,
             **options,
         )
+        cameras = {} if self.config is None else self.config.cameras
+        return dataclasses.replace(found, cameras=Cameras(cameras), unit=unit)
 
     def action_scale(self, state: np.ndarray) -> np.ndarray:
         """Robot units of one normalised unit of each action dimension, [a].
@@ -186,7 +187,7 @@ def from_checkpoint(
     norm_stats: Mapping[str, NormStats] | None = None,
     tokenizer: epath.PathLike | None = None,
     dtype: Any = jnp.bfloat16,
-    num_steps: int = model.NUM_STEPS,
+    sampling: Sampling = Sampling(),
 ) -> OpenpiPolicy:
     """A policy from a checkpoint in openpi's layout; openpi need not be installed.
 
@@ -200,7 +201,8 @@ def from_checkpoint(
         tokenizer: A sentencepiece file. When None it is the `.model` file in the checkpoint's
             assets, or PaliGemma's where openpi caches it.
         dtype: Of the floating parameters; openpi infers in bfloat16. None keeps them as saved.
-        num_steps: Denoising steps.
+        sampling: How the actions are sampled; it computes in the parameters' dtype where it names
+            none.
 
     Raises:
         FileNotFoundError: Parameters, statistics or tokenizer are missing.
@@ -218,7 +220,7 @@ def from_checkpoint(
         config,
         norm_stats=norm_stats,
         tokenizer=checkpoint_tokenizer(root, tokenizer),
-        num_steps=num_steps,
+        sampling=sampling,
     )
 
 
@@ -228,8 +230,7 @@ def from_params(
     *,
     norm_stats: Mapping[str, NormStats],
     tokenizer: Any,
-    num_steps: int = model.NUM_STEPS,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> OpenpiPolicy:
     """A policy from parameters in memory, such as those of a training state.
 
@@ -238,8 +239,7 @@ def from_params(
         config: A name in `iss_jax.policies.configs.CONFIGS`, or your own.
         norm_stats: {"state", "actions"}.
         tokenizer: A sentencepiece model.
-        num_steps: Denoising steps.
-        dtype: Compute dtype, that of the embedding table when None.
+        sampling: How the actions are sampled.
 
     Raises:
         ValueError: Statistics or model are of fewer dimensions than the robot.
@@ -259,8 +259,7 @@ def from_params(
         observe=partial(_observe, config=config, norm_stats=norm_stats, tokenizer=tokenizer),
         to_robot=partial(_to_robot, config=config, norm_stats=norm_stats),
         action_horizon=config.action_horizon,
-        num_steps=num_steps,
-        dtype=dtype,
+        sampling=sampling,
     )
 
 
@@ -338,8 +337,8 @@ def _picture(
     return valid or None
 
 
-@partial(jax.jit, static_argnames=("image_size", "num_steps", "dtype"))
+@partial(jax.jit, static_argnames=("image_size", "sampling"))
 def _sample(
-    params: Any, obs: Observation, noise: jax.Array, image_size: int, num_steps: int, dtype: Any
+    params: Any, obs: Observation, noise: jax.Array, image_size: int, sampling: Sampling
 ) -> jax.Array:
-    return model.sample_actions(params, preprocess(obs, image_size), noise, num_steps, dtype)
+    return model.sample_actions(params, preprocess(obs, image_size), noise, sampling)

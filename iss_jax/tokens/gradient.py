@@ -74,9 +74,10 @@ def _linear(
         return slopes(params, example, key, num_probes, options)
 
     keys = jax.random.split(key, noise.shape[0])
-    dtype = options.dtype
-    scores, actions = each_example(analyse, params, obs, means, noise, layout, dtype, keys)
-    return significance(scores, actions, layout)
+    scores, actions = each_example(
+        analyse, params, obs, means, noise, layout, options.sampling, keys
+    )
+    return significance(scores, actions, layout, options)
 
 
 def slopes(

@@ -9,8 +9,10 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
+import flax.struct
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence
@@ -21,23 +23,35 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of
 from iss_jax.pi05.prepare import flow_noise, policy_observation, possible_views
+from iss_jax.records import MapsRecord, static
+from iss_jax.sampling import Sampling
 from iss_jax.tokens.means import TokenMeans
 
 
-class TokenSignificance(NamedTuple):
+@flax.struct.dataclass(eq=False, repr=False)
+class TokenSignificance(MapsRecord):
     """Significance of every token of a batch of observations.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax.tokens import TokenSignificance
+    >>> one = jnp.ones((1, 4))
+    >>> found = TokenSignificance({"front": jnp.ones((1, 8, 8))}, {"front": one}, one, one[None])
+    >>> found.plot().axes[0].get_title()
+    'front'
 
     Attributes:
         maps: View -> scores in pixels of the policy's input, bilinear; zero in absent views.
         views: View -> score of each image token, row by row.
         prompt: Score of each prompt token, zero at padding; as long as the prompt given.
         actions: The chunk that scores compare with, normalised.
+        unit: What a score is.
     """
 
     maps: dict[str, Float[Array, "b h w"]]
     views: dict[str, Float[Array, "b t"]]
     prompt: Float[Array, "b l"]
     actions: Float[Array, "b horizon dims"]
+    unit: str = static(default="")
 
 
 class Layout(NamedTuple):
@@ -68,8 +82,7 @@ class Options(NamedTuple):
     action_dims: int | tuple[int, ...] | None
     horizon: int | None
     micro_batch: int | None
-    num_steps: int
-    dtype: jnp.dtype
+    sampling: Sampling
 
 
 class Call(NamedTuple):
@@ -100,9 +113,8 @@ class RunOptions(TypedDict, total=False):
     action_dims: int | tuple[int, ...] | None
     horizon: int | None
     micro_batch: int | None
-    num_steps: int
     action_horizon: int | None
-    dtype: Any
+    sampling: Sampling
 
 
 def checked_call(
@@ -116,9 +128,8 @@ def checked_call(
     action_dims: int | tuple[int, ...] | None = None,
     horizon: int | None = None,
     micro_batch: int | None = None,
-    num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> Call:
     """Names what is wrong with the arguments of an analysis of tokens.
 
@@ -127,23 +138,24 @@ def checked_call(
     """
     params = as_params(params)
     sizes = sizes_of(params)
-    for name, mean in zip(TokenMeans._fields, means, strict=True):
+    for name, mean in (("visual", means.visual), ("language", means.language)):
         if jnp.shape(mean) != (sizes.vlm.width,):
             raise ValueError(f"means.{name} must be [{sizes.vlm.width}], got {jnp.shape(mean)}")
     if sigma is not None and not sigma > 0:
         raise ValueError(f"sigma must be positive, got {sigma}")
     given = obs.tokenized_prompt
-    obs = policy_observation(obs)
+    obs = policy_observation(obs, trim=sampling.savings.trim_prompt)
     assert obs.tokenized_prompt is not None
     batch, length = obs.tokenized_prompt.shape
     noise = flow_noise(noise, noise_key, batch, 1, action_horizon, sizes.action_dim)[:, 0]
     image = sizes.image
-    layout = Layout(possible_views(obs), image.tokens, image.image_size, given.shape[1] - length)
+    views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
+    layout = Layout(views, image.tokens, image.image_size, given.shape[1] - length)
     dims = (
         action_dims if action_dims is None or isinstance(action_dims, int) else tuple(action_dims)
     )
-    dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
-    options = Options(sigma, dims, horizon, micro_batch, num_steps, dtype)
+    sampling = sampling.resolved(model.compute_dtype(params))
+    options = Options(sigma, dims, horizon, micro_batch, sampling)
     return Call(params, obs, means, noise, layout, options)
 
 
@@ -154,15 +166,16 @@ def each_example(
     means: TokenMeans,
     noise: Array,
     layout: Layout,
-    dtype: jnp.dtype,
+    sampling: Sampling,
     extra: Any = None,
 ) -> Any:
     """`analyse(example, its slice of extra)` of one example after the other; under `jit`."""
     obs = preprocess(obs, layout.image_size)
     obs = dataclasses.replace(obs, images={view: obs.images[view] for view in layout.views})
-    prefix = model.embed_prefix(params, obs, dtype)
+    prefix = model.embed_prefix(params, obs, sampling)
     is_visual = (jnp.arange(prefix.tokens.shape[1]) < layout.visual)[:, None]
-    mean = jnp.where(is_visual, means.visual[None], means.language[None]).astype(dtype)
+    mean = jnp.where(is_visual, means.visual[None], means.language[None])
+    mean = mean.astype(prefix.tokens.dtype)
 
     def one(args: Any) -> Any:
         tokens, mask, noise, extra = args
@@ -205,9 +218,9 @@ def sample(
 ) -> Float[Array, "n horizon dims"]:
     """Action chunks of prefixes that differ in their tokens alone."""
     masks = jnp.broadcast_to(example.mask[None], tokens.shape[:2])
-    cache = model.prefill(params, model.Prefix(tokens, masks))
+    cache = model.prefill(params, model.Prefix(tokens, masks), options.sampling)
     noise = jnp.broadcast_to(example.noise[None], (tokens.shape[0], *example.noise.shape))
-    return model.denoise(params, cache, masks, noise, options.num_steps)
+    return model.denoise(params, cache, masks, noise, options.sampling)
 
 
 def error(actions: Array, baseline: Array, options: Options) -> Float[Array, " n"]:
@@ -223,13 +236,20 @@ def error(actions: Array, baseline: Array, options: Options) -> Float[Array, " n
 
 
 def significance(
-    scores: Float[Array, "b s"], actions: Float[Array, "b horizon dims"], layout: Layout
+    scores: Float[Array, "b s"],
+    actions: Float[Array, "b horizon dims"],
+    layout: Layout,
+    options: Options,
 ) -> TokenSignificance:
     """Scores of the prefix by view and prompt, and as maps."""
     views, prompt = split(scores, layout)
     grid, size = round(layout.per_view**0.5), (layout.image_size, layout.image_size)
-    maps = {view: upsample(s.reshape(-1, grid, grid), size) for view, s in views.items()}
-    return TokenSignificance(maps, views, prompt, actions)
+    maps = {
+        view: upsample(rearrange(tokens, "b (rows columns) -> b rows columns", rows=grid), size)
+        for view, tokens in views.items()
+    }
+    unit = "mean squared error, normalised actions" if options.sigma is None else "nats"
+    return TokenSignificance(maps, views, prompt, actions, unit)
 
 
 def split(

@@ -13,14 +13,17 @@ The scale b is fitted to the tokens of the first kind, which no draw decides. Wh
 needs no runs; what it does not shows in the standard error.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, Unpack
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax.pi05.observation import VIEWS
+from iss_jax.records import Record
 from iss_jax.tokens.gradient import slopes
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
@@ -37,7 +40,8 @@ from iss_jax.tokens.prefix import (
 )
 
 
-class SampledSignificance(NamedTuple):
+@flax.struct.dataclass(eq=False, repr=False)
+class SampledSignificance(Record):
     """Estimates of `token_significance`; the prompt's scores are exact in both.
 
     Attributes:
@@ -60,6 +64,12 @@ class SampledSignificance(NamedTuple):
     drawn: dict[str, Bool[Array, "b t"]]
     residuals: dict[str, Float[Array, "b t"]]
     population: Int[Array, " b"]
+
+    def plot(
+        self, index: int | tuple[int, ...] = 0, *, frames: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The predicted scores' maps, as `TokenSignificance.plot`."""
+        return self.predicted.plot(index, frames=frames)
 
 
 class Combined(NamedTuple):
@@ -152,16 +162,16 @@ def _sampled(
         return combined, is_top | is_drawn, is_drawn, scores[visual:], baseline
 
     keys = jax.random.split(key, noise.shape[0])
-    dtype = options.dtype
     combined, measured, drawn, prompt, actions = each_example(
-        analyse, params, obs, means, noise, layout, dtype, keys
+        analyse, params, obs, means, noise, layout, options.sampling, keys
     )
 
     def by_view(values: Array) -> dict[str, Array]:
         return split(values, layout)[0]
 
     def whole(values: Array) -> TokenSignificance:
-        return significance(jnp.concatenate([values, prompt], axis=1), actions, layout)
+        every = jnp.concatenate([values, prompt], axis=1)
+        return significance(every, actions, layout, options)
 
     return SampledSignificance(
         whole(combined.estimate),
