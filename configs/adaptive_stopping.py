@@ -10,6 +10,7 @@ Variants: `embedded` (default; ten frames, minutes on two cores), `smoke` (one f
 
 import ml_collections
 
+from configs.parts.policy import set_policy
 from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
@@ -21,11 +22,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.name = f"adaptive_stopping-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    config.checkpoint = "embedded"
-    config.dataset = "embedded"
-    config.tokenizer = ""
-    config.max_token_len = 40
-    config.action_horizon = 16
+    set_policy(config, max_token_len=40)
     # Half of successful and half of failed episodes.
     config.frames = 10
     config.keep_prob = 0.3

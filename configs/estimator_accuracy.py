@@ -10,6 +10,7 @@ seconds). A shorter reference, `--config.reference_masks=4000`, is continued by 
 
 import ml_collections
 
+from configs.parts.policy import set_policy
 from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke")
@@ -21,11 +22,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.name = f"estimator_accuracy-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    config.checkpoint = "embedded"
-    config.dataset = "embedded"
-    config.tokenizer = ""
-    config.max_token_len = 40
-    config.action_horizon = 16
+    set_policy(config, max_token_len=40)
     config.frames = 20
     config.keep_prob = 0.3
     # Plain i.i.d. masks of the reference, and of one work item.

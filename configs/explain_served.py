@@ -31,6 +31,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.cameras = ml_collections.ConfigDict(
         {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
     )
+    # Frames mirrored left to right before they are sent.
+    config.mirror = False
     # Send this one noise with every call, for servers that take it (`experiments.serve_policy`).
     config.shared_noise = False
     config.num_masks = 10 if variant == "smoke" else 100

@@ -34,8 +34,6 @@ from iss_jax.sharding import device_mesh, fsdp
 
 __version__ = "0.1.0"
 
-__version__ = "0.1.0"
-
 __all__ = [
     "CriticalSet",
     "ISSConfig",

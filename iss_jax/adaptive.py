@@ -30,7 +30,7 @@ have tails that no round has seen, or where cells are so few that rounds agree b
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,8 @@ from iss_jax.config import ISSConfig
 from iss_jax.masked_runs import cell_scores, draw_masks, pixel_maps
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05_saliency import saliency
-from iss_jax.results import MaskRuns, Saliency, first_example
+from iss_jax.records import Record, is_concrete, record
+from iss_jax.results import MaskRuns, Saliency, example
 
 # Rounds before the first look: fewer agree by chance too often.
 LEAST_ROUNDS = 4
@@ -53,12 +54,21 @@ LEAST_ROUNDS = 4
 ROUND_WITH_GRADIENTS, ROUND = 10, 50
 
 
-class Adaptive(NamedTuple):
+@record
+class Adaptive(Record):
     """A map, and how far it came.
 
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import attribute_until
+    >>> def policy(images):
+    ...     return images["front"][:, :7].mean((1, 2))[:, None, :]
+    >>> images = {"front": jnp.linspace(0.0, 1.0, 14 * 14 * 3).reshape(14, 14, 3)}
+    >>> found = attribute_until(policy, images, target_stderr=0.5, most_masks=2000)
+    >>> bool(found.reached), found.rounds.shape
+    (True, (5, 1, 7, 7))
+
     Attributes:
-        saliency: From all runs of all rounds. Its `stderr` is, as ever, that of the scores, which
-            holds the error of the mean that all cells share.
+        saliency: From all runs of all rounds.
         error: Root mean square over the active cells of the contrast's standard error; in units of
             the map's spread where the target is relative. Infinite where no spread stands out.
         reached: Whether that is at most the target; otherwise the cap ended it.
@@ -69,6 +79,19 @@ class Adaptive(NamedTuple):
     error: Float[np.ndarray, "*b"]
     reached: Bool[np.ndarray, "*b"]
     rounds: Float[np.ndarray, "r *b views gh gw"]
+
+    def summary(self) -> tuple[str, list[tuple[str, str]]]:
+        """What `repr` says: the map's own rows, and how far it came."""
+        title, rows = self.saliency.summary()
+        if not is_concrete(self):
+            return f"Adaptive: {title}", rows
+        errors, reached = np.ravel(self.error), np.ravel(self.reached)
+        error = f"{errors.max():.3g} at most, target reached by {reached.sum()} of {reached.size}"
+        return f"Adaptive: {title}", [*rows, ("rounds", f"{len(self.rounds)}; error {error}")]
+
+    def plot(self, index: int | tuple[int, ...] = 0) -> Any:
+        """As `Saliency.plot`."""
+        return self.saliency.plot(index)
 
 
 def saliency_until(
@@ -185,7 +208,7 @@ def attribute_until(
     if not one:
         return found
     error, reached = found.error[0], found.reached[0]
-    return Adaptive(first_example(found.saliency), error, reached, found.rounds[:, 0])
+    return Adaptive(example(found.saliency), error, reached, found.rounds[:, 0])
 
 
 def contrast_error(
@@ -291,20 +314,24 @@ def _together(first: Saliency, parts: list[tuple[Array, MaskRuns]], config: ISSC
     masks = jnp.concatenate([masks for masks, _ in parts])
     runs = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *(r for _, r in parts))
     found = cell_scores(masks, runs, jnp.asarray(_active(first, config.grid)), config)
-    return first._replace(
+    return dataclasses.replace(
+        first,
         maps=pixel_maps(found.scores, first.valid),
         cells=found.scores,
         stderr=found.stderr,
+        contrast_stderr=found.contrast_stderr,
         effects=runs.effects,
         masks=masks,
         gradients=runs.gradients,
+        config=dataclasses.replace(config, num_masks=len(masks)),
     )
 
 
 def _batch_of_one(found: Adaptive) -> Adaptive:
-    batch = jax.tree.map(lambda leaf: leaf[None], found.saliency._replace(masks=None))
+    alone = dataclasses.replace(found.saliency, masks=None)
+    batch = jax.tree.map(lambda leaf: leaf[None], alone)
     return Adaptive(
-        batch._replace(masks=found.saliency.masks),
+        dataclasses.replace(batch, masks=found.saliency.masks),
         found.error[None],
         found.reached[None],
         found.rounds[:, None],

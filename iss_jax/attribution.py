@@ -1,5 +1,6 @@
 """Attribution of any policy: masked runs in micro-batches, their effects, the saliency maps."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from iss_jax import (
 )
 from iss_jax.config import ISSConfig
 from iss_jax.masked_runs import draw_masks, masked_saliency
-from iss_jax.results import Saliency, first_example
+from iss_jax.results import Cameras, Saliency, effect_unit, example
 
 Policy = Callable[..., Float[Array, "n horizon dims"]]
 
@@ -110,9 +111,13 @@ def attribute(
     arguments = (policy, frames, jnp.asarray(masks), present, valid, noise)
     if mesh is not None:
         arguments = sharding.replicate(arguments, mesh)
-    result = _attribute(*arguments, config, mesh)
+    result = dataclasses.replace(
+        _attribute(*arguments, config, mesh),
+        cameras=Cameras({view: view for view in views}),
+        unit=effect_unit(config, "the policy's own actions"),
+    )
     if not batched:
-        result = first_example(result)
+        result = example(result)
     return result
 
 

@@ -36,6 +36,9 @@ from iss_jax.masks import DESIGNS
 
 ESTIMATORS = ("fixed", "ratio", "centred", "ridge")
 
+# How far the runs' own scatter is trusted to be Gaussian, see `contrast_error`.
+SCATTER = 2.0
+
 # Ridge penalties tried, relative to the mean eigenvalue of the masks' Gram matrix.
 PENALTIES = tuple(10 ** (exponent / 8) for exponent in range(-24, 33))
 
@@ -47,7 +50,7 @@ class Estimate(NamedTuple):
         scores: Psi of each cell.
         stderr: Standard error of each score. All scores hold the mean effect, and share its error.
         contrast_stderr: Standard error of each score less the mean over the active cells: what is
-            left when the shared error is gone. With the balanced design an upper bound.
+            left when the shared error is gone, and what ranks cells.
     """
 
     scores: Float[Array, "*cells"]
@@ -147,7 +150,7 @@ def _estimate(
 
 def _fixed(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estimate:
     terms = effects[:, None] * drops / drop_prob[None]
-    return Estimate(terms.mean(0), standard_error(terms), standard_error(contrasts(terms, used)))
+    return Estimate(terms.mean(0), standard_error(terms), contrast_error(terms, used))
 
 
 def _centred(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estimate:
@@ -161,7 +164,7 @@ def _centred(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Est
     return Estimate(
         mean + terms.mean(0),
         standard_error(influence),
-        standard_error(contrasts(influence, used)),
+        contrast_error(influence, used),
     )
 
 
@@ -177,6 +180,46 @@ def contrasts(terms: Float[Array, "n cells"], used: Bool[Array, " cells"]) -> Ar
     return terms - mean[:, None]
 
 
+def contrast_error(
+    terms: Float[Array, "n cells"],
+    used: Bool[Array, " cells"],
+    balanced: Float[Array, "n cells"] | None = None,
+) -> Float[Array, " cells"]:
+    """Standard error of the mean of each run's terms less their mean over the used cells.
+
+    Balanced masks are i.i.d. ones under the condition that each cell is dropped a given number of
+    times. So what the terms share linearly with the runs' drops is held fixed, and no error. That
+    share of a variance is the sum over cells of squared correlations, each less its own sampling
+    variance. Where cells are many and runs are few it is mostly noise, and shrunk towards none.
+
+    Args:
+        terms: What each run, or group of runs, adds to the scores.
+        used: Cells that masked anything.
+        balanced: Drop bits less their mean over the runs, where the design holds that mean fixed;
+            sums over the runs of a group. None with i.i.d. masks.
+    """
+    terms = contrasts(terms, used)
+    if balanced is None:
+        return standard_error(terms)
+    n = terms.shape[0]
+    terms = terms - terms.mean(0)[None]
+    square = jnp.square(balanced)
+    size = square.mean(0)[None]
+    covariance = jnp.square(matmul(terms.T, balanced) / n)
+    noise = (matmul(jnp.square(terms).T, square) / n - covariance) / (n - 1)
+    fixed = jnp.where(size > 0, (covariance - noise) / jnp.where(size > 0, size, 1.0), 0.0).sum(1)
+    variance = jnp.square(terms).sum(0) / (n - 1)
+    tiny = jnp.finfo(terms.dtype).tiny
+    share = fixed / jnp.maximum(variance, tiny)
+    weight = used.astype(terms.dtype)
+    spread = (jnp.square(share) * weight).sum() / jnp.maximum(weight.sum(), 1.0)
+    # Of Gaussian terms the share has this variance; runs with a few large ones scatter twice that.
+    scatter = SCATTER * 2.0 * weight.sum() / n**2
+    trust = jnp.clip(1.0 - scatter / jnp.maximum(spread, tiny), 0.0, 1.0)
+    left = 1.0 - jnp.clip(trust * share, -0.5, 0.95)
+    return jnp.sqrt(variance * left / n)
+
+
 def _group_mean(drops: Array, effects: Array, used: Array, *, balanced: bool) -> Estimate:
     """Mean effect over the masks that drop a cell; where none does, the mean over all masks."""
     n = effects.shape[0]
@@ -188,8 +231,17 @@ def _group_mean(drops: Array, effects: Array, used: Array, *, balanced: bool) ->
     variance = jnp.square(residual).sum(0) / jnp.maximum(count - 1.0, 1.0)
     spread = variance / jnp.maximum(count, 1.0)
     known = count >= 2.0
-    influence = residual * (n / jnp.maximum(count, 1.0))[None]
-    contrast = standard_error(contrasts(influence, used & known))
+    if balanced:
+        # Of a cell's own main effect, shift / (1 - q), a run with drop bit d holds (d - q) times
+        # as much. Times d - q that is its constant share and (1 - 2q) (d - q), which sums to zero.
+        share = count / n
+        own = shift * (1.0 - 2.0 * share) / jnp.where(share < 1.0, 1.0 - share, 1.0)
+        luck = drops - share[None]
+        influence = (deviation[:, None] - own[None]) * luck / jnp.where(count > 0, share, 1.0)[None]
+        contrast = contrast_error(influence, used & known, luck)
+    else:
+        influence = residual * (n / jnp.maximum(count, 1.0))[None]
+        contrast = contrast_error(influence, used & known)
     if balanced:
         # The masks that drop cell i hold every other cell's drops in numbers that vary like draws
         # without replacement: of the variance that main effects cause, the finite-population

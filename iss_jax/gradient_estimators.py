@@ -63,9 +63,11 @@ def estimate_from_gradients(
 
     Returns:
         Scores and standard errors, which hold no bias and are infinite for a single run.
-        `clipped`: by the jackknife. `gradient`: the error of a cell that fewer than two masks keep,
-        or drop, is infinite; with the balanced design it is an upper bound, since what the design
-        takes off is not subtracted.
+        `clipped`: by the jackknife, which errs upwards (Efron and Stein 1981): in simulations the
+        contrast's by 1.1 to 1.4 times with i.i.d. masks and by 1.3 to 1.7 with balanced ones, by
+        more than that where there are ten runs only. `gradient`:
+        the error of a cell that fewer than two masks keep, or drop, is infinite; the score's is an
+        upper bound with the balanced design, since what the design takes off is not subtracted.
 
     Raises:
         ValueError: An unknown estimator or design, or shapes that do not match.
@@ -107,7 +109,7 @@ def _estimate(
     kept = masks.reshape(num_masks, -1).astype(effects.dtype)
     probability = kept.mean(0) if design == "balanced" else jnp.full(kept.shape[1], keep_prob)
     score = _clipped if estimator == "clipped" else _trapezoid
-    found = score(kept, effects, slopes, probability, used.reshape(-1))
+    found = score(kept, effects, slopes, probability, used.reshape(-1), design == "balanced")
     blind = ~used | (gradients == 0.0).all(0)
     return Estimate(
         *(jnp.where(blind, b, a.reshape(cells)) for a, b in zip(found, plain, strict=True))
@@ -115,7 +117,7 @@ def _estimate(
 
 
 def _trapezoid(
-    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array
+    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array, balanced: bool
 ) -> Estimate:
     num_masks = len(effects)
     mean = effects.mean()
@@ -129,9 +131,10 @@ def _trapezoid(
         weight = probability / 2 * num_masks / jnp.maximum(count, 1.0)
         influence -= side * (slopes - slope[None]) * weight[None]
         known &= count >= 2.0
+    luck = jnp.where(used[None], probability[None] - kept, 0.0) if balanced else None
     errors = (
-        estimators.standard_error(terms)
-        for terms in (influence, estimators.contrasts(influence, used & known))
+        estimators.standard_error(influence),
+        estimators.contrast_error(influence, used & known, luck),
     )
     return Estimate(score, *(jnp.where(known, error, jnp.inf) for error in errors))
 
@@ -152,7 +155,7 @@ def _mean_of_ends(kept: Array, slopes: Array, present: Array) -> Array:
 
 
 def _clipped(
-    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array
+    kept: Array, effects: Array, slopes: Array, probability: Array, used: Array, balanced: bool
 ) -> Estimate:
     tiny = jnp.finfo(effects.dtype).tiny
     length = jnp.sqrt(jnp.maximum(jnp.square(slopes).sum(1), tiny))
@@ -184,9 +187,15 @@ def _clipped(
     member = jnp.arange(num_masks) % groups
     left = (member[None] != jnp.arange(groups)[:, None]).astype(effects.dtype)
     without = jax.lax.map(score, left)
+    # The groups' influence: the standard error of its mean is the jackknife's.
+    influence = (groups - 1) * (without.mean(0)[None] - without)
+    luck = None
+    if balanced:
+        mean = drops.mean(0)[None]
+        luck = jnp.where(used[None], matmul(1.0 - left, drops - mean), 0.0)
     errors = (
-        jnp.sqrt(jnp.square(rows - rows.mean(0)[None]).sum(0) * (groups - 1) / groups)
-        for rows in (without, estimators.contrasts(without, used))
+        estimators.standard_error(influence),
+        estimators.contrast_error(influence, used, luck),
     )
     return Estimate(score(jnp.ones_like(effects)), *errors)
 

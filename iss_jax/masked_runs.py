@@ -93,14 +93,17 @@ def masked_saliency(
             inside = inside & present[view][:, None, None]
         took_part[view] = inside
     return Saliency(
-        pixel_maps(found.scores, took_part),
-        took_part,
-        found.scores,
-        found.stderr,
-        runs.effects,
-        actions,
-        masks,
-        runs.gradients,
+        maps=pixel_maps(found.scores, took_part),
+        valid=took_part,
+        cells=found.scores,
+        stderr=found.stderr,
+        contrast_stderr=found.contrast_stderr,
+        effects=runs.effects,
+        actions=actions,
+        masks=masks,
+        gradients=runs.gradients,
+        frames=images,
+        config=config,
     )
 
 

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from iss_jax.records import Record, batch_index, drawing, record, require_concrete
 from iss_jax.results import Saliency
 
 CRITICAL = ("count", "mass")
@@ -43,8 +44,14 @@ class Region(enum.IntEnum):
     ACTION = 2
 
 
-class CriticalSet(NamedTuple):
+@record
+class CriticalSet(Record):
     """The most salient pixels of one observation, over all its views.
+
+    >>> import jax.numpy as jnp
+    >>> found = critical_set(jnp.array([[4.0, 3.0], [2.0, 2.0]]), k=75)
+    >>> int(found.size), float(found.threshold), int(found.ties)
+    (3, 2.0, 1)
 
     Attributes:
         pixels: View -> True where critical.
@@ -57,6 +64,25 @@ class CriticalSet(NamedTuple):
     size: Int[Array, "*b"]
     threshold: Float[Array, "*b"]
     ties: Int[Array, "*b"]
+
+    def plot(
+        self, index: int | tuple[int, ...] = 0, *, frames: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The critical pixels of one observation, a `matplotlib.figure.Figure`.
+
+        Args:
+            index: Of the observation, see `Record.plot`.
+            frames: View -> frames beneath, with the maps' batch axes.
+        """
+        require_concrete(self, "plot()")
+        at = batch_index(tuple(self.size.shape), index)
+        pixels, frames = jax.tree.map(lambda leaf: leaf[at], (self.pixels, frames))
+        return drawing("maps_figure").maps_figure(
+            pixels,
+            frames=frames,
+            label="critical",
+            note=f"{self.size[at]} critical pixels; {self.ties[at]} others tie with the last.",
+        )
 
 
 Maps = Saliency | Mapping[str, Float[Array, "*b h w"]] | Float[Array, "*b h w"]

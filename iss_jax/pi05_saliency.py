@@ -1,5 +1,6 @@
 """`saliency(params, obs)`: interventional saliency of a π0.5 policy."""
 
+import dataclasses
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from iss_jax.pi05.prepare import (
     policy_observation,
     possible_views,
 )
-from iss_jax.results import Saliency
+from iss_jax.results import Saliency, effect_unit
 from iss_jax.sampling import Sampling
 
 
@@ -167,13 +168,17 @@ def _saliency(
     batch = noise.shape[0]
     absent = jnp.zeros((batch, image_size, image_size), jnp.float32)
     nowhere = jnp.zeros(absent.shape, bool)
-    return result._replace(
+    return dataclasses.replace(
+        result,
         maps={view: result.maps.get(view, absent) for view in VIEWS},
         valid={view: result.valid.get(view, nowhere) for view in VIEWS},
         cells=all_views(result.cells),
         stderr=all_views(result.stderr),
+        contrast_stderr=all_views(result.contrast_stderr),
         masks=masks,
         gradients=None if result.gradients is None else all_views(result.gradients),
+        frames={view: obs.images[view] for view in VIEWS},
+        unit=effect_unit(config, "normalised actions"),
     )
 
 

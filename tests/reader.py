@@ -98,7 +98,7 @@ def live_policy() -> Policy:
         keywords["tokenizer"],
         size=loaded.image_size,
     )
-    live._sample_kwargs = {"num_steps": loaded.num_steps}
+    live._sample_kwargs = {"num_steps": loaded.sampling.num_steps}
     return live
 
 

@@ -17,6 +17,7 @@ from iss_jax.estimators import PENALTIES, estimate, estimate_with_surrogate
 from iss_jax.masks import sample_masks
 
 # A different effect for every one of the 16 masks: main effects and all interactions.
+BALANCED = {"design": "balanced"}
 EFFECT = np.random.default_rng(0).gamma(2.0, 1.0, 16).astype(np.float32)
 
 
@@ -265,12 +266,128 @@ def test_all_cells_share_most_of_the_error_of_effects_that_no_cell_makes(estimat
     np.testing.assert_allclose(np.square(found.contrast_stderr) * n, wanted, rtol=0.05)
 
 
+def contrasts_of(scores):
+    return scores - scores.mean((1, 2), keepdims=True)
+
+
+def test_contrast_error_of_fixed_is_unbiased_for_the_exact_variance():
+    """Three masks of four cells, all 4,096 sequences with their probabilities."""
+    masks, effects, weight = all_bernoulli_runs(3, 0.3)
+    run = jax.jit(jax.vmap(lambda m, e: estimate(m, e, estimator="fixed", keep_prob=0.3)))
+    found = run(jnp.asarray(masks), jnp.asarray(effects))
+    contrasts = contrasts_of(np.asarray(found.scores, np.float64))
+    mean = np.einsum("r,rij->ij", weight, contrasts)
+    variance = np.einsum("r,rij->ij", weight, (contrasts - mean) ** 2)
+    claimed = np.einsum("r,rij->ij", weight, np.asarray(found.contrast_stderr, np.float64) ** 2)
+    np.testing.assert_allclose(claimed, variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("n", "kept"), [(5, 2), (7, 2), (7, 3)])
+def test_balanced_contrast_error_is_near_the_exact_variance_of_few_masks(n, kept):
+    """All sequences of five to seven balanced masks of three cells, whose effects interact.
+
+    So few masks leave a bias of order 1 / n: root mean squares within 15 %, each cell within 25 %.
+    """
+    columns = np.array([np.isin(range(n), c) for c in itertools.combinations(range(n), kept)])
+    index = np.array(list(itertools.product(range(len(columns)), repeat=3)))
+    cells = np.moveaxis(columns[index], 1, 2)
+    effects = EFFECT[(cells * np.array([4, 2, 1])).sum(-1)]
+    run = jax.jit(jax.vmap(lambda m, e: estimate(m, e, design="balanced")))
+    found = run(jnp.asarray(cells.reshape(-1, n, 1, 3)), jnp.asarray(effects))
+    variance = contrasts_of(np.asarray(found.scores, np.float64)).var(0)
+    claimed = (np.asarray(found.contrast_stderr, np.float64) ** 2).mean(0)
+    assert abs(np.sqrt(claimed.mean() / variance.mean()) - 1) < 0.15
+    assert np.abs(np.sqrt(claimed / variance) - 1).max() < 0.25
+
+
+def test_balanced_contrast_error_of_an_additive_effect_in_a_closed_form():
+    """Effects sum_j b_j d_j: of a contrast only products of two cells' luck are left.
+
+    With a the contrast's weights (1 at its cell, less 1 / C), the variance is the sum over pairs
+    j < l of (a_j b_l + a_l b_j)^2, times (1 - q)^2 / (n - 1): columns of a balanced design are
+    independent orders, whose products have the variance (q (1 - q))^2 n^2 / (n - 1).
+    """
+    n, cells, q = 40, 12, 0.7
+    weights = np.linspace(-1, 2, cells, dtype=np.float32)
+
+    def once(key):
+        masks = sample_masks(key, n, 1, grid=(1, cells), design="balanced")
+        return estimate(masks, (~masks).reshape(n, -1).astype(jnp.float32) @ weights, **BALANCED)
+
+    keys = jax.random.split(jax.random.key(9), 600)
+    found = jax.jit(lambda k: jax.lax.map(once, k, batch_size=100))(keys)
+    a = np.eye(cells) - 1 / cells
+    products = a[:, :, None] * weights[None, None] + a[:, None] * weights[None, :, None]
+    pairs = np.square(products)[:, *np.triu_indices(cells, 1)].sum(1)
+    exact = pairs * (1 - q) ** 2 / (n - 1)
+    claimed = np.square(np.asarray(found.contrast_stderr)).mean(0).reshape(cells)
+    # 600 repeats know each mean to 1 %; the bias of n = 40 masks is of the order of 1 / n.
+    np.testing.assert_allclose(np.sqrt(claimed / exact), 1.0, atol=0.05)
+
+
+def smooth(masks):
+    """A policy of 16 saturating units behind 30 cells, a few of which matter most."""
+    key = jax.random.split(jax.random.key(1), 3)
+    weights = jax.random.normal(key[0], (30, 16)) / 30**0.5
+    weights = weights * jnp.exp(jax.random.normal(key[1], (30, 1)))
+    heads = jax.random.normal(key[2], (16, 4))
+    unmasked = jnp.ones((1, 30))
+    baseline, actions = (jnp.tanh(m @ weights + 0.3) @ heads for m in (unmasked, masks))
+    return jnp.square(actions - baseline).mean(-1)
+
+
+def simulated(once, repeats, seed=8):
+    """Claimed over actual errors of contrasts: root mean square, each cell; share within two."""
+    keys = jax.random.split(jax.random.key(seed), repeats)
+    found = jax.jit(lambda k: jax.lax.map(once, k, batch_size=100))(keys)
+    scores, claimed = (np.asarray(x).reshape(repeats, -1) for x in (found.scores, found[2]))
+    contrasts = scores - scores.mean(1, keepdims=True)
+    variance, mean_claim = contrasts.var(0, ddof=1), np.square(claimed).mean(0)
+    within = np.mean(np.abs(contrasts - contrasts.mean(0)) <= 2 * claimed)
+    return np.sqrt(mean_claim.sum() / variance.sum()), np.sqrt(mean_claim / variance), within
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("estimator", ["fixed", "ratio", "centred"])
+def test_contrast_errors_are_the_spread_of_contrasts_cell_by_cell(design, estimator):
+    """1,000 redrawn sets of 60 masks on 30 cells: a cell's spread is known to 2.2 %.
+
+    Root mean squares within 4 %, each cell within 12 % (four errors and a bias of 1 / n), and two
+    claimed errors hold 93 to 97 % of the contrasts. With balanced masks a cell whose interactions
+    with others rule its effect may be a third too careful: so few runs do not tell all of them.
+    """
+
+    def once(key):
+        masks = sample_masks(key, 60, 1, grid=(5, 6), design=design)
+        effects = smooth(masks.reshape(60, 30).astype(jnp.float32))
+        return estimate(masks, effects, estimator=estimator, design=design)
+
+    total, each, within = simulated(once, 1000)
+    assert abs(total - 1) < 0.04
+    assert each.min() > 0.88 and each.max() < (1.12 if design == "bernoulli" else 1.33)
+    assert 0.93 < within < 0.97
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+def test_contrast_errors_of_ridge_hold_the_sampling_noise(design):
+    """600 sets of 60 masks: short of the spread by what choosing the penalty adds, at most 15 %."""
+
+    def once(key):
+        masks = sample_masks(key, 60, 1, grid=(5, 6), design=design)
+        effects = smooth(masks.reshape(60, 30).astype(jnp.float32))
+        return estimate(masks, effects, estimator="ridge", design=design)
+
+    total, _, within = simulated(once, 600)
+    assert 0.85 < total < 1.05
+    assert 0.90 < within < 0.97
+
+
 @pytest.mark.parametrize("design", ["bernoulli", "balanced"])
 @pytest.mark.parametrize("estimator", ["fixed", "centred", "ratio", "ridge"])
-def test_contrast_errors_are_the_spread_of_contrasts(design, estimator):
-    """600 repeats of N = 50: root mean squares over all cells, known to 3 %.
+def test_contrast_errors_leave_out_cells_that_mask_nothing(design, estimator):
+    """600 repeats of N = 50, three of ten cells inactive: root mean squares are known to 3 %.
 
-    Balanced ones are upper bounds. Three of ten cells mask nothing and count in no mean.
+    Ridge's noise is that of one penalty; balanced, it is 12 % too much here.
     """
     active = jnp.arange(10)[None] < 7
 
@@ -285,8 +402,8 @@ def test_contrast_errors_are_the_spread_of_contrasts(design, estimator):
     spread = (scores - scores.mean(1, keepdims=True)).var(0).mean()
     claimed = np.square(np.asarray(found.contrast_stderr)).reshape(600, 10)
     assert not claimed[:, 7:].any()
-    ratio = np.sqrt(claimed[:, :7].mean() / spread)
-    assert 0.9 < ratio < (1.15 if design == "bernoulli" else 1.6)
+    most = 1.15 if estimator == "ridge" else 1.1
+    assert 0.9 < np.sqrt(claimed[:, :7].mean() / spread) < most
 
 
 def main_effects(drops, effects, cell):
@@ -414,6 +531,33 @@ def test_gradients_with_respect_to_effects_are_finite():
 def test_errors_name_what_is_wrong(options, n, message):
     with pytest.raises(ValueError, match=message):
         estimate(jnp.ones((4, 2), bool), jnp.zeros(n), **options)
+
+
+def test_two_masks_are_the_fewest():
+    masks = jnp.asarray([[True, False], [False, True]])
+    assert np.isfinite(estimate(masks, jnp.arange(2.0)).stderr).all()
+    with pytest.raises(ValueError, match="at least 2 masks, got 1"):
+        estimate(masks[:1], jnp.zeros(1))
+
+
+@pytest.mark.parametrize("estimator", ["fixed", "ratio", "centred", "ridge"])
+def test_a_single_cell_has_no_contrast_with_the_mean_of_the_cells(estimator):
+    masks = sample_masks(jax.random.key(12), 20, 1, grid=(1, 1))
+    found = estimate(masks, jax.random.normal(jax.random.key(13), (20,)), estimator=estimator)
+    assert float(found.contrast_stderr[0, 0, 0]) == pytest.approx(0.0, abs=1e-6)
+    assert float(found.stderr[0, 0, 0]) > 0.1
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+def test_a_cell_that_is_never_dropped_leaves_the_others_errors_a_gradient(design):
+    masks = jnp.asarray([[True, k % 2 == 0] for k in range(8)])
+
+    def error(effects):
+        found = estimate(masks, effects, estimator="ratio", design=design)
+        return found.stderr[1], found.stderr[0]
+
+    gradient, unknown = jax.grad(error, has_aux=True)(jnp.square(jnp.arange(8.0)))
+    assert np.isinf(unknown) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, -30.0])

@@ -130,6 +130,8 @@ def test_import_brings_in_nothing_heavy_and_no_extra() -> None:
 
 
 def test_one_version() -> None:
+    source = (ROOT / "iss_jax" / "__init__.py").read_text()
+    assert source.count("__version__ = ") == 1
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", iss_jax.__version__)
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == iss_jax.__version__

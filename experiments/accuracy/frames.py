@@ -15,11 +15,13 @@ import numpy as np
 
 import iss_jax
 from iss_jax.data.dataset import Dataset
+from iss_jax.jobs.options import PolicyOptions
 from iss_jax.masks import sample_masks
-from iss_jax.pi05.observation import VIEWS
+from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.frames import FrameOptions, read_frames, see, source_key
 from iss_jax.policies.restored import Policy
+from iss_jax.sampling import Sampling
 
 GRID = (7, 7)
 # The fastest on two CPU cores, by measurement.
@@ -28,11 +30,12 @@ MICRO_BATCH = {"centred": 16, "gradient": 8}
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """One observation, the flow noise that all its runs share, and its region labels."""
+    """One observation, the flow noise that all its runs share, its labels, how it is run."""
 
     obs: Any
     noise: jax.Array
     regions: dict[str, jax.Array]
+    sampling: Sampling = Sampling()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,33 +79,60 @@ def choose_frames(dataset: Dataset, count: int) -> list[tuple[int, int]]:
     return chosen
 
 
+@dataclasses.dataclass(frozen=True)
+class AccuracyOptions(PolicyOptions):
+    """A policy, how many frames it is shown, and p."""
+
+    frames: int
+    keep_prob: float
+
+    def __post_init__(self) -> None:
+        without = [view for view in VIEWS if not self.cameras.get(view)]
+        if without:
+            raise ValueError(
+                f"config.cameras: views {without} have none; cells of all views are compared here"
+            )
+
+
+# Work items say what they were computed with only where it is not this, as they always were.
+USUAL = {
+    "dtype": "float32",
+    "cameras": DEFAULT_CAMERAS,
+    "discrete_state_input": True,
+    "num_steps": Sampling().num_steps,
+}
+
+
 def frame_item(
-    dataset: Dataset, policy: Policy, episode: int, frame: int, options: Any
+    dataset: Dataset, policy: Policy, episode: int, frame: int, options: AccuracyOptions
 ) -> dict[str, Any]:
-    """What every run on a frame depends on; of an experiment's options three keys."""
-    about = dataset.metadata(episode)
+    """What every run on a frame depends on."""
+    about, asked = dataset.metadata(episode), options.run_keys(policy)
     return {
-        "checkpoint": policy.fingerprint,
+        **{name: value for name, value in asked.items() if USUAL.get(name) != value},
         "data": source_key(dataset, episode),
         "task": about["task"],
         "seed": about["seed"],
         "success": about["success"],
         "episode": episode,
         "frame": frame,
-        "max_token_len": options.max_token_len,
-        "action_horizon": options.action_horizon,
         "keep_prob": options.keep_prob,
     }
 
 
 def read_frame(item: Mapping[str, Any], dataset: Dataset, policy: Policy) -> Frame:
     """The item's observation with noise of its own."""
-    options = FrameOptions(max_token_len=item["max_token_len"])
+    options = FrameOptions.of_item({**USUAL, **item})
     episode = read_frames(dataset, item["episode"], [item["frame"]], options)
     seen = see(episode, policy, options)
     shape = (1, item["action_horizon"], sizes_of(policy.params).action_dim)
     regions = {view: jnp.asarray(labels) for view, labels in seen.regions.items()}
-    return Frame(seen.obs, jax.random.normal(item_key(item, "noise"), shape), regions)
+    return Frame(
+        seen.obs,
+        jax.random.normal(item_key(item, "noise"), shape),
+        regions,
+        Sampling(num_steps=item.get("num_steps", USUAL["num_steps"])),
+    )
 
 
 def item_key(item: Mapping[str, Any], use: str) -> jax.Array:
@@ -158,7 +188,7 @@ def run(
     fill = jnp.ones((-len(masks) % chunk, *masks.shape[1:]), bool)
     effects, gradients = [], []
     for part in jnp.split(jnp.concatenate([masks, fill]), (len(masks) + len(fill)) // chunk):
-        found = _run(policy.params, frame.obs, frame.noise, part, config)
+        found = _run(policy.params, frame.obs, frame.noise, part, config, frame.sampling)
         effects.append(np.asarray(found[0]))
         if found[1] is not None:
             gradients.append(np.asarray(found[1]))
@@ -166,10 +196,17 @@ def run(
     return np.concatenate(effects)[: len(masks)], joined
 
 
-@functools.partial(jax.jit, static_argnames="config")
+@functools.partial(jax.jit, static_argnames=("config", "sampling"))
 def _run(
-    params: Any, obs: Any, noise: jax.Array, masks: jax.Array, config: iss_jax.ISSConfig
+    params: Any,
+    obs: Any,
+    noise: jax.Array,
+    masks: jax.Array,
+    config: iss_jax.ISSConfig,
+    sampling: Sampling,
 ) -> Any:
     # Under jit prompts keep their padding, so that one program serves all frames.
-    found = iss_jax.saliency(params, obs, noise=noise, masks=masks, config=config)
+    found = iss_jax.saliency(
+        params, obs, noise=noise, masks=masks, config=config, sampling=sampling
+    )
     return found.effects[0], None if found.gradients is None else found.gradients[0]

@@ -89,6 +89,7 @@ def saliency_of_cells(
         valid=dict(valid),
         cells=cells,
         stderr=jnp.full_like(cells, jnp.nan),
+        contrast_stderr=jnp.full_like(cells, jnp.nan),
         effects=none,
         actions=jnp.zeros((0, 0)),
         masks=jnp.zeros((0, *cells.shape), bool),

@@ -26,7 +26,7 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.frames import FrameOptions, Seen, present_views, read_frames, see
-from iss_jax.results import Saliency
+from iss_jax.results import Saliency, example
 
 
 class Copies(NamedTuple):
@@ -153,11 +153,8 @@ def _saliency_of_rows(
         alone = dataclasses.replace(alone, image_masks=present)
         own = {**call, "noise": call["noise"][row][None]}
         result = saliency(params, alone, config=iss, masks=masks, **own)
-        kept = {"effects": result.effects, "actions": result.actions, "stderr": result.stderr}
-        maps, valid, cells, kept = jax.tree.map(
-            lambda leaf: leaf[0], (result.maps, result.valid, result.cells, kept)
-        )
-        return Saliency(maps=maps, valid=valid, cells=cells, masks=masks, **kept)
+        # Frames would be held once a row; nobody looks at them.
+        return example(dataclasses.replace(result, gradients=None, frames=None))
 
     return jax.lax.map(one, (jnp.asarray(rows), masks))
 
@@ -167,7 +164,9 @@ def _dealt_alike(key: Key[Array, ""], result: Saliency) -> dict[str, Array]:
 
     def one(row: Any) -> dict[str, Array]:
         maps, valid, cells = jax.tree.map(lambda leaf: leaf[None], row)
-        dealt = random_map(key, result._replace(maps=maps, valid=valid, cells=cells)).maps
+        dealt = random_map(
+            key, dataclasses.replace(result, maps=maps, valid=valid, cells=cells)
+        ).maps
         return {view: scores[0] for view, scores in dealt.items()}
 
     return jax.lax.map(one, (result.maps, result.valid, result.cells))

@@ -50,7 +50,7 @@ def random_map(key: Key[Array, ""], saliency: Saliency) -> Explanation:
         *_, height, width = inside.shape
         upsampled = mask_designs.upsample(dealt[..., index, :, :], (height, width))
         maps[view] = jnp.where(inside, upsampled, 0.0)
-    return Explanation(maps, dict(saliency.valid))
+    return Explanation(maps, dict(saliency.valid), saliency.frames, saliency.unit)
 
 
 def _active_first(places: Array, active: Array) -> Array:

@@ -50,7 +50,8 @@ def attention(
     Raises:
         ValueError: A leaf, view or array that is missing or of the wrong shape, by name.
     """
-    return _from_tokens(params, obs, valid, dtype, _attention_received)
+    unit = "attention received by a token, 1 on average"
+    return _from_tokens(params, obs, valid, dtype, _attention_received, unit)
 
 
 def token_norm(
@@ -80,21 +81,30 @@ def token_norm(
     Raises:
         ValueError: A leaf, view or array that is missing or of the wrong shape, by name.
     """
-    return _from_tokens(params, obs, valid, dtype, _head_norm if after_head else _encoder_norm)
+    score = _head_norm if after_head else _encoder_norm
+    unit = f"L2 norm of a token, {'after' if after_head else 'before'} the head"
+    return _from_tokens(params, obs, valid, dtype, score, unit)
 
 
 TokenScore = Callable[[Params, Float[Array, "b h w 3"], jnp.dtype], Float[Array, "b t"]]
 
 
-def _from_tokens(params: Any, obs: Any, valid: Any, dtype: Any, score: TokenScore) -> Explanation:
+def _from_tokens(
+    params: Any, obs: Any, valid: Any, dtype: Any, score: TokenScore, unit: str
+) -> Explanation:
     call = checked_call(params, obs, valid, Sampling(dtype=dtype))
     image_tower = call.params["PaliGemma"]["img"]
-    return _token_maps(image_tower, call.obs, call.valid, call.shape, score)
+    return _token_maps(image_tower, call.obs, call.valid, call.shape, score, unit)
 
 
-@partial(jax.jit, static_argnames=("shape", "score"))
+@partial(jax.jit, static_argnames=("shape", "score", "unit"))
 def _token_maps(
-    img: Params, obs: Observation, valid: dict[str, Array], shape: Shape, score: TokenScore
+    img: Params,
+    obs: Observation,
+    valid: dict[str, Array],
+    shape: Shape,
+    score: TokenScore,
+    unit: str,
 ) -> Explanation:
     frames = present_frames(obs, valid, shape)
     maps = {}
@@ -103,7 +113,7 @@ def _token_maps(
         side = math.isqrt(scores.shape[-1])
         cells = rearrange(scores, "b (rows columns) -> b rows columns", rows=side)
         maps[view] = mask_designs.upsample(cells, (shape.image_size, shape.image_size))
-    return explanation_of(maps, frames)
+    return explanation_of(maps, frames, unit)
 
 
 def _attention_received(img: Params, images: Array, dtype: jnp.dtype) -> Array:

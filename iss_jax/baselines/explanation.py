@@ -4,25 +4,40 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of
 from iss_jax.pi05.prepare import checked_valid, picture_pixels, policy_observation, possible_views
+from iss_jax.records import MapsRecord, record, static
 from iss_jax.sampling import Sampling
 
 
-class Explanation(NamedTuple):
+@record
+class Explanation(MapsRecord):
     """Where an explanation other than ISS says that a policy looks.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax.baselines import Explanation
+    >>> Explanation({"front": jnp.ones((2, 2))}, {"front": jnp.ones((2, 2), bool)}, unit="norm")
+    Explanation
+      maps:     float32 [2, 2] of front
+      valid:    bool [2, 2] of front
+      unit:     norm
 
     Attributes:
         maps: View -> map in pixels of the policy's input; zero in absent views and padding.
         valid: View -> pixels that took part: those of views that are there, less padding.
+        frames: View -> the frames that are explained, as the policy saw them; None where they are
+            not known.
+        unit: What a score is.
     """
 
     maps: dict[str, Float[Array, "*b h w"]]
     valid: dict[str, Bool[Array, "*b h w"]]
+    frames: dict[str, Shaped[Array, "*b h w 3"]] | None = None
+    unit: str = static(default="")
 
 
 class Shape(NamedTuple):
@@ -80,11 +95,15 @@ def present_frames(obs: Observation, valid: dict[str, Array], shape: Shape) -> F
     return Frames(obs, picture, inside)
 
 
-def explanation_of(maps: dict[str, Array], frames: Frames) -> Explanation:
+def explanation_of(maps: dict[str, Array], frames: Frames, unit: str) -> Explanation:
     """Maps of all the model's views, zero where nothing took part."""
     inside = next(iter(frames.valid.values()))
     absent, nowhere = jnp.zeros(inside.shape, jnp.float32), jnp.zeros(inside.shape, bool)
     valid = {view: frames.valid.get(view, nowhere) for view in VIEWS}
+    black = jnp.full((*inside.shape, 3), -1.0, jnp.float32)
     return Explanation(
-        {view: jnp.where(valid[view], maps.get(view, absent), 0.0) for view in VIEWS}, valid
+        {view: jnp.where(valid[view], maps.get(view, absent), 0.0) for view in VIEWS},
+        valid,
+        {view: frames.obs.images.get(view, black) for view in VIEWS},
+        unit,
     )

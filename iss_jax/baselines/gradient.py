@@ -137,4 +137,4 @@ def _input_gradient(
         return {view: jnp.sqrt(t / (probes.shape[0] * entries)) for view, t in total.items()}
 
     maps = each_example(explain, params, frames, noise, shape.sampling)
-    return explanation_of(maps, frames)
+    return explanation_of(maps, frames, "normalised action per unit of pixel value")

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, Shaped
 
 from iss_jax import divergence
 from iss_jax.baselines.explanation import Shape, explanation_of, present_frames
@@ -26,10 +26,12 @@ from iss_jax.baselines.sampling import (
 from iss_jax.interventions import blur
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params
+from iss_jax.records import MapsRecord, record, static
 from iss_jax.sampling import Sampling
 
 
-class IntegratedGradients(NamedTuple):
+@record
+class IntegratedGradients(MapsRecord):
     """An `Explanation` whose maps add up to a number that can be measured.
 
     With `policy` and `obs` of `iss_jax.saliency`'s example:
@@ -45,11 +47,15 @@ class IntegratedGradients(NamedTuple):
         valid: View -> pixels that took part.
         effect: Action error of the wholly blurred frames. The maps of all views sum to it; what is
             missing is the quadrature's error.
+        frames: View -> the frames that are explained, as the policy saw them.
+        unit: What a score is.
     """
 
     maps: dict[str, Float[Array, "b h w"]]
     valid: dict[str, Bool[Array, "b h w"]]
     effect: Float[Array, " b"]
+    frames: dict[str, Shaped[Array, "b h w 3"]] | None = None
+    unit: str = static(default="")
 
 
 def integrated_gradients(
@@ -183,4 +189,5 @@ def _integrated_gradients(
         return maps, error(blurred)
 
     maps, effect = each_example(explain, params, frames, noise, shape.sampling)
-    return IntegratedGradients(*explanation_of(maps, frames), effect)
+    found = explanation_of(maps, frames, f"{reduction} of the squared error, normalised actions")
+    return IntegratedGradients(found.maps, found.valid, effect, found.frames, found.unit)

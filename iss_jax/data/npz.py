@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -35,19 +36,24 @@ def load_arrays(path: Path, where: str) -> dict[str, np.ndarray]:
         ValueError: the file cannot be read, or an array could only be had by unpickling.
     """
     with open(path, "rb") as handle:
-        try:
-            file = np.load(handle, allow_pickle=False)
-        except _DAMAGE as error:
-            raise ValueError(f"{where}: {_unreadable(error)}") from error
-        if isinstance(file, np.ndarray):
-            return {"": file}
-        found = {}
-        with file:
-            for name in file.files:
-                try:
-                    found[name] = file[name]
-                except _DAMAGE as error:
-                    raise ValueError(f"{where}, array {name!r}: {_unreadable(error)}") from error
+        return read_arrays(handle, where)
+
+
+def read_arrays(handle: IO[bytes], where: str) -> dict[str, np.ndarray]:
+    """As `load_arrays`, from a file that is open for reading."""
+    try:
+        file = np.load(handle, allow_pickle=False)
+    except _DAMAGE as error:
+        raise ValueError(f"{where}: {_unreadable(error)}") from error
+    if isinstance(file, np.ndarray):
+        return {"": file}
+    found = {}
+    with file:
+        for name in file.files:
+            try:
+                found[name] = file[name]
+            except _DAMAGE as error:
+                raise ValueError(f"{where}, array {name!r}: {_unreadable(error)}") from error
     return found
 
 

@@ -36,7 +36,7 @@ from iss_jax.pi05_saliency import saliency
 from iss_jax.policies.callback import saliency_callback
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import action_scale, in_units
-from iss_jax.results import Saliency
+from iss_jax.results import Cameras, Saliency, effect_unit
 from iss_jax.sampling import Sampling
 
 __all__ = [
@@ -151,11 +151,12 @@ class OpenpiPolicy:
         state = np.asarray(obs.state)[0]
         if config.action_dims is None:
             config = dataclasses.replace(config, action_dims=self._robot_dims(state))
+        unit = effect_unit(config, f"{units} actions" if units != "robot" else "robot units")
         if units == "robot":
             config = in_units(config, self.action_scale(state), self.action_horizon)
         if options.get("valid") is None and self.config is not None:
             options["valid"] = _picture(self.config, raw, obs)
-        return saliency(
+        found = saliency(
             self.params,
             obs,
             config=config,
@@ -163,6 +164,8 @@ class OpenpiPolicy:
             sampling=self.sampling if sampling is None else sampling,
             **options,
         )
+        cameras = {} if self.config is None else self.config.cameras
+        return dataclasses.replace(found, cameras=Cameras(cameras), unit=unit)
 
     def action_scale(self, state: np.ndarray) -> np.ndarray:
         """Robot units of one normalised unit of each action dimension, [a].

@@ -16,12 +16,13 @@ where it does. The floor shifts all cells of a map alike; the noise around it is
 a server with fixed noise are for. A policy that takes its noise from the observation has no floor.
 """
 
+import dataclasses
 import hashlib
 import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,8 @@ from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import in_units
-from iss_jax.results import Saliency
+from iss_jax.records import Record, is_concrete, record
+from iss_jax.results import Cameras, Saliency, effect_unit
 
 __all__ = [
     "ServedSaliency",
@@ -46,8 +48,20 @@ __all__ = [
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
-class ServedSaliency(NamedTuple):
+@record
+class ServedSaliency(Record):
     """What came of a policy that was asked.
+
+    >>> import numpy as np
+    >>> from iss_jax import ISSConfig
+    >>> from iss_jax.policies.configs import PolicyConfig
+    >>> arm = PolicyConfig("arm", {"base_0_rgb": "front"}, {"state": 1}, 1, 3)
+    >>> def infer(raw):
+    ...     return {"actions": raw["front"][:7].mean((0, 1))[None]}
+    >>> raw = {"front": np.zeros((14, 14, 3), np.uint8), "state": [0.0], "prompt": "reach"}
+    >>> found = attribute(infer, raw, arm, config=ISSConfig(num_masks=10))
+    >>> found.saliency.maps["base_0_rgb"].shape, found.floor
+    ((14, 14), 0.0)
 
     Attributes:
         saliency: As of `iss_jax.attribute`: no batch axis; views in the order of π0.5's, their maps
@@ -63,6 +77,18 @@ class ServedSaliency(NamedTuple):
     floor: float
     floor_stderr: float
     baselines: Float[np.ndarray, "calls horizon dims"]
+
+    def summary(self) -> tuple[str, list[tuple[str, str]]]:
+        """What `repr` says: the map's own rows, and the floor."""
+        title, rows = self.saliency.summary()
+        if is_concrete(self):
+            floor = f"{float(self.floor):.3g} ± {float(self.floor_stderr):.2g} subtracted"
+            rows = [*rows, ("floor", floor)]
+        return f"Served: {title}", rows
+
+    def plot(self, index: int | tuple[int, ...] = 0) -> Any:
+        """As `Saliency.plot`."""
+        return self.saliency.plot(index)
 
 
 def attribute(
@@ -167,13 +193,21 @@ def attribute(
     finally:
         answers.save()
     actions = answers.actions()
-    return _estimate(
+    given = "" if scale is None else ", in units of the scale given"
+    found = _estimate(
         actions[:baseline_calls],
         actions[baseline_calls:],
         masks,
         {view: (frame.shape[0], frame.shape[1]) for view, frame in unit.items()},
         config if scale is None else in_units(config, 1.0 / np.asarray(scale), actions.shape[1]),
     )
+    saliency = dataclasses.replace(
+        found.saliency,
+        frames={view: jnp.asarray(frames[camera]) for view, camera in cameras.items()},
+        cameras=Cameras(cameras),
+        unit=effect_unit(config, f"the server's actions{given}"),
+    )
+    return dataclasses.replace(found, saliency=saliency)
 
 
 def _estimate(
@@ -214,9 +248,11 @@ def _estimate(
         valid={view: jnp.ones(size, bool) for view, size in sizes.items()},
         cells=estimate.scores,
         stderr=estimate.stderr,
+        contrast_stderr=estimate.contrast_stderr,
         effects=jnp.asarray(moved),
         actions=jnp.asarray(baseline),
         masks=masks,
+        config=dataclasses.replace(config, num_masks=len(masks)),
     )
     return ServedSaliency(saliency, floor, floor_stderr, baselines)
 

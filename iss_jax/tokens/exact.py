@@ -99,4 +99,4 @@ def _significance(
         return jnp.where(example.mask, scores, 0.0), baseline
 
     scores, actions = each_example(analyse, params, obs, means, noise, layout, options.sampling)
-    return significance(scores, actions, layout)
+    return significance(scores, actions, layout, options)

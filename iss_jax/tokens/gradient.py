@@ -87,7 +87,7 @@ def _linear(
     scores, actions = each_example(
         analyse, params, obs, means, noise, layout, options.sampling, keys
     )
-    return significance(scores, actions, layout)
+    return significance(scores, actions, layout, options)
 
 
 def slopes(

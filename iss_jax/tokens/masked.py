@@ -1,13 +1,15 @@
 """Algorithm 1 in token space: random sets of tokens replaced at once."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 
 import jax
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import estimators
 from iss_jax.masks import sample_masks
+from iss_jax.records import Record, record
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
     Example,
@@ -23,7 +25,8 @@ from iss_jax.tokens.prefix import (
 )
 
 
-class MaskedSignificance(NamedTuple):
+@record
+class MaskedSignificance(Record):
     """Expected effects of replacing a token while others are at random.
 
     With `policy` and `obs` of `iss_jax.saliency`'s example:
@@ -39,8 +42,12 @@ class MaskedSignificance(NamedTuple):
 
     Attributes:
         scores: Estimates of Psi_i(p) = E[delta | token i replaced] (Eq. 11).
-        stderr: View -> standard error of each image token's score.
+        stderr: View -> standard error of each image token's score. It holds the error of the mean
+            effect, which all tokens share.
         stderr_prompt: Of each prompt token's.
+        contrast_stderr: View -> standard error of each image token's difference to the mean over
+            all tokens, which is what ranks tokens.
+        contrast_stderr_prompt: Of each prompt token's.
         effects: Effect of each mask.
         masks: Keep bits, over the tokens that are run.
     """
@@ -48,8 +55,16 @@ class MaskedSignificance(NamedTuple):
     scores: TokenSignificance
     stderr: dict[str, Float[Array, "b t"]]
     stderr_prompt: Float[Array, "b l"]
+    contrast_stderr: dict[str, Float[Array, "b t"]]
+    contrast_stderr_prompt: Float[Array, "b l"]
     effects: Float[Array, "b n"]
     masks: Bool[Array, "n s"]
+
+    def plot(
+        self, index: int | tuple[int, ...] = 0, *, frames: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The scores' maps, as `TokenSignificance.plot`."""
+        return self.scores.plot(index, frames=frames)
 
 
 def masked_token_significance(
@@ -130,10 +145,15 @@ def _masked(
             keep_prob=keep_prob,
             active=example.mask,
         )
-        return found.scores, found.stderr, effects, baseline
+        return found.scores, found.stderr, found.contrast_stderr, effects, baseline
 
-    scores, stderr, effects, actions = each_example(
+    scores, stderr, contrast, effects, actions = each_example(
         analyse, params, obs, means, noise, layout, options.sampling
     )
-    views, prompt = split(stderr, layout)
-    return MaskedSignificance(significance(scores, actions, layout), views, prompt, effects, masks)
+    return MaskedSignificance(
+        significance(scores, actions, layout, options),
+        *split(stderr, layout),
+        *split(contrast, layout),
+        effects,
+        masks,
+    )

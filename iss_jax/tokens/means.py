@@ -1,7 +1,7 @@
 """Mean embedding of each modality over a dataset (Eq. 5)."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,19 @@ from jaxtyping import Array, Float
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of
+from iss_jax.records import Record, record
 
 
-class TokenMeans(NamedTuple):
+@record
+class TokenMeans(Record):
     """Mean embedding of each modality (Eq. 5), in float32.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax.tokens import TokenMeans
+    >>> TokenMeans(visual=jnp.zeros(8), language=jnp.ones(8))
+    TokenMeans
+      visual:   float32 [8]
+      language: float32 [8]
 
     Attributes:
         visual: Of image tokens.

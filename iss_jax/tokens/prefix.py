@@ -22,24 +22,35 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of
 from iss_jax.pi05.prepare import flow_noise, policy_observation, possible_views
+from iss_jax.records import MapsRecord, record, static
 from iss_jax.sampling import Sampling
 from iss_jax.tokens.means import TokenMeans
 
 
-class TokenSignificance(NamedTuple):
+@record
+class TokenSignificance(MapsRecord):
     """Significance of every token of a batch of observations.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax.tokens import TokenSignificance
+    >>> one = jnp.ones((1, 4))
+    >>> found = TokenSignificance({"front": jnp.ones((1, 8, 8))}, {"front": one}, one, one[None])
+    >>> found.plot().axes[0].get_title()
+    'front'
 
     Attributes:
         maps: View -> scores in pixels of the policy's input, bilinear; zero in absent views.
         views: View -> score of each image token, row by row.
         prompt: Score of each prompt token, zero at padding; as long as the prompt given.
         actions: The chunk that scores compare with, normalised.
+        unit: What a score is.
     """
 
     maps: dict[str, Float[Array, "b h w"]]
     views: dict[str, Float[Array, "b t"]]
     prompt: Float[Array, "b l"]
     actions: Float[Array, "b horizon dims"]
+    unit: str = static(default="")
 
 
 class Layout(NamedTuple):
@@ -126,7 +137,7 @@ def checked_call(
     """
     params = as_params(params)
     sizes = sizes_of(params)
-    for name, mean in zip(TokenMeans._fields, means, strict=True):
+    for name, mean in (("visual", means.visual), ("language", means.language)):
         if jnp.shape(mean) != (sizes.vlm.width,):
             raise ValueError(f"means.{name} must be [{sizes.vlm.width}], got {jnp.shape(mean)}")
     if sigma is not None and not sigma > 0:
@@ -224,7 +235,10 @@ def error(actions: Array, baseline: Array, options: Options) -> Float[Array, " n
 
 
 def significance(
-    scores: Float[Array, "b s"], actions: Float[Array, "b horizon dims"], layout: Layout
+    scores: Float[Array, "b s"],
+    actions: Float[Array, "b horizon dims"],
+    layout: Layout,
+    options: Options,
 ) -> TokenSignificance:
     """Scores of the prefix by view and prompt, and as maps."""
     views, prompt = split(scores, layout)
@@ -233,7 +247,8 @@ def significance(
         view: upsample(rearrange(tokens, "b (rows columns) -> b rows columns", rows=grid), size)
         for view, tokens in views.items()
     }
-    return TokenSignificance(maps, views, prompt, actions)
+    unit = "mean squared error, normalised actions" if options.sigma is None else "nats"
+    return TokenSignificance(maps, views, prompt, actions, unit)
 
 
 def split(

@@ -13,6 +13,7 @@ The scale b is fitted to the tokens of the first kind, which no draw decides. Wh
 needs no runs; what it does not shows in the standard error.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, Unpack
 
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax.pi05.observation import VIEWS
+from iss_jax.records import Record, record
 from iss_jax.tokens.gradient import slopes
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
@@ -37,7 +39,8 @@ from iss_jax.tokens.prefix import (
 )
 
 
-class SampledSignificance(NamedTuple):
+@record
+class SampledSignificance(Record):
     """Estimates of `token_significance`; the prompt's scores are exact in both.
 
     With `policy` and `obs` of `iss_jax.saliency`'s example:
@@ -72,6 +75,12 @@ class SampledSignificance(NamedTuple):
     drawn: dict[str, Bool[Array, "b t"]]
     residuals: dict[str, Float[Array, "b t"]]
     population: Int[Array, " b"]
+
+    def plot(
+        self, index: int | tuple[int, ...] = 0, *, frames: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The predicted scores' maps, as `TokenSignificance.plot`."""
+        return self.predicted.plot(index, frames=frames)
 
 
 class Combined(NamedTuple):
@@ -182,7 +191,8 @@ def _sampled(
         return split(values, layout)[0]
 
     def whole(values: Array) -> TokenSignificance:
-        return significance(jnp.concatenate([values, prompt], axis=1), actions, layout)
+        every = jnp.concatenate([values, prompt], axis=1)
+        return significance(every, actions, layout, options)
 
     return SampledSignificance(
         whole(combined.estimate),

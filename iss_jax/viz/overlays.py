@@ -24,7 +24,7 @@ def overlay(
     regions: UInt8[np.ndarray, "h w"] | None = None,
     *,
     limits: tuple[float, float] | None = None,
-    opacity: float = 0.5,
+    opacity: float | Float[np.ndarray, "h w"] = 0.5,
     colormap: str = "inferno",
     critical: Bool[np.ndarray, "h w"] | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
@@ -36,7 +36,7 @@ def overlay(
         regions: its labels; no outlines when None.
         limits: saliency of the colour map's ends; the map's own extremes when None. Views of one
             observation should share them.
-        opacity: weight of the colours, in [0, 1].
+        opacity: weight of the colours, in [0, 1]; one for all pixels or one each.
         colormap: any of matplotlib's.
         critical: the critical pixels, outlined in white; none when None.
 
@@ -53,7 +53,8 @@ def overlay(
     span = high - low
     level = (saliency - low) / span if span > 0 else np.zeros(saliency.shape)
     colours = matplotlib.colormaps[colormap](np.clip(level, 0, 1))[..., :3] * 255
-    blended = (1 - opacity) * image + opacity * colours
+    weight = np.broadcast_to(opacity, image.shape[:2])[..., None]
+    blended = (1 - weight) * image + weight * colours
     if regions is not None:
         for label, colour in OUTLINES.items():
             blended[outline(regions == label)] = colour
@@ -67,6 +68,12 @@ def outline(inside: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     padded = np.pad(inside, 1, mode="edge")
     core = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return inside & ~core
+
+
+def grey(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """A frame without its colours (luma of ITU-R BT.601), so that those of a map stand out."""
+    luma = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.repeat(np.round(luma).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def magnify(array: Shaped[np.ndarray, "h w *c"], factor: int) -> Shaped[np.ndarray, "H W *c"]:

@@ -26,6 +26,7 @@ CHECKPOINT = repr(str(embedded.checkpoint_path()))
 # the map, and what is alike compiles once.
 SUBSTITUTIONS = {
     '"checkpoints/pi05_libero/30000", "pi05_libero")': f'{CHECKPOINT}, "pi05_libero", dtype=None)',
+    '"checkpoints/pi05_libero/30000", "pi05_libero",': f'{CHECKPOINT}, "pi05_libero", dtype=None,',
     '"checkpoints/pi05_libero/30000"': CHECKPOINT,
     '"checkpoints/my_arm/10000", mine)': f"{CHECKPOINT}, mine, dtype=None)",
     '"checkpoints/my_arm/20000", mine)': f"{CHECKPOINT}, mine, dtype=None)",

@@ -56,7 +56,8 @@ def test_rows_are_named_by_what_they_run() -> None:
 
 def test_smoke(tmp_path) -> None:
     smoke("bench", tmp_path)
-    rows = {row["name"]: row for row in json.loads((tmp_path / "results.json").read_text())}
+    found = json.loads((tmp_path / "results.json").read_text())
+    rows = {row["name"]: row for row in found["rows"]}
     assert list(rows) == [
         *("single inference", "one call a mask", "plain batched", "exact savings"),
         *("1 clipped run, design bernoulli", "3 clipped runs"),

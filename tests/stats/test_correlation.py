@@ -169,10 +169,11 @@ def test_the_same_seed_gives_the_same_result():
 
 def test_a_constant_has_no_correlation():
     x = np.arange(6.0)
-    result = stats.correlate(x, np.ones(6))
-    assert math.isnan(result.r)
-    assert all(math.isnan(v) for v in (*result.fisher, *result.bootstrap))
-    assert result.p_value == 1.0
+    for pair in ((x, np.ones(6)), (np.ones(6), x)):
+        result = stats.correlate(*pair)
+        assert math.isnan(result.r)
+        assert all(math.isnan(v) for v in (*result.fisher, *result.bootstrap))
+        assert result.p_value == 1.0
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 3.0])
@@ -250,6 +251,16 @@ def test_partial_correlation_equals_the_inverse_covariance_formula():
     wanted = -precision[0, 1] / np.sqrt(precision[0, 0] * precision[1, 1])
     found = stats.partial_correlate(x, y, z[:, :1], resamples=99, permutations=99)
     assert found.r == pytest.approx(wanted, abs=1e-12)
+
+
+def test_partial_spearman_is_the_formula_of_three_rank_correlations():
+    x, y, z, _ = partial_case(seed=9)
+    x, y, z = np.round(np.exp(x), 1), np.round(y, 1), z[:, 0] ** 3
+    xy, xz, yz = (scipy.stats.spearmanr(*pair)[0] for pair in ((x, y), (x, z), (y, z)))
+    wanted = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
+    found = stats.partial_correlate(x, y, z[:, None], kind="spearman", resamples=9, permutations=9)
+    assert found.r == pytest.approx(wanted, abs=1e-12)
+    assert found.kind == "spearman"
 
 
 def test_partial_correlation_sees_through_a_common_cause():

@@ -90,7 +90,7 @@ def test_resamples_without_one_of_the_groups_say_nothing():
 
 def test_naming_the_defaults_repeats_a_result():
     rng = np.random.default_rng(4)
-    x, y, ids = rng.normal(size=12), rng.normal(size=12), np.arange(12)
+    x, y, ids = rng.normal(size=60), rng.normal(size=60), np.arange(60)
     named = {"confidence": 0.95, "resamples": 4999, "seed": 0}
     assert clustered_mean(x, ids) == clustered_mean(x, ids, **named)
     assert auc(x, y, ids, ids) == auc(x, y, ids, ids, **named)

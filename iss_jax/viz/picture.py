@@ -1,0 +1,18 @@
+"""Figures that a notebook shows by themselves."""
+
+import io
+
+from matplotlib.figure import Figure
+
+
+class Picture(Figure):
+    """A figure that is shown where a cell of a notebook ends with it, without pyplot.
+
+    >>> Picture(figsize=(1, 1))._repr_png_()[1:4]
+    b'PNG'
+    """
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
