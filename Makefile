@@ -38,11 +38,11 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
-        doctest lint format type docs wheels mutants bench bench-gpu clean
+        doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
-	  | awk -F'|' '{ printf "  make %-18s %s\n", $$1, $$2 }'
+	  | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  variables: VENV=$(VENV) PYTHON=$(PYTHON) WORKERS=$(WORKERS) WORKDIR=$(WORKDIR) STUDY=$(STUDY)"
 
@@ -94,16 +94,21 @@ test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator in
 test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
 	$(VENV_OPENPI)/bin/python -m pytest -m "not libero" -n $(WORKERS) --dist loadfile
 
+DOCTESTS = --doctest-modules --ignore=iss_jax/envs iss_jax -n $(WORKERS) --dist loadfile
+
 doctest: $(READY) ## Run the examples in the docstrings.
-	$(PY) -m pytest --doctest-modules --ignore=iss_jax/envs iss_jax
+	$(PY) -m pytest $(DOCTESTS)
+
+doctest-openpi-stack: $(READY_OPENPI) ## Run them on openpi's versions.
+	$(VENV_OPENPI)/bin/python -m pytest $(DOCTESTS)
 
 lint: $(READY) ## Check style.
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check iss_jax experiments configs tests .ci
+	$(PY) -m ruff format --check iss_jax experiments configs tests .ci conftest.py
 	$(PY) -m pre_commit validate-config
 
 format: $(READY) ## Format the code.
-	$(PY) -m ruff format iss_jax experiments configs tests .ci
+	$(PY) -m ruff format iss_jax experiments configs tests .ci conftest.py
 	$(PY) -m ruff check --fix .
 
 type: $(READY) ## Check types.

@@ -111,6 +111,20 @@ def saliency_until(
     A loop on the host: it cannot be traced, and compiles the map of one round once. A batch goes on
     until every one of its observations has got there, so give one at a time where they differ.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> import iss_jax
+    >>> found = iss_jax.saliency_until(
+    ...     policy.params,
+    ...     obs,
+    ...     target_stderr=0.3,
+    ...     most_masks=20,
+    ...     config=iss_jax.ISSConfig(num_masks=4, action_dims=7),
+    ...     action_horizon=16,
+    ... )
+    >>> len(found.rounds) <= 5, found.saliency.effects.shape[1] == 4 * len(found.rounds)
+    (True, True)
+
     Args:
         params: As for `saliency`.
         obs: As for `saliency`.

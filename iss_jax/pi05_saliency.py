@@ -46,6 +46,18 @@ def saliency(
     out what changes nothing but rounding: prompt padding, and views that every example lacks. It
     then compiles once for each shape.
 
+    >>> import numpy as np
+    >>> import iss_jax
+    >>> from iss_jax import embedded
+    >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+    >>> frame = np.linspace(0, 255, 80 * 80 * 3).astype(np.uint8).reshape(80, 80, 3)
+    >>> frames = {camera: frame for camera in policy.config.cameras.values()}
+    >>> obs = policy.observation(frames, np.zeros(8), "pick up the milk")
+    >>> config = iss_jax.ISSConfig(num_masks=4, action_dims=7)
+    >>> sal = iss_jax.saliency(policy.params, obs, config=config, action_horizon=16)
+    >>> sal.maps["base_0_rgb"].shape, sal.cells.shape, sal.actions.shape
+    ((1, 80, 80), (1, 3, 7, 7), (1, 16, 7))
+
     Args:
         params: openpi's parameter tree: a nested dict, an `nnx.State`, or leaves under "value".
         obs: Batched object with openpi's `Observation` attributes.

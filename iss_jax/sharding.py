@@ -29,6 +29,11 @@ def device_mesh(
 ) -> Mesh:
     """A mesh over which `saliency` and `attribute` split their runs.
 
+    >>> import jax
+    >>> from iss_jax import device_mesh
+    >>> dict(device_mesh(devices=jax.devices()[:1]).shape)
+    {'masks': 1}
+
     Args:
         masks: Devices along the masks; as many as the other axes leave when None.
         frames: Devices along the batch of observations.
@@ -135,6 +140,16 @@ def fsdp(
     A leaf is split along the longest of its dimensions that the axis divides; layers are stacked
     along the first dimension and looped over, so that this one is never split. Small leaves and
     those that nothing divides are copied to every device.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> from iss_jax import fsdp
+    >>> mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:1]), ("params",))
+    >>> rule = fsdp(mesh, small=1000)
+    >>> tuple(rule("PaliGemma/llm/layers/mlp/linear", (18, 512, 64)).spec)
+    (None, 'params', None)
+    >>> tuple(rule("time_mlp_in/bias", (64,)).spec)
+    ()
 
     Args:
         mesh: Mesh with the axis, such as `device_mesh(params=4)`.

@@ -35,6 +35,12 @@ def attention(
 
     Mean over heads, sum over queries, bilinear to pixels. The tokens' scores of a view have mean 1.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> baselines.attention(policy.params, obs).maps["base_0_rgb"].shape
+    (1, 80, 80)
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         obs: Batched object with openpi's `Observation` attributes.
@@ -57,6 +63,12 @@ def token_norm(
     dtype: Any = None,
 ) -> Explanation:
     """NORM: L2 norm of SigLIP's final image tokens, bilinear to pixels (App. E.3).
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> baselines.token_norm(policy.params, obs).maps["base_0_rgb"].shape
+    (1, 80, 80)
 
     Args:
         params: openpi's parameter tree, as for `saliency`.

@@ -54,6 +54,13 @@ def input_gradient(
     one backward pass, and its square has the right mean. The squared map is unbiased, with a
     relative standard error of at most sqrt(2 / num_probes) a pixel. The paper has no such baseline.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> found = baselines.input_gradient(policy.params, obs, num_probes=1, action_horizon=16)
+    >>> found.maps["base_0_rgb"].shape, bool((found.maps["base_0_rgb"] >= 0).all())
+    ((1, 80, 80), True)
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         obs: Batched object with openpi's `Observation` attributes.

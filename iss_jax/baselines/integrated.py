@@ -34,6 +34,14 @@ from iss_jax.sampling import Sampling
 class IntegratedGradients(MapsRecord):
     """An `Explanation` whose maps add up to a number that can be measured.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> found = baselines.integrated_gradients(policy.params, obs, num_points=2, action_horizon=16)
+    >>> missing = found.effect - sum(one.sum((1, 2)) for one in found.maps.values())
+    >>> missing.shape
+    (1,)
+
     Attributes:
         maps: View -> map in pixels of the policy's input, signed.
         valid: View -> pixels that took part.
@@ -75,6 +83,13 @@ def integrated_gradients(
     ISS's own: δ is 0 at the frame and, at the blur, the effect of the mask that keeps nothing; and
     the maps sum to that effect (completeness). The integral is a Gauss-Legendre rule, one forward
     and one backward pass a point.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> found = baselines.integrated_gradients(policy.params, obs, num_points=2, action_horizon=16)
+    >>> found.maps["base_0_rgb"].shape, found.effect.shape
+    ((1, 80, 80), (1,))
 
     Args:
         params: openpi's parameter tree, as for `saliency`.

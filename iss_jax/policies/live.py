@@ -14,12 +14,24 @@ from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.openpi import OpenpiPolicy
 from iss_jax.sampling import Sampling
 
+__all__ = [
+    "from_policy",
+]
+
 
 def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> OpenpiPolicy:
     """A live openpi `Policy` (JAX): its model, its transforms, its statistics.
 
     Nothing of openpi is imported: the policy is known by `_model`, `_input_transform`,
     `_output_transform` and `_sample_kwargs`.
+
+    >>> from iss_jax.policies.live import from_policy
+    >>> trained = create_trained_policy(config, "checkpoints/pi05_libero")  # doctest: +SKIP
+    >>> sal = from_policy(trained, "pi05_libero").explain(raw)  # doctest: +SKIP
+    >>> from_policy("a policy of another kind")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    TypeError: policy: str lacks ['_model', ...]; wanted an openpi Policy...
 
     Args:
         policy: What openpi's `create_trained_policy` returns.

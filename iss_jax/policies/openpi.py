@@ -55,6 +55,18 @@ UNITS = ("normalised", "robot")
 class OpenpiPolicy:
     """A π0.5 with its robot (see `from_checkpoint` and `from_policy`).
 
+    >>> import numpy as np
+    >>> import iss_jax
+    >>> from iss_jax import embedded
+    >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+    >>> frames = {c: np.zeros((80, 80, 3), np.uint8) for c in policy.config.cameras.values()}
+    >>> raw = policy.config.join(frames, np.zeros(8), "pick up the milk")
+    >>> policy.infer(raw, noise=np.zeros((16, 7), np.float32)).shape
+    (16, 7)
+    >>> sal = policy.explain(raw, config=iss_jax.ISSConfig(num_masks=4))
+    >>> sal.effects.shape
+    (1, 4)
+
     Attributes:
         params: openpi's tree.
         config: The robot's side; None for a live policy of an unnamed robot.
@@ -194,6 +206,12 @@ def from_checkpoint(
     Frames of another size than the model's are resized with padding by this package, not by the
     Pillow filter of openpi's input transform: they differ by rounding.
 
+    >>> import iss_jax
+    >>> from iss_jax import embedded
+    >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded")
+    >>> policy.image_size, policy.action_horizon, sorted(policy.config.cameras.values())
+    (80, 16, ['front', 'overhead', 'wrist'])
+
     Args:
         path: The step's folder, which holds `params/` and `assets/`.
         config: A name in `iss_jax.policies.configs.CONFIGS`, or your own.
@@ -234,6 +252,22 @@ def from_params(
 ) -> OpenpiPolicy:
     """A policy from parameters in memory, such as those of a training state.
 
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import embedded
+    >>> from iss_jax.pi05.checkpoint import restore_params
+    >>> from iss_jax.pi05.normalize import load_norm_stats
+    >>> from iss_jax.policies.openpi import checkpoint_tokenizer, from_params
+    >>> folder = embedded.checkpoint_path()
+    >>> policy = from_params(
+    ...     restore_params(folder, dtype=jnp.float32),
+    ...     "embedded",
+    ...     norm_stats=load_norm_stats(folder),
+    ...     tokenizer=checkpoint_tokenizer(folder),
+    ... )
+    >>> policy.action_horizon
+    16
+
     Args:
         params: Any form that `iss_jax.saliency` takes.
         config: A name in `iss_jax.policies.configs.CONFIGS`, or your own.
@@ -265,6 +299,11 @@ def from_params(
 
 def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = None) -> Any:
     """The tokenizer of a checkpoint: the given file, the checkpoint's own, else PaliGemma's.
+
+    >>> from iss_jax import embedded
+    >>> from iss_jax.policies.openpi import checkpoint_tokenizer
+    >>> checkpoint_tokenizer(embedded.checkpoint_path()).encode("pick up the milk", add_bos=True)[0]
+    2
 
     Raises:
         FileNotFoundError: There is none.

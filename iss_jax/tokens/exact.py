@@ -42,6 +42,16 @@ def token_significance(
     expert for each token; the image encoder runs once. Prompt padding and absent views are left out
     when they are known. Scores of tokens that are not there (absent views, padding) are zero.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import Sampling, tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.token_significance(
+    ...     policy.params, obs, means, action_horizon=16, sampling=Sampling(num_steps=1)
+    ... )
+    >>> found.maps["base_0_rgb"].shape, found.prompt.shape == obs.tokenized_prompt.shape
+    ((1, 80, 80), True)
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         obs: Batched object with openpi's `Observation` attributes.

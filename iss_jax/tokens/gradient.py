@@ -39,6 +39,16 @@ def linear_token_significance(
     such one-pass scores (Sec. 6). A replacement is no small step, so the scores are a surrogate of
     the exact ones, not an estimate: `sampled_token_significance` makes one of them.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.linear_token_significance(
+    ...     policy.params, obs, means, num_probes=2, action_horizon=16
+    ... )
+    >>> found.maps["base_0_rgb"].shape
+    (1, 80, 80)
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         obs: Batched object with openpi's `Observation` attributes.

@@ -37,6 +37,13 @@ class TokenMeans(Record):
 def mean_embeddings(params: Any, observations: Iterable[Any]) -> TokenMeans:
     """Mean embedding of the visual and of the language tokens of a dataset, in one pass.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> means.visual.shape == means.language.shape
+    True
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         observations: Batches with openpi's `Observation` attributes. Tokens of absent views and of

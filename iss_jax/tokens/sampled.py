@@ -43,6 +43,18 @@ from iss_jax.tokens.prefix import (
 class SampledSignificance(Record):
     """Estimates of `token_significance`; the prompt's scores are exact in both.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.sampled_token_significance(
+    ...     policy.params, obs, means, num_top=0, num_drawn=8, num_probes=0, action_horizon=16
+    ... )
+    >>> run = found.measured["base_0_rgb"]
+    >>> exact, known = found.estimate.views["base_0_rgb"], found.predicted.views["base_0_rgb"]
+    >>> run.shape == exact.shape == known.shape
+    True
+
     Attributes:
         estimate: Unbiased for every token, and so are sums over tokens (`significance_total`).
             Tokens that were drawn stand for all that were not, so as a picture it is rough.
@@ -96,6 +108,16 @@ def sampled_token_significance(
     Costs a run for each prompt token, `num_top` + `num_drawn` more, and for the first-order scores
     one run and `num_probes` gradients. Without those of the parameters, a gradient is counted as
     1.2 runs on the embedded policy.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.sampled_token_significance(
+    ...     policy.params, obs, means, num_top=0, num_drawn=8, num_probes=0, action_horizon=16
+    ... )
+    >>> sum(int(run.sum()) for run in found.measured.values())
+    8
 
     Args:
         params: openpi's parameter tree, as for `saliency`.
@@ -233,6 +255,18 @@ def significance_total(
 
     With the nuisance share of each token's pixels as weights it is the significance of nuisance.
     The variance estimate is unbiased, too, as is that of any total under simple random sampling.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.sampled_token_significance(
+    ...     policy.params, obs, means, num_top=0, num_drawn=8, num_probes=0, action_horizon=16
+    ... )
+    >>> weights = {view: scores > 0 for view, scores in found.estimate.views.items()}
+    >>> total, error = tokens.significance_total(found, weights)
+    >>> total.shape, error.shape
+    ((1,), (1,))
 
     Args:
         found: From `sampled_token_significance`.
