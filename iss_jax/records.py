@@ -208,11 +208,7 @@ def drawing(module: str) -> Any:
     Raises:
         ModuleNotFoundError: Matplotlib is missing; the message names the extra.
     """
-    try:
-        return importlib.import_module(f"iss_jax.viz.{module}")
-    except ModuleNotFoundError as error:
-        message = f'a picture needs {error.name}: pip install "iss-jax[viz]"'
-        raise ModuleNotFoundError(message, name=error.name) from error
+    return importlib.import_module(f"iss_jax.viz.{module}")
 
 
 def is_concrete(tree: Any) -> bool:
