@@ -55,6 +55,7 @@ def things() -> dict[str, Any]:
         "image": images["front"],
         "wrist": images["wrist"],
         "state": state,
+        "prompt": episode.prompt,
         "raw": raw,
         "frames": images,
         "camera": episode.images["front"],
