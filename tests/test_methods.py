@@ -6,10 +6,17 @@ import pytest
 
 from iss_jax import ISSConfig, baselines, methods
 from iss_jax.methods import METHODS, TITLES, Settings, explain
+from iss_jax.sampling import Sampling
 
 ISS = ISSConfig(num_masks=10, action_dims=7, horizon=3)
 SETTINGS = Settings(
-    ISS, action_horizon=4, num_steps=2, probes=5, gradient_masks=3, points=6, wide_sigma=99.0
+    ISS,
+    action_horizon=4,
+    sampling=Sampling(2),
+    probes=5,
+    gradient_masks=3,
+    points=6,
+    wide_sigma=99.0,
 )
 
 
@@ -36,7 +43,7 @@ def functions(monkeypatch):
 
 def test_each_name_is_its_method(functions):
     call = {"key": "key", "noise": "noise", "valid": "valid"}
-    sampled = call | {"num_steps": 2, "action_horizon": 4}
+    sampled = call | {"sampling": Sampling(2), "action_horizon": 4}
     counted = {"action_dims": 7, "horizon": 3, "noise_draws": 1}
     few = dataclasses.replace(ISS, estimator="gradient", num_masks=3)
     wide = dataclasses.replace(ISS, blur_sigma=99.0)
