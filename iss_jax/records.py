@@ -121,7 +121,8 @@ class Record:
         """
         from iss_jax.record_file import write_record
 
-        write_record(path, self)
+        require_concrete(self, "save()")
+        write_record(path, self, Record.kinds)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:
@@ -137,7 +138,7 @@ class Record:
         """
         from iss_jax.record_file import read_record
 
-        return read_record(path, cls)
+        return read_record(path, cls, Record.kinds)
 
     def facts(self) -> dict[str, Any]:
         """The static fields as JSON holds them."""

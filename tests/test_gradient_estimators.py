@@ -271,6 +271,7 @@ def test_trapezoid_errors_are_those_of_what_each_run_adds(design):
         mean = gradients[alike, i].mean()
         added[k, i] = effects[k] - effects.mean() - share * (gradients[k, i] - mean)
     known = kept.sum(0) >= 2
+    # Eight runs are too few to tell what balance takes off a contrast's error: nothing is.
     contrasts = added - added[:, known].mean(1, keepdims=True)
     for claimed, terms in ((found.stderr, added), (found.contrast_stderr, contrasts)):
         errors = terms.std(0, ddof=1) / np.sqrt(n)
