@@ -10,12 +10,25 @@ WORKDIR ?= runs/demo
 STUDY   ?= runs/whole-study
 # For `make study`, say --config.landmarks=True (with a folder of its own).
 ROLLOUT_FLAGS ?=
+# For `make mutants`: modules and options, "nmr stats.groups --jobs 2"; every module when empty.
+MUTANTS ?=
 
 PY  := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check --quiet
 READY         := $(VENV)/.ready
 READY_LIBERO  := $(VENV)/.ready-libero
+READY_DOCS    := $(VENV)/.ready-docs
 READY_OPENPI  := $(VENV_OPENPI)/.ready
+
+# Of `make bench-gpu`. With PLATFORM=cpu VARIANT=rehearsal it goes through all of it without a GPU.
+VENV_GPU ?= .venv-gpu
+BENCH    ?= runs/bench-$(VARIANT)
+VARIANT  ?= full
+PLATFORM ?= cuda
+CUDA     ?= cuda12
+# A folder of wheels, where no index can be reached.
+WHEELS   ?=
+BENCH_FLAGS ?=
 
 # make_env(folder): an empty environment, unless it is there.
 define make_env
@@ -25,11 +38,11 @@ endef
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
-        doctest lint format type bench clean
+        doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
-	  | awk -F'|' '{ printf "  make %-18s %s\n", $$1, $$2 }'
+	  | awk -F'|' '{ printf "  make %-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  variables: VENV=$(VENV) PYTHON=$(PYTHON) WORKERS=$(WORKERS) WORKDIR=$(WORKDIR) STUDY=$(STUDY)"
 
@@ -81,22 +94,82 @@ test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator in
 test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
 	$(VENV_OPENPI)/bin/python -m pytest -m "not libero" -n $(WORKERS) --dist loadfile
 
+DOCTESTS = --doctest-modules --ignore=iss_jax/envs iss_jax -n $(WORKERS) --dist loadfile
+
 doctest: $(READY) ## Run the examples in the docstrings.
-	$(PY) -m pytest --doctest-modules --ignore=iss_jax/envs iss_jax
+	$(PY) -m pytest $(DOCTESTS)
+
+doctest-openpi-stack: $(READY_OPENPI) ## Run them on openpi's versions.
+	$(VENV_OPENPI)/bin/python -m pytest $(DOCTESTS)
 
 lint: $(READY) ## Check style.
 	$(PY) -m ruff check .
-	$(PY) -m ruff format --check iss_jax experiments configs tests
+	$(PY) -m ruff format --check iss_jax experiments configs tests .ci conftest.py
+	$(PY) -m pre_commit validate-config
 
 format: $(READY) ## Format the code.
-	$(PY) -m ruff format iss_jax experiments configs tests
+	$(PY) -m ruff format iss_jax experiments configs tests .ci conftest.py
 	$(PY) -m ruff check --fix .
 
 type: $(READY) ## Check types.
 	$(PY) -m pyright --pythonpath $(PY)
 
+wheels: $(READY) ## Install and try the wheel on each Python it names.
+	$(PY) .ci/wheels.py
+
+# Apart from the environment: no test needs the tool, and its packages are many.
+COSMIC_RAY := .cosmic-ray
+
+$(COSMIC_RAY): | $(READY)
+	@$(PY) $(PIP) install --target $@ cosmic-ray==8.7.0
+
+mutants: $(READY) $(COSMIC_RAY) ## Put small faults into the numerical core; a test must notice each.
+	PYTHONPATH=.:$(COSMIC_RAY) $(PY) .ci/mutants.py $(MUTANTS)
+
+$(READY_DOCS): $(READY) requirements-docs-lock.txt
+	@$(PY) $(PIP) install --requirement requirements-lock.txt --requirement requirements-docs-lock.txt
+	@touch $@
+
+# The theme announces its successor on every run otherwise. Not --quiet: it hides the warnings from
+# --strict, and the build passes.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(READY_DOCS) ## Build the documentation into site/; a broken link or an unknown name fails.
+	$(PY) -m mkdocs build --strict
+
 bench: $(READY) ## Measure time and memory.
 	$(PY) -m experiments.bench --config=configs/bench.py --workdir=runs/bench
 
+# A script that runs the Python of the benchmark. One whose JAX has the device is used as it is, and
+# what it lacks is laid beside it: a machine with a GPU may reach no index and have no other JAX. Else
+# the locked stack is installed, with JAX's own wheels for the GPU.
+$(VENV_GPU)/python: requirements-lock.txt pyproject.toml
+	@mkdir -p $(VENV_GPU)/added
+	@if JAX_PLATFORMS=$(PLATFORM) $(PYTHON) -c 'import jax; jax.devices()' 2>/dev/null; then \
+	  found=$$($(PYTHON) -c 'import sys; print(sys.executable)'); \
+	  lacking=$$($(PYTHON) .ci/lacking.py); \
+	  echo "JAX of $$found is used as it is$${lacking:+; it lacks $$lacking}"; \
+	  test -z "$$lacking" || $(PYTHON) $(PIP) install --no-deps --target $(VENV_GPU)/added \
+	    $(if $(WHEELS),--no-index --find-links $(WHEELS)) $$lacking || exit 1; \
+	elif test $(PLATFORM) != cuda || nvidia-smi -L; then \
+	  found=$(abspath $(VENV_GPU))/bin/python; \
+	  echo "creating $(VENV_GPU) (a few minutes)"; \
+	  test -x $$found || $(PYTHON) -m venv $(VENV_GPU) || exit 1; \
+	  $$found $(PIP) install $(if $(WHEELS),--no-index --find-links $(WHEELS)) \
+	    --requirement requirements-lock.txt \
+	    $(if $(filter cuda,$(PLATFORM)),"jax[$(CUDA)]") || exit 1; \
+	else \
+	  echo "no GPU is here; rehearse on the CPU: make bench-gpu PLATFORM=cpu VARIANT=rehearsal" >&2; \
+	  exit 1; \
+	fi; \
+	printf '#!/bin/sh\nPYTHONPATH=%s exec %s "$$@"\n' "$(CURDIR):$(abspath $(VENV_GPU)/added)" "$$found" >$@
+	@chmod +x $@
+
+# All of the device's memory but what CUDA itself takes, and no fall back to another device.
+bench-gpu: $(VENV_GPU)/python ## Measure the released sizes on a GPU, in ten minutes; again goes on.
+	@JAX_PLATFORMS=$(PLATFORM) TF_CPP_MIN_LOG_LEVEL=$${TF_CPP_MIN_LOG_LEVEL:-2} \
+	  XLA_PYTHON_CLIENT_MEM_FRACTION=$${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92} \
+	  $(VENV_GPU)/python -m experiments.bench --config=configs/bench.py:$(VARIANT) \
+	  --workdir=$(BENCH) $(BENCH_FLAGS)
+
 clean: ## Remove environments and caches; keeps runs/.
-	rm -rf $(VENV) $(VENV_OPENPI) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_OPENPI) build dist site .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)

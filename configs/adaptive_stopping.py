@@ -1,6 +1,7 @@
 """Masks until a standard error is small enough, against as many for every frame.
 
     python -m experiments.adaptive_stopping --config=configs/adaptive_stopping.py
+    python -m experiments.adaptive_stopping --config=configs/adaptive_stopping.py:smoke
 
 Variants: `embedded` (default; ten frames, minutes on two cores), `smoke` (one frame, seconds),
 `paper` (a checkpoint and a dataset that the command line names, for a GPU:
@@ -9,22 +10,19 @@ Variants: `embedded` (default; ten frames, minutes on two cores), `smoke` (one f
 
 import ml_collections
 
+from configs.parts.policy import set_policy
+from configs.parts.variants import chosen
+
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"adaptive_stopping-{variant}"
+    config.name = f"adaptive_stopping-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    config.checkpoint = "embedded"
-    config.dataset = "embedded"
-    config.tokenizer = ""
-    config.max_token_len = 40
-    config.action_horizon = 16
+    set_policy(config, max_token_len=40)
     # Half of successful and half of failed episodes.
     config.frames = 10
     config.keep_prob = 0.3

@@ -4,6 +4,7 @@ python -m experiments.collect --config=configs/collect.py:demonstrations --workd
 python -m experiments.collect --config=configs/collect.py:static --workdir=datasets/static
 python -m experiments.collect --config=configs/collect.py:corrections --config.policy=<step> \
     --workdir=datasets/corrections
+python -m experiments.collect --config=configs/collect.py:smoke
 
 Each takes `-spatial` behind its name for the seen tasks of libero_spatial:
 
@@ -13,17 +14,21 @@ python -m experiments.collect --config=configs/collect.py:demonstrations-spatial
 Variants: `demonstrations` (expert episodes), `static` (single frames of many layouts, with robot
 configurations from `sources`), `corrections` (episodes of `policy`, a checkpoint, labelled with
 what the expert would do), `heldout` (expert episodes on held-out init states and layout
-seeds), `smoke` (two short episodes, a minute).
+seeds), `smoke` (two small episodes, half a minute; `docs/episodes/expert` is its `shard-0`).
 """
 
 import ml_collections
 
+from configs.parts.variants import chosen
+
+VARIANTS = ("demonstrations", "static", "corrections", "heldout", "smoke")
 SPATIAL_TASKS = (0, 1, 2, 3, 5, 6, 7, 8)  # of libero_spatial: the study's seen ones
 
 
 def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     variant, _, spatial = variant.partition("-")
+    variant = chosen(variant, VARIANTS)
     if spatial not in ("", "spatial"):
         raise ValueError(f"suite {spatial!r} of variant {variant!r}: none or 'spatial' wanted")
     config = ml_collections.ConfigDict()
@@ -91,10 +96,8 @@ def get_config(variant: str = "demonstrations") -> ml_collections.ConfigDict:
         config.episodes_per_task = 2
         config.max_attempts_per_task = 4
         config.image_size = 32
+        config.frame_every = 8
         config.sources = ()
-    else:
-        variants = "demonstrations, static, corrections, heldout, smoke"
-        raise ValueError(f"variant {variant!r}: one of {variants} wanted")
     if spatial:
         config.name += "-spatial"
         config.suite, config.tasks = "libero_spatial", SPATIAL_TASKS

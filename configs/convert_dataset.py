@@ -2,9 +2,11 @@ r"""A dataset in another format.
 
     python -m experiments.convert_dataset --config=configs/convert_dataset.py:v3.0 \
         --config.dataset=<folder> --workdir=<new folder>
+    python -m experiments.convert_dataset --config=configs/convert_dataset.py:smoke
 
 The variant is the new format, `v2.1` or `v3.0` of LeRobot or `folders` as the paper's authors have
-them; that of the source is recognised. Without a dataset it is the packaged episodes.
+them; that of the source is recognised. Without a dataset it is the packaged episodes. `smoke`
+takes the first three of these, in a second.
 
 Features of another name than this package's are named like this:
 
@@ -14,15 +16,15 @@ Features of another name than this package's are named like this:
 
 import ml_collections
 
-FORMATS = ("v2.1", "v3.0", "folders")
+from configs.parts.variants import chosen
+
+VARIANTS = ("v2.1", "v3.0", "folders", "smoke")
 
 
 def get_config(variant: str = "v3.0") -> ml_collections.ConfigDict:
     """The configuration."""
-    if variant not in (*FORMATS, "smoke"):
-        raise ValueError(f"variant {variant!r} given, one of {FORMATS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"convert_dataset-{variant}"
+    config.name = f"convert_dataset-{chosen(variant, VARIANTS)}"
     # "embedded" is the package's own.
     config.dataset = "embedded"
     config.to = "v3.0" if variant == "smoke" else variant

@@ -1,6 +1,7 @@
 """What a map costs (Table 2).
 
     python -m experiments.efficiency --config=configs/efficiency.py
+    python -m experiments.efficiency --config=configs/efficiency.py:smoke
 
 Variants:
 
@@ -17,16 +18,15 @@ Variants:
 import ml_collections
 
 from configs.parts.bench_subject import subject
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"efficiency-{variant}"
+    config.name = f"efficiency-{chosen(variant, VARIANTS)}"
     config.quiet = False
     config.subject = subject("pi05" if variant == "paper" else "embedded")
 

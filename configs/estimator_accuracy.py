@@ -1,6 +1,7 @@
 """How faithful a map is for what it costs, for every mask design and estimator.
 
 python -m experiments.estimator_accuracy --config=configs/estimator_accuracy.py
+python -m experiments.estimator_accuracy --config=configs/estimator_accuracy.py:smoke
 
 Variants: `embedded` (20 frames of the embedded rollouts, ten of successful and ten of failed
 episodes; 20,000 reference masks: some three minutes a frame on two cores), `smoke` (one frame,
@@ -9,20 +10,19 @@ seconds). A shorter reference, `--config.reference_masks=4000`, is continued by 
 
 import ml_collections
 
+from configs.parts.policy import set_policy
+from configs.parts.variants import chosen
+
+VARIANTS = ("embedded", "smoke")
+
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in ("embedded", "smoke"):
-        raise ValueError(f"variant {variant!r}: one of embedded, smoke wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"estimator_accuracy-{variant}"
+    config.name = f"estimator_accuracy-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    config.checkpoint = "embedded"
-    config.dataset = "embedded"
-    config.tokenizer = ""
-    config.max_token_len = 40
-    config.action_horizon = 16
+    set_policy(config, max_token_len=40)
     config.frames = 20
     config.keep_prob = 0.3
     # Plain i.i.d. masks of the reference, and of one work item.
@@ -36,12 +36,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         ("gradient", "balanced", 40, 3),
         ("gradient", "bernoulli", 40, 3),
         ("gradient", "balanced", 20, 3),
-        ("centred", "antithetic", 100, 5),
-        ("centred", "sobol", 100, 5),
-        ("centred", "orthogonal", 100, 5),
     )
-    # (cells that a run moves between dropped and kept; runs; repeats)
-    config.path = (21, 42, 3)
     # Points of the midpoint rules of integrated gradients; probes of the clean frame's Jacobian.
     config.straight_points = (1, 4, 9, 20)
     config.probes = (1, 4, 20)
@@ -63,11 +58,10 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.candidates = (
             ("centred", "bernoulli", 10, 2),
             ("centred", "balanced", 10, 2),
-            ("centred", "sobol", 10, 2),
             ("gradient", "balanced", 4, 2),
             ("gradient", "bernoulli", 2, 1),
         )
-        config.path, config.straight_points, config.probes = (49, 2, 2), (1, 2), (2,)
+        config.straight_points, config.probes = (1, 2), (2,)
         config.plain_runs, config.gradient_runs, config.surrogate_runs = (10,), (1, 2), 4
         config.chunk, config.gradient_chunk = 20, 4
     return config

@@ -14,56 +14,32 @@ The default dataset is found from the root of the checkout.
 """
 
 import ml_collections
-from ml_collections import config_dict
+
+from configs.parts.policy import iss, set_policy
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"explain_episode-{variant}"
+    config.name = f"explain_episode-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    config.checkpoint = "embedded"
-    config.dataset = "docs/episodes/whole"
+    set_policy(config, dataset="docs/episodes/whole")
     # Datasets whose end-effector paths are drawn besides, by success.
     config.paths = ("docs/episodes/paths",)
     # Indices; all when empty.
     config.episodes = ()
     # The first so many frames of each episode; 0 means all.
     config.frames = 0
-    config.tokenizer = ""
-    config.dtype = "float32"
-    config.cameras = ml_collections.ConfigDict(
-        {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
-    )
-    config.discrete_state_input = True
-    config.max_token_len = 200
-    config.action_horizon = 16
-    config.num_steps = 10
 
     # Computed are frames 0, s, 2s, ... and the last, the others lie linearly between. Recorded is
     # every fourth control step, and the policy acts at every eighth: two is where it acted.
     config.stride = 2
     config.seed = 0
-    config.iss = ml_collections.ConfigDict(
-        {
-            "num_masks": 400,
-            "keep_prob": 0.3,
-            "grid": (7, 7),
-            "design": "balanced",
-            "estimator": "centred",
-            "blur_sigma": 10.0,
-            "micro_batch": config_dict.placeholder(int),
-            "noise_draws": 1,
-            "action_dims": config_dict.placeholder(int),
-            "horizon": config_dict.placeholder(int),
-            "reduction": "mean",
-        }
-    )
+    config.iss = iss(400)
     # The first one is drawn.
     config.percents = (10, 1, 5, 15, 20)
     # Random explanations per frame.

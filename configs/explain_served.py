@@ -3,18 +3,25 @@
     python -m experiments.serve_policy &
     python -m experiments.explain_served --config=configs/explain_served.py
 
+Or both in half a minute:
+
+    python -m experiments.serve_policy --config=configs/serve_policy.py:smoke &
+    python -m experiments.explain_served --config=configs/explain_served.py:smoke
+
 A run that was stopped goes on. The frame's cameras and state are sent under the keys of
 `config.robot` (`iss_jax.policies.configs`). `smoke` asks with few masks.
 """
 
 import ml_collections
 
+from configs.parts.variants import chosen
+
+VARIANTS = ("embedded", "smoke")
+
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
-    if variant not in ("embedded", "smoke"):
-        raise ValueError(f"variant {variant!r}: embedded or smoke wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"explain_served-{variant}"
+    config.name = f"explain_served-{chosen(variant, VARIANTS)}"
     config.uri = "ws://127.0.0.1:8000"
     config.robot = "embedded"
     config.dataset = "embedded"
@@ -24,6 +31,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.cameras = ml_collections.ConfigDict(
         {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
     )
+    # Frames mirrored left to right before they are sent.
+    config.mirror = False
     # Send this one noise with every call, for servers that take it (`experiments.serve_policy`).
     config.shared_noise = False
     config.num_masks = 10 if variant == "smoke" else 100

@@ -24,14 +24,13 @@ command without the flag then writes the table from what is there:
 import ml_collections
 
 from configs.parts.task_frames import task_frames
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
-    config = task_frames(f"hyperparameters-{variant}", paper=variant == "paper")
+    config = task_frames(f"hyperparameters-{chosen(variant, VARIANTS)}", paper=variant == "paper")
     config.frames_per_group = 250 if variant == "paper" else 3
 
     config.num_masks = (50, 100, 150, 200)

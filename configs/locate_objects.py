@@ -1,18 +1,32 @@
 """Where every object is in every image of collected datasets.
 
-python -m experiments.locate_objects --config=configs/locate_objects.py
+    python -m experiments.locate_objects --config=configs/locate_objects.py
+    python -m experiments.locate_objects --config=configs/locate_objects.py:smoke
 
 Variants: `embedded` (demonstrations and static frames), `corrections`, `corrections-2`, `spatial`,
-`spatial-corrections`.
+`spatial-corrections`, `smoke` (a copy of `docs/episodes/expert`, ten seconds).
 """
 
 import ml_collections
+
+from configs.parts.variants import chosen
+
+VARIANTS = (
+    "embedded",
+    "corrections",
+    "corrections-2",
+    "spatial",
+    "spatial-corrections",
+    "smoke",
+)
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     config = ml_collections.ConfigDict()
-    config.name = "locate_objects"
+    config.name = f"locate_objects-{chosen(variant, VARIANTS)}"
+    # Write beside a copy in the workdir and leave the dataset as it is.
+    config.copy = variant == "smoke"
     config.datasets = (
         "datasets/demos/shard-0",
         "datasets/demos/shard-1",
@@ -26,7 +40,6 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.datasets = tuple(
             f"datasets/spatial/{kind}/shard-{shard}" for kind in kinds for shard in (0, 1)
         )
-    elif variant != "embedded":
-        known = "embedded, corrections, corrections-2, spatial, spatial-corrections"
-        raise ValueError(f"variant {variant!r}: one of {known} wanted")
+    elif variant == "smoke":
+        config.datasets = ("docs/episodes/expert",)
     return config

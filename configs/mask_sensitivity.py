@@ -12,16 +12,15 @@ directories can be given as `--workdir`: the maps are the same and are not compu
 import ml_collections
 
 from configs import nmr_correlation
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = nmr_correlation.get_config(variant)
-    config.name = f"mask_sensitivity-{variant}"
+    config.name = f"mask_sensitivity-{chosen(variant, VARIANTS)}"
     config.errors = ml_collections.ConfigDict(
         {
             # The k of nmr@k.

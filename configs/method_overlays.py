@@ -13,51 +13,27 @@ The default dataset is found from the root of the checkout.
 """
 
 import ml_collections
-from ml_collections import config_dict
+
+from configs.parts.policy import iss, set_policy
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"method_overlays-{variant}"
+    config.name = f"method_overlays-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    config.checkpoint = "embedded"
-    config.dataset = "docs/episodes/whole"
+    set_policy(config, dataset="docs/episodes/whole")
     # (episode, frame), a figure each.
     config.frames = ((0, 4), (0, 16), (1, 4), (1, 16))
-    config.tokenizer = ""
-    config.dtype = "float32"
-    config.cameras = ml_collections.ConfigDict(
-        {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
-    )
-    config.discrete_state_input = True
-    config.max_token_len = 200
-    config.action_horizon = 16
-    config.num_steps = 10
     # Rows of the figure, of those in `iss_jax/methods.py`.
-    config.methods = ("norm", "attention", "input_gradient", "iss_gradient", "iss", "random")
+    config.methods = ("norm", "attention", "gradient", "iss_gradient", "iss", "random")
     config.seed = 0
-    config.iss = ml_collections.ConfigDict(
-        {
-            "num_masks": 400,
-            "keep_prob": 0.3,
-            "grid": (7, 7),
-            "design": "balanced",
-            "estimator": "centred",
-            "blur_sigma": 10.0,
-            "micro_batch": config_dict.placeholder(int),
-            "noise_draws": 1,
-            "action_dims": config_dict.placeholder(int),
-            "horizon": config_dict.placeholder(int),
-            "reduction": "mean",
-        }
-    )
-    # Backward passes of `input_gradient`, masks of `iss_gradient`.
+    config.iss = iss(400)
+    # Backward passes of `gradient`, masks of `iss_gradient`.
     config.probes = 16
     config.gradient_masks = 40
     config.percent = 10.0

@@ -23,36 +23,21 @@ r"""Nuisance mass ratio against success (Figures 3 and 10).
 """
 
 import ml_collections
-from ml_collections import config_dict
+
+from configs.parts.policy import iss, set_policy
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "full", "study", "experts", "pi05_libero", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"nmr_correlation-{variant}"
+    config.name = f"nmr_correlation-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    # "embedded" is the package's own data; success may also be "paper_table3".
-    config.checkpoint = "embedded"
-    config.dataset = "embedded"
+    set_policy(config)
+    # "embedded", "paper_table3", or a file.
     config.success = "embedded"
-    # The checkpoint's own when empty, else PaliGemma's where openpi caches it.
-    config.tokenizer = ""
-    config.dtype = "float32"
-
-    # View of the policy to camera of the dataset; an empty camera leaves the view out.
-    config.cameras = ml_collections.ConfigDict(
-        {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
-    )
-    config.discrete_state_input = True
-    # Frames mirrored left to right, as openpi's LIBERO policies were trained.
-    config.mirror = False
-    config.max_token_len = 200
-    config.action_horizon = 16
-    config.num_steps = 10
 
     # Which rows of the success table: its policy, its seeds (all when empty), its splits (all).
     config.policy_seed = 0
@@ -73,22 +58,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # Frames of one compiled batch.
     config.batch = 2
 
-    config.iss = ml_collections.ConfigDict(
-        {
-            "num_masks": 100,
-            "keep_prob": 0.3,
-            "grid": (7, 7),
-            "design": "balanced",
-            "estimator": "centred",
-            "blur_sigma": 10.0,
-            "micro_batch": config_dict.placeholder(int),
-            "noise_draws": 1,
-            # The dimensions that the normalisation statistics cover when None.
-            "action_dims": config_dict.placeholder(int),
-            "horizon": config_dict.placeholder(int),
-            "reduction": "mean",
-        }
-    )
+    config.iss = iss()
     config.percents = (1, 5, 10, 15, 20)
     # Random explanations per frame.
     config.control_draws = 20

@@ -2,6 +2,7 @@ r"""Whole episodes of a policy, frame by frame: what `explain_episode` explains.
 
     python -m experiments.record_episodes --config=configs/record_episodes.py
     python -m experiments.record_episodes --config=configs/record_episodes.py:paths
+    python -m experiments.record_episodes --config=configs/record_episodes.py:smoke
 
 Needs the simulator (extra `libero`). Variants: `embedded` (the embedded policy on a libero_spatial
 task from two starts, from one of which it succeeds: `docs/episodes/whole`), `paths` (states and
@@ -11,15 +12,15 @@ short trial). Closed loops amplify rounding: another machine may end a trial oth
 
 import ml_collections
 
+from configs.parts.variants import chosen
+
 VARIANTS = ("embedded", "paths", "smoke")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"record_episodes-{variant}"
+    config.name = f"record_episodes-{chosen(variant, VARIANTS)}"
     config.checkpoint = "embedded"
     # Suite to tasks, each rolled out from all starts.
     config.tasks = ml_collections.ConfigDict(

@@ -1,6 +1,7 @@
 """Activations of gradient runs computed again instead of kept: memory, FLOPs, time.
 
     python -m experiments.rematerialisation --config=configs/rematerialisation.py
+    python -m experiments.rematerialisation --config=configs/rematerialisation.py:smoke
 
 Variants: `embedded` (default; the embedded policy), `middle` (random weights, wide enough that
 matrix products dominate; minutes on two cores), `smoke` (seconds), `full` (the released sizes in
@@ -10,19 +11,18 @@ bfloat16 with random weights, for a GPU).
 import ml_collections
 
 from configs.parts.bench_subject import subject
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "middle", "smoke", "full")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"rematerialisation-{variant}"
+    config.name = f"rematerialisation-{chosen(variant, VARIANTS)}"
     config.quiet = False
     config.subject = subject("embedded")
-    # Of the released sizes, see `experiments.savings.FORMS`.
+    # Of the released sizes, see `experiments.timing.released.FORMS`.
     config.forms = ("full", "libero")
     # Gradient runs of the map that is timed, and rows of one step; the unmasked run is a row more.
     config.num_masks = 15

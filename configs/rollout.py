@@ -1,6 +1,7 @@
 """Closed-loop success of a policy on LIBERO, over tasks, seeds and trials.
 
     python -m experiments.rollout --config=configs/rollout.py --config.checkpoint=<step>
+    python -m experiments.rollout --config=configs/rollout.py:smoke
 
 The paper's protocol (App. C.2): 20 Hz, chunks of 16, 8 executed. Init states 0-24 and layout seeds
 below 10,000 never occur in `collect`'s training data.
@@ -13,11 +14,15 @@ replan every 5, 50 init states, the suite's time-out), `smoke` (one short trial)
 
 import ml_collections
 
+from configs.parts.variants import chosen
+
+VARIANTS = ("embedded", "study", "pi05_libero", "smoke")
+
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     config = ml_collections.ConfigDict()
-    config.name = f"rollout-{variant}"
+    config.name = f"rollout-{chosen(variant, VARIANTS)}"
     config.checkpoint = "embedded"
     # Whose observations and actions, a name of `experiments.inputs.acting.SENT`.
     config.robot = "embedded"
@@ -73,6 +78,4 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.tasks, config.seeds = (0,), (0,)
         config.trials = ml_collections.ConfigDict({"native": 1})
         config.max_steps, config.processes = 16, 1
-    elif variant != "embedded":
-        raise ValueError(f"variant {variant!r}: one of embedded, study, pi05_libero, smoke wanted")
     return config

@@ -1,6 +1,7 @@
 """What each exact saving gives, and what is not the policy costs.
 
     python -m experiments.savings --config=configs/savings.py
+    python -m experiments.savings --config=configs/savings.py:smoke
 
 Variants:
 
@@ -13,16 +14,15 @@ Variants:
 import ml_collections
 
 from configs.parts.bench_subject import subject
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "middle", "smoke")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"savings-{variant}"
+    config.name = f"savings-{chosen(variant, VARIANTS)}"
     config.quiet = False
     config.subject = subject("middle" if variant == "middle" else "embedded")
 

@@ -3,6 +3,7 @@
     python -m experiments.serve_policy --config=configs/serve_policy.py
     python -m experiments.serve_policy --config=configs/serve_policy.py:pi05_libero \
         --config.checkpoint=<step>
+    python -m experiments.serve_policy --config=configs/serve_policy.py:smoke
 
 A variant is a name of `iss_jax.policies.configs.CONFIGS`; `smoke` is the embedded policy with two
 denoising steps.
@@ -10,14 +11,15 @@ denoising steps.
 
 import ml_collections
 
+from configs.parts.variants import chosen
 from iss_jax.policies.configs import CONFIGS
+
+VARIANTS = (*CONFIGS, "smoke")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
-    if variant not in (*CONFIGS, "smoke"):
-        raise ValueError(f"variant {variant!r}: one of {(*CONFIGS, 'smoke')} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"serve_policy-{variant}"
+    config.name = f"serve_policy-{chosen(variant, VARIANTS)}"
     small = variant in ("embedded", "smoke")
     config.robot = "embedded" if small else variant
     config.checkpoint = "embedded" if small else ""

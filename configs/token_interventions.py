@@ -17,14 +17,15 @@ r"""Interventions on single tokens of the prefix (Sec. 4.1).
 import ml_collections
 
 from configs.parts.task_frames import task_frames
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
-    config = task_frames(f"token_interventions-{variant}", paper=variant == "paper")
+    config = task_frames(
+        f"token_interventions-{chosen(variant, VARIANTS)}", paper=variant == "paper"
+    )
 
     # Mean embeddings are taken over so many frames of each group, in batches.
     config.mean_frames = 40

@@ -1,6 +1,7 @@
 """Supervised flow-matching fine-tuning.
 
     python -m experiments.train --config=configs/train.py --workdir=runs/train
+    python -m experiments.train --config=configs/train.py:smoke
 
 Variants:
   embedded  the small π0.5 of the embedded default, from scratch on `collect`'s datasets
@@ -9,19 +10,32 @@ Variants:
   study     the 18 seen tasks of the study, from what `corrected-twice` ends with
   study-corrected the same run, gone on with `collect`'s corrections on libero_spatial
   planted   the embedded policy, gone on with a panel that names objects (planted shortcuts)
-  smoke     a few steps of a tiny model
+  smoke     a few steps of a tiny model on `docs/episodes/expert`, seconds
   lora      a released checkpoint with the paper's LoRA (App. C.1)
-  agnostos  the same on AGNOSTOS, as `datasets/agnostos`, in chunks of 16 (docs/recipes.md)
+  agnostos  the same on AGNOSTOS, as `datasets/agnostos`, in chunks of 16 (docs/guide/training.md)
 """
 
 from ml_collections import config_dict
 
+from configs.parts.variants import chosen
 from iss_jax.envs.benchmarks import STUDY
+
+VARIANTS = (
+    "embedded",
+    "corrected",
+    "corrected-twice",
+    "study",
+    "study-corrected",
+    "planted",
+    "smoke",
+    "lora",
+    "agnostos",
+)
 
 
 def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c = config_dict.ConfigDict()
-    c.name = f"train-{variant}"
+    c.name = f"train-{chosen(variant, VARIANTS)}"
     c.datasets = (
         "datasets/demos/shard-0",
         "datasets/demos/shard-1",
@@ -78,9 +92,7 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     c.log_every = 50
     c.save_every = 500
     c.keep = 2
-    if variant == "embedded":
-        pass
-    elif variant in ("corrected", "corrected-twice"):
+    if variant in ("corrected", "corrected-twice"):
         c.datasets += ("datasets/corrections/shard-0", "datasets/corrections/shard-1")
         c.steps = 11_000
         if variant == "corrected-twice":
@@ -106,7 +118,8 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         c.peak_lr = 7e-4
         c.warmup_steps = 100
     elif variant == "smoke":
-        c.model.image.update({"width": 24, "depth": 2, "mlp": 32, "heads": 2})
+        c.datasets = ("docs/episodes/expert",)
+        c.model.image.update({"tokens": 4, "width": 24, "depth": 2, "mlp": 32, "heads": 2})
         c.model.vlm.update({"width": 24, "mlp": 32})
         c.model.action.update({"width": 16, "mlp": 32})
         c.model.update({"depth": 2, "heads": 2, "head_dim": 8})
@@ -123,6 +136,4 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
         c.minimum_action_range = 0.0
         if variant == "agnostos":
             c.datasets, c.asset_id = ("datasets/agnostos",), "agnostos"
-    else:
-        raise ValueError(f"configs/train.py: unknown variant {variant!r}")
     return c

@@ -1,4 +1,5 @@
-"""Experiments: one module each, run as `python -m experiments.<name> --config=configs/<name>.py`.
+"""Commands: `python -m experiments.<name> --config=configs/<name>.py[:variant]`.
 
-`app` parses the flags and `run_directory` keeps results; everything else is the experiments' own.
+A file here is a command, with `main` and a config of its own name. What commands are made of lies
+in the folders beside them, and no folder imports a command.
 """

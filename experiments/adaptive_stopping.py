@@ -32,12 +32,11 @@ import iss_jax
 from experiments.accuracy import frames
 from experiments.runs import app
 from iss_jax.adaptive import LEAST_ROUNDS, contrast_error
-from iss_jax.data.lerobot import open_dataset
 from iss_jax.jobs.directory import open_run, run_items
-from iss_jax.jobs.packaged import located
+from iss_jax.jobs.options import from_config
 from iss_jax.masked_runs import cell_scores
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.policies.restored import Policy
 from iss_jax.results import MaskRuns
 from iss_jax.stats.correlation import coefficient
 
@@ -45,16 +44,9 @@ REPLICATES = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(frames.AccuracyOptions):
     """One attribute per key of `configs/adaptive_stopping.py`, which says what each means."""
 
-    checkpoint: str
-    dataset: str
-    tokenizer: str
-    max_token_len: int
-    action_horizon: int
-    frames: int
-    keep_prob: float
     estimators: tuple[tuple[str, int, int, tuple[float, ...]], ...]
     streams: int
     quiet: bool
@@ -62,10 +54,9 @@ class Options:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
-    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    options = from_config(config, Options)
     run = open_run(workdir, config)
-    policy = load_policy(located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer)
-    dataset = open_dataset(located(options.dataset, "dataset"))
+    policy, dataset = options.load()
     items = []
     for episode, frame in frames.choose_frames(dataset, options.frames):
         base = frames.frame_item(dataset, policy, episode, frame, options)
@@ -126,6 +117,7 @@ def measure(item: Mapping[str, Any], frame: frames.Frame, policy: Policy) -> dic
         key=frames.item_key(item, f"adaptive/{item['replicate']}"),
         noise=frame.noise,
         config=config,
+        sampling=frame.sampling,
     )
     runs, masks = MaskRuns(found.saliency.effects, found.saliency.gradients), found.saliency.masks
     together = []

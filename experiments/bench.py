@@ -5,12 +5,20 @@
 One policy, one observation, all in one run: a single inference of openpi's plain pass; N masked
 ones, one call a mask, as the paper's authors do on openpi; the same N in a plain batched loop;
 `iss_jax.saliency` with its exact savings; and with the gradient runs that reach the accuracy of the
-paper's N, and a correlation of 0.9 with the converged map (docs/accuracy.md). Every way is run once
-to compile and then timed `repeats` times in turn, the result waited for; the table gives medians.
+paper's N, and a correlation of 0.9 with the converged map (docs/results/accuracy.md). Every way is
+run once to compile and then timed `repeats` times in turn, the result waited for; the table gives
+medians.
 
 Cost is in single inferences (the paper's: 65.8 for N = 100). FLOPs are counted from the traced
 program; the floor is what they would take at the peak that one square matrix product reaches on
 this machine, in the same run.
+
+The released sizes (`:full`) are measured row by row instead, for ten minutes on a GPU: each row is
+compiled whole, timed, and stored before the next one starts, the most valuable first
+(`experiments.timing.rows`). A row that fails or kills its process is named and costs itself alone.
+Started again, the command measures what is missing, and refuses a workdir whose rows were measured
+with other versions, code, options or devices. FLOPs are set against the peak that products of the
+model's own shapes sustain.
 
 The workdir receives `results.csv` and `results.json`.
 """
@@ -30,6 +38,7 @@ import iss_jax
 from experiments.runs import app
 from experiments.timing.calls import saliency_call
 from experiments.timing.clock import Seconds, matmul_peak, timed
+from experiments.timing.one_by_one import measure_rows
 from experiments.timing.subject import Subject, SubjectOptions, make_subject
 from iss_jax.flops import count_flops
 from iss_jax.interventions import blend, blur
@@ -73,6 +82,8 @@ class Way(NamedTuple):
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the benchmark; returns the rows of `results.csv`."""
+    if "budget_s" in config:
+        return measure_rows(config.to_dict(), workdir)
     content: dict[str, Any] = {k: v for k, v in config.to_dict().items() if k != "name"}
     content["subject"] = SubjectOptions(**content["subject"])
     options = Options(**content)
@@ -95,10 +106,9 @@ def ways(subject: Subject, options: Options) -> dict[str, Way]:
     params, obs = subject.params, subject.obs
     plain = iss_jax.Savings.none()
     prepared = preprocess(obs, subject.sizes.image.image_size)
-    infer = partial(
-        jax.jit(partial(sample_actions, savings=plain)), params, prepared, subject.noise
-    )
-    single = count_flops(partial(sample_actions, savings=plain), params, prepared, subject.noise)
+    sample = partial(sample_actions, sampling=iss_jax.Sampling(savings=plain))
+    infer = partial(jax.jit(sample), params, prepared, subject.noise)
+    single = count_flops(sample, params, prepared, subject.noise)
     found = {
         "single inference": Way(1, infer, single),
         "one call a mask": Way(
@@ -130,7 +140,7 @@ def row_name(config: Mapping[str, Any]) -> str:
 def call_a_mask(subject: Subject, num_masks: int) -> Callable[[], list[np.ndarray]]:
     """One masked copy blended, run and fetched after the other."""
     prepared = preprocess(subject.obs, subject.sizes.image.image_size)
-    plain = iss_jax.Savings.none()
+    plain = iss_jax.Sampling(savings=iss_jax.Savings.none())
 
     @jax.jit
     def masked(params: Any, keep: jax.Array) -> jax.Array:
@@ -140,7 +150,7 @@ def call_a_mask(subject: Subject, num_masks: int) -> Callable[[], list[np.ndarra
             soft = upsample(keep[index].astype(jnp.float32), (frame.shape[0], frame.shape[1]))
             images[view] = blend(frame, blur(frame), soft)[None]
         copy = dataclasses.replace(prepared, images=images)
-        return sample_actions(params, copy, subject.noise, savings=plain)
+        return sample_actions(params, copy, subject.noise, plain)
 
     keeps = draw_masks(
         jax.random.key(0), len(VIEWS), iss_jax.ISSConfig(num_masks=num_masks, design="bernoulli")

@@ -21,6 +21,7 @@ import tqdm
 
 from experiments.runs import app
 from iss_jax.data import jsonl, lerobot
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.envs.benchmarks import landmarks_of
 
@@ -259,7 +260,7 @@ class _Attempts:
             for entry in jsonl.read_lines(path):
                 self._over[entry["task"], entry["attempt"]] = entry["success"]
         if (root / "meta" / "info.json").exists():
-            dataset = lerobot.open_dataset(root)
+            dataset = open_dataset(root)
             for metadata in map(dataset.metadata, range(len(dataset))):
                 # An interruption between an episode and its line must not write it twice.
                 self._over.setdefault((metadata["task_number"], metadata["attempt"]), True)

@@ -82,7 +82,9 @@ def calls(subject: Subject, options: Options) -> dict[str, Callable[[], Any]]:
     size = subject.sizes.image.image_size
     padded = preprocess(subject.obs, size)
     trimmed = preprocess(policy_observation(subject.obs), size)
-    plain = jax.jit(partial(sample_actions, savings=iss_jax.Savings.none()))
+    plain = jax.jit(
+        partial(sample_actions, sampling=iss_jax.Sampling(savings=iss_jax.Savings.none()))
+    )
     found: dict[str, Callable[[], Any]] = {
         SINGLE: partial(plain, subject.params, padded, subject.noise),
         SAVING: partial(jax.jit(sample_actions), subject.params, trimmed, subject.noise),

@@ -10,13 +10,14 @@ import shutil
 from pathlib import Path
 
 import ml_collections
-import numpy as np
 
 from experiments.inputs.episodes import strided_frames
 from experiments.runs import app
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 from iss_jax.data.success import read_success, write_success
+from iss_jax.jobs.packaged import located
 from iss_jax.pi05.checkpoint import restore_params
 
 _FPS = 1.0  # nominal: the frames of an episode are not evenly apart
@@ -25,39 +26,30 @@ GROUP = ("suite", "task", "split", "seed")  # a row of the success table
 
 def thin(episode: Episode, frames: int) -> Episode:
     """So many frames, evenly spread; all, where there are no more."""
-    rows = np.array(strided_frames(len(episode), 1, frames))
+    rows = strided_frames(len(episode), 1, frames)
 
-    def take(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: value[rows] for name, value in arrays.items()}
-
-    return dataclasses.replace(
-        episode,
-        images=take(dict(episode.images)),
-        regions=take(dict(episode.regions)),
-        state=episode.state[rows],
-        action=episode.action[rows],
-        fps=_FPS,
-        features={},
-    )
+    return dataclasses.replace(episode.take(rows), fps=_FPS, features={})
 
 
 def embed(config: ml_collections.ConfigDict, workdir: Path) -> float:
     """Assemble; returns the size in MB.
 
     Raises:
-        ValueError: `workdir` is not empty, or the data outgrow `config.limit`.
+        ValueError: No checkpoint is given, `workdir` is not empty, or the data outgrow
+            `config.limit`.
     """
+    checkpoint = located(config.checkpoint, "checkpoint")
     if workdir.exists() and any(workdir.iterdir()):
         raise ValueError(f"{workdir}: not empty")
     workdir.mkdir(parents=True, exist_ok=True)
-    restore_params(config.checkpoint)
+    restore_params(checkpoint)
     for name in ("params", "assets"):
-        shutil.copytree(Path(config.checkpoint) / name, workdir / "checkpoint" / name)
-    write_success(workdir / "success.csv", read_success(config.success))
+        shutil.copytree(checkpoint / name, workdir / "checkpoint" / name)
+    write_success(workdir / "success.csv", read_success(located(config.success, "success")))
 
     written: collections.Counter = collections.Counter()
     for root in config.episodes:
-        dataset = open_dataset(root)
+        dataset = open_dataset(located(root, "dataset"))
         for i in range(len(dataset)):
             metadata = dataset.metadata(i)
             group = tuple(metadata[name] for name in GROUP)

@@ -48,30 +48,21 @@ from experiments.accuracy.report import figure, print_table
 from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import GRADIENT_RUN, PlannedItem
-from iss_jax.data.lerobot import open_dataset
 from iss_jax.flops import count_flops
 from iss_jax.jobs.directory import open_run, run_items
-from iss_jax.jobs.packaged import located
+from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.policies.restored import Policy
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(frames.AccuracyOptions):
     """One attribute per key of `configs/estimator_accuracy.py`, which says what each means."""
 
     quiet: bool
-    checkpoint: str
-    dataset: str
-    tokenizer: str
-    max_token_len: int
-    action_horizon: int
-    frames: int
-    keep_prob: float
     reference_masks: int
     part_masks: int
     candidates: tuple[tuple[str, str, int, int], ...]
-    path: tuple[int, int, int]
     straight_points: tuple[int, ...]
     probes: tuple[int, ...]
     plain_runs: tuple[int, ...]
@@ -85,15 +76,14 @@ class Options:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
-    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    options = from_config(config, Options)
     if options.reference_masks % options.part_masks:
         raise ValueError(
             f"config.reference_masks must be a multiple of part_masks = {options.part_masks}, got "
             f"{options.reference_masks}"
         )
     run = open_run(workdir, config)
-    policy = load_policy(located(options.checkpoint, "checkpoint"), tokenizer=options.tokenizer)
-    dataset = open_dataset(located(options.dataset, "dataset"))
+    policy, dataset = options.load()
     bases = [
         frames.frame_item(dataset, policy, *chosen, options)
         for chosen in frames.choose_frames(dataset, options.frames)
@@ -146,7 +136,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
 def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
     """An item a kind of runs and frame: the candidates' and the reference's, without baselines."""
     del episodes
-    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    options = from_config(config, Options)
     # The Jacobian, a derivative forwards a cell, at two runs each (`first_order_cost` counts 1.24).
     clean = 2.0 * len(VIEWS) * frames.GRID[0] * frames.GRID[1]
     items = []
@@ -175,19 +165,6 @@ def work_items(options: Options) -> list[dict[str, Any]]:
         }
         for estimator, design, runs_each, repeats in options.candidates
     ]
-    if options.path:
-        block, runs_each, repeats = options.path
-        kinds.append(
-            runs
-            | {
-                "use": "candidate",
-                "estimator": "gradient",
-                "design": "path",
-                "block": block,
-                "runs": runs_each,
-                "repeats": repeats,
-            }
-        )
     kinds.append(
         {
             "experiment": "first_order",
@@ -216,9 +193,7 @@ def measure(
     reference = reference_map(parts, options.keep_prob, regions)
     found = list(candidates(options, kinds, stored))
     gradients = [
-        one
-        for one, kind in zip(stored, kinds, strict=True)
-        if kind["estimator"] == "gradient" and kind["design"] != "path"
+        one for one, kind in zip(stored, kinds, strict=True) if kind["estimator"] == "gradient"
     ]
     return {
         "frame": about_frame(parts, gradients, reference, options.keep_prob),
@@ -248,7 +223,9 @@ def measure_cost(policy: Policy, frame: Frame, options: Options) -> dict[str, fl
             config = iss_jax.ISSConfig(
                 num_masks=runs, design="bernoulli", estimator=estimator, micro_batch=8
             )
-            call = functools.partial(iss_jax.saliency, noise=frame.noise, config=config)
+            call = functools.partial(
+                iss_jax.saliency, noise=frame.noise, config=config, sampling=frame.sampling
+            )
             counts.append(count_flops(call, policy.params, frame.obs))
         flops[estimator] = counts[1] - counts[0]
     # The first calls compiled.

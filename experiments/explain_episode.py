@@ -13,7 +13,6 @@ and over all of them `results.csv`, `results.json`, `figures/` and, from the com
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -26,33 +25,31 @@ import numpy as np
 
 from experiments.explain.files import Explained, paths_of, summary, write_episode_files
 from experiments.explain.nmr import measure_episode
-from experiments.explain.options import Options, from_config
+from experiments.explain.options import Options
 from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
-from iss_jax import ISSConfig, embedded, interpolate, saliency, stride_frames
-from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax import ISSConfig, Sampling, saliency
+from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
+from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import Observation
-from iss_jax.policies.frames import Observed, observed
-from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
+from iss_jax.policies.restored import Policy
+from iss_jax.strides import interpolate, stride_frames
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
+
+# The second one names the episode: several may lie in one file.
+LAYOUT = 2
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
-    options = from_config(config)
-    run = open_run(workdir, config)
-    embedded_policy = options.checkpoint == "embedded"
-    policy = load_policy(
-        embedded.checkpoint_path() if embedded_policy else options.checkpoint,
-        tokenizer=options.tokenizer,
-        dtype=options.dtype,
-    )
+    options = from_config(config, Options)
+    policy, dataset = options.load()
+    run = open_run(workdir, config, layout=LAYOUT)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
-    dataset = open_dataset(options.dataset)
     explained = []
     for index in options.episodes or range(len(dataset)):
         found = explain(run, options, iss, dataset, index, policy)
@@ -84,7 +81,7 @@ def explain(
     run: RunDirectory,
     options: Options,
     iss: ISSConfig,
-    dataset: LeRobotDataset,
+    dataset: Dataset,
     index: int,
     policy: Policy,
 ) -> Explained:
@@ -94,26 +91,16 @@ def explain(
         IndexError: there is no such episode.
         ValueError: a camera has no images or labels.
     """
-    episode = _first(dataset.read(index), options.frames)
-    seen = observed(
-        episode,
-        np.arange(len(episode)),
-        policy,
-        options.cameras,
-        max_token_len=options.max_token_len,
-        discrete_state_input=options.discrete_state_input,
-    )
+    shown = options.frame_options
+    episode = read_frames(dataset, index, slice(options.frames or None), shown)
+    seen = see(episode, policy, shown, trim_prompt=True)
     computed = stride_frames(len(episode), options.stride)
     common = {
         "experiment": "explain_episode",
-        "checkpoint": policy.fingerprint,
-        "dtype": options.dtype,
-        "data": hashlib.sha256(dataset.data_path(index).read_bytes()).hexdigest()[:16],
-        "cameras": {view: options.cameras[view] for view in seen.images},
-        "discrete_state_input": options.discrete_state_input,
-        "max_token_len": options.max_token_len,
-        "action_horizon": options.action_horizon,
-        "num_steps": options.num_steps,
+        **options.run_keys(policy),
+        "cameras": seen.cameras,
+        "episode": index,
+        "data": source_key(dataset, index),
         "iss": dataclasses.asdict(iss),
         "seed": options.seed,
     }
@@ -141,7 +128,7 @@ def explain(
         index=index,
         episode=episode,
         seen=seen,
-        cameras={view: options.cameras[view] for view in seen.images},
+        cameras=seen.cameras,
         computed=computed,
         cells=cells,
         stderr=stderr,
@@ -151,38 +138,19 @@ def explain(
     )
 
 
-def _first(episode: Episode, frames: int) -> Episode:
-    if not frames or frames >= len(episode):
-        return episode
-
-    def take(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: value[:frames] for name, value in arrays.items()}
-
-    return dataclasses.replace(
-        episode,
-        images=take(episode.images),
-        regions=take(episode.regions),
-        state=episode.state[:frames],
-        action=episode.action[:frames],
-        features=take(episode.features),
-    )
-
-
-def _compute(
-    item: Mapping[str, Any], seen: Observed, iss: ISSConfig, policy: Policy
-) -> dict[str, Any]:
+def _compute(item: Mapping[str, Any], seen: Seen, iss: ISSConfig, policy: Policy) -> dict[str, Any]:
     frame = item["frame"]
     obs: Observation = jax.tree.map(lambda leaf: leaf[frame : frame + 1], seen.obs)
     result = _saliency(
         policy.params,
         obs,
         jax.random.fold_in(jax.random.key(item["seed"]), frame),
-        views=tuple(seen.images),
+        views=seen.views,
         iss=iss,
         action_horizon=item["action_horizon"],
-        num_steps=item["num_steps"],
+        sampling=Sampling(num_steps=item["num_steps"]),
     )
-    rows = [list(result.maps).index(view) for view in seen.images]
+    rows = [list(result.maps).index(view) for view in seen.views]
     return {
         "cells": np.asarray(result.cells)[0, rows],
         "stderr": np.asarray(result.stderr)[0, rows],
@@ -190,17 +158,16 @@ def _compute(
     }
 
 
-@partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "num_steps"))
-def _saliency(params, obs, key, *, views, iss, action_horizon, num_steps):
+@partial(jax.jit, static_argnames=("views", "iss", "action_horizon", "sampling"))
+def _saliency(params, obs, key, *, views, iss, action_horizon, sampling):
     # Under jit prompts are not trimmed, each to its own length: one program serves all frames.
-    masks = {view: np.full(obs.state.shape[0], view in views) for view in obs.images}
     return saliency(
         params,
-        dataclasses.replace(obs, image_masks=masks),
+        present_views(obs, views),
         key=key,
         config=iss,
         action_horizon=action_horizon,
-        num_steps=num_steps,
+        sampling=sampling,
     )
 
 

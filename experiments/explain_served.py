@@ -14,12 +14,14 @@ import numpy as np
 import tqdm
 
 from experiments.runs import app
-from iss_jax import ISSConfig, chance_level, embedded, nuisance_mass_ratio
-from iss_jax.data.lerobot import open_dataset
+from iss_jax import ISSConfig, chance_level, nuisance_mass_ratio
+from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.directory import open_run
+from iss_jax.jobs.packaged import located
 from iss_jax.policies import served
 from iss_jax.policies.client import PolicyClient
 from iss_jax.policies.configs import named
+from iss_jax.policies.frames import FrameOptions, read_frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Options:
     episode: int
     frame: int
     cameras: dict[str, str]
+    mirror: bool
     shared_noise: bool
     num_masks: int
     baseline_calls: int
@@ -43,10 +46,11 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Asks the server and reports."""
     options, run = Options(**config.to_dict()), open_run(workdir, config)
     robot = named(options.robot)
-    own = options.dataset == "embedded"
-    dataset = open_dataset(embedded.episodes_path() if own else options.dataset)
-    episode = dataset.read(options.episode, [options.frame])
+    dataset = open_dataset(located(options.dataset, "dataset"))
     cameras = {view: camera for view, camera in options.cameras.items() if view in robot.cameras}
+    shown = FrameOptions(cameras, mirror=options.mirror)
+    cameras = shown.used
+    episode = read_frames(dataset, options.episode, [options.frame], shown, labels="optional")
     frames = {robot.cameras[view]: episode.images[camera][0] for view, camera in cameras.items()}
     raw = robot.join(frames, episode.state[0], episode.prompt)
     with PolicyClient(options.uri, reply_timeout=options.reply_timeout) as client:

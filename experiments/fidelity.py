@@ -28,9 +28,8 @@ from experiments.inputs.episodes import Episodes
 from experiments.perturbed.fidelity_figure import fidelity_bars, fidelity_grid
 from experiments.perturbed.items import (
     METHODS,
-    FrameOptions,
+    PerturbedOptions,
     episode_lines,
-    from_config,
     load_inputs,
     planned_item,
     work_item,
@@ -39,6 +38,7 @@ from experiments.perturbed.maps import measure
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem
 from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.options import from_config
 from iss_jax.perturbations import PERTURBATIONS
 from iss_jax.stats import correlation as stats
 
@@ -47,7 +47,7 @@ SPLITS = ("seen", "unseen", "all")
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(FrameOptions):
+class Options(PerturbedOptions):
     """One attribute per key of `configs/fidelity.py`, which says what each means."""
 
     perturbations: tuple[str, ...]

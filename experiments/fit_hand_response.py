@@ -1,26 +1,37 @@
 """Fits the constants of `iss_jax.envs.hand_response` to the simulator's expert episodes.
 
-python -m experiments.fit_hand_response
+    python -m experiments.fit_hand_response --config=configs/fit_hand_response.py
 
 Nothing is rendered. One control step's displacement and twist are regressed on twist and action;
 half of the episodes are disturbed. On other episodes, the expert's chunks acted out in the model
-are compared with what the expert really did.
+are compared with what the expert really did. The workdir receives `results.json`.
 """
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
+import ml_collections
 import numpy as np
 import tqdm
-from absl import app, flags
 
+from experiments.runs import app
 from iss_jax.envs.demonstrations import NoiseBurst, draw_burst
 from iss_jax.envs.experts import PickAndPlaceScene, pick_and_place, rotation_error, scene_of
 from iss_jax.envs.hand_response import FULL_OPENING, HandResponse, expert_chunk, step_command
 from iss_jax.envs.libero import LiberoEnv, make
+from iss_jax.jobs.directory import open_run
+from iss_jax.jobs.options import from_config
 
-_TASKS = flags.DEFINE_list("tasks", ["0", "3", "5", "8"], "Indices in libero_object.")
-_EPISODES = flags.DEFINE_integer("episodes", 12, "Episodes a task; a third is for the comparison.")
-_HORIZON = 16
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """One attribute per key of `configs/fit_hand_response.py`, which says what each means."""
+
+    suite: str
+    tasks: tuple[int, ...]
+    episodes: int
+    horizon: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,17 +102,23 @@ def fit(traces: list[Trace]) -> HandResponse:
     return HandResponse(matrix[:, :6], matrix[:, 6:], rate)
 
 
-def compare(traces: list[Trace], response: HandResponse) -> dict[str, np.ndarray]:
-    """Errors of the model's chunks against the expert's, by step of the chunk, and the labels'."""
+def compare(traces: list[Trace], response: HandResponse, horizon: int) -> dict[str, np.ndarray]:
+    """Errors of the model's chunks against the expert's, by step of the chunk, and the labels'.
+
+    Raises:
+        ValueError: no chunk of the traces is undisturbed and before the grasp.
+    """
     errors, labels = [], []
     for t in traces:
-        for start in range(0, len(t.action) - _HORIZON, 2):
-            if t.disturbed[start : start + _HORIZON].any() or t.scenes[start].grasped:
+        for start in range(0, len(t.action) - horizon, 2):
+            if t.disturbed[start : start + horizon].any() or t.scenes[start].grasped:
                 continue
-            real = t.action[start : start + _HORIZON]
-            chunk, _ = expert_chunk(t.scenes[start], t.twist[start], _HORIZON, response)
+            real = t.action[start : start + horizon]
+            chunk, _ = expert_chunk(t.scenes[start], t.twist[start], horizon, response)
             errors.append(chunk - real)
             labels.append(real)
+    if not errors:
+        raise ValueError(f"compare: {len(traces)} episodes without a chunk of {horizon} steps")
     error, label = np.stack(errors), np.stack(labels)
     return {
         "position RMS": np.sqrt(np.mean(error[..., :3] ** 2, axis=(0, 2))),
@@ -111,14 +128,14 @@ def compare(traces: list[Trace], response: HandResponse) -> dict[str, np.ndarray
     }
 
 
-def main(argv: list[str]) -> None:
-    """Prints the constants and the comparison."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unknown arguments {argv[1:]}")
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Prints constants and comparison; returns the content of `results.json`."""
+    options = from_config(config, Options)
+    run = open_run(workdir, config)
     fitted, held_out = [], []
-    for task in _TASKS.value:
-        env = make("libero_object", int(task), image_size=16)
-        for episode in tqdm.trange(_EPISODES.value, desc=env.task.name):
+    for task in options.tasks:
+        env = make(options.suite, task, image_size=16)
+        for episode in tqdm.trange(options.episodes, desc=env.task.name):
             others = env.shuffled_objects
             env.reset(25 + episode, "shuffled", 20_000 + episode, others[episode % len(others)])
             burst = draw_burst(np.random.default_rng(episode)) if episode % 2 else None
@@ -126,12 +143,22 @@ def main(argv: list[str]) -> None:
             if result is not None:
                 (held_out if episode % 3 == 2 else fitted).append(result)
     response = fit(fitted)
+    constants = {name: np.asarray(value) for name, value in dataclasses.asdict(response).items()}
+    errors = compare(held_out, response, options.horizon)
+    shown = [step for step in (0, 1, 3, 7, 11, 15) if step < options.horizon]
     with np.printoptions(suppress=True, precision=5, floatmode="fixed", linewidth=100):
-        for name, value in dataclasses.asdict(response).items():
-            print(name, np.array2string(np.asarray(value), separator=", "))
-        for name, value in compare(held_out, response).items():
-            print(name, value[[0, 1, 3, 7, 11, 15]], "mean", np.sqrt(np.mean(value**2)))
+        for name, value in constants.items():
+            print(name, np.array2string(value, separator=", "))
+        for name, value in errors.items():
+            print(name, value[shown], "mean", np.sqrt(np.mean(value**2)))
+    found = {
+        "episodes": {"fitted": len(fitted), "held out": len(held_out)},
+        "constants": {name: value.tolist() for name, value in constants.items()},
+        "errors by step": {name: value.tolist() for name, value in errors.items()},
+    }
+    run.write_json("results.json", found)
+    return found
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, "fit_hand_response", many_processes=False)

@@ -28,21 +28,23 @@ from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem
 from experiments.single_frames.frames import (
-    FrameOptions,
+    SingleFrameOptions,
     choose_frames,
     episodes_of_tasks,
     read_frame,
+    run_keys,
 )
 from experiments.single_frames.sweep import measure
 from experiments.single_frames.sweep_report import figure, make_rows, reference_rows, table_text
 from iss_jax.data.atomic import write_bytes
-from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.options import from_config
 from iss_jax.policies.restored import Policy
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(FrameOptions):
+class Options(SingleFrameOptions):
     """One attribute per key of `configs/hyperparameters.py`, which says what each means."""
 
     quiet: bool
@@ -71,7 +73,7 @@ class Options(FrameOptions):
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the sweep; returns what `results.json` holds."""
-    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    options = from_config(config, Options)
     run = open_run(workdir, config)
     policy, dataset = options.load()
     items = work_items(options, dataset, policy)
@@ -117,11 +119,11 @@ def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedI
     ]
 
 
-def work_items(options: Options, dataset: LeRobotDataset, policy: Policy) -> list[dict[str, Any]]:
+def work_items(options: Options, dataset: Dataset, policy: Policy) -> list[dict[str, Any]]:
     """An item a frame and keep probability; it holds everything that its result depends on."""
     names = ("num_masks", "seeds", "presets", "block", "grid", "reference_masks", "kept_share")
     common = {name: getattr(options, name) for name in (*names, "random_draws", "chunk")}
-    common |= options.run_keys(policy)
+    common |= run_keys(options, policy)
     frames = choose_frames(dataset, options.groups, options.frames_per_group)
     return [
         {"experiment": "hyperparameters", **common, **frame, "keep_prob": keep_prob}

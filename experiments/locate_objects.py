@@ -16,10 +16,11 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from experiments.making.copies import copied
 from experiments.making.object_pixels import CAMERAS, FILE
 from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.envs.relations import kind
 
 
@@ -71,9 +72,7 @@ def wanted_kind(env: Any, state: np.ndarray, target_position: np.ndarray) -> str
     return label(env, min(gaps, key=gaps.__getitem__))
 
 
-def locate(
-    dataset: LeRobotDataset, envs: dict[str, Any]
-) -> tuple[list[str], np.ndarray, np.ndarray]:
+def locate(dataset: Dataset, envs: dict[str, Any]) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Kinds of objects in the dataset, their pixels in all its frames, and which one is wanted."""
     from iss_jax.envs import libero
 
@@ -98,12 +97,12 @@ def locate(
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
-    """Runs the experiment; `workdir` is not used."""
-    del workdir
+    """Runs the experiment; `workdir` gets the copies where some are made."""
     envs: dict[str, Any] = {}
-    for root in config.datasets:
+    for given in map(Path, config.datasets):
+        root = copied(given, workdir) if config.copy else given
         names, pixels, wanted = locate(open_dataset(root), envs)
-        path = Path(root) / FILE
+        path = root / FILE
         with atomic_path(path) as temporary:
             np.savez_compressed(temporary, names=np.array(names), pixels=pixels, wanted=wanted)
         print(f"{path}: {len(pixels)} frames, {len(names)} kinds of objects")

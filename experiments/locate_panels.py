@@ -15,19 +15,20 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from experiments.making.copies import copied
 from experiments.making.object_pixels import CAMERAS
 from experiments.making.panel_masks import FILE
 from experiments.planted.cue import RECTANGLE
 from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.data.dataset import Dataset, open_dataset
 
 
-def locate(dataset: LeRobotDataset, envs: dict[tuple[str, int], Any]) -> np.ndarray:
+def locate(dataset: Dataset, envs: dict[tuple[str, int], Any]) -> np.ndarray:
     """Packed masks of all frames of a dataset, uint8 [frames, cameras, bytes]."""
     from iss_jax.envs import libero
 
-    size = dataset.info["features"][f"observation.images.{CAMERAS[0]}"]["shape"][0]
+    size = dataset.read(0, [0], regions=False).images[CAMERAS[0]].shape[1]
     packed = []
     for i in tqdm.trange(len(dataset), desc=str(dataset.root)):
         line = dataset.metadata(i)
@@ -42,12 +43,12 @@ def locate(dataset: LeRobotDataset, envs: dict[tuple[str, int], Any]) -> np.ndar
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
-    """Runs the experiment; `workdir` is not used."""
-    del workdir
+    """Runs the experiment; `workdir` gets the copies where some are made."""
     envs: dict[tuple[str, int], Any] = {}
-    for root in config.datasets:
+    for given in map(Path, config.datasets):
+        root = copied(given, workdir) if config.copy else given
         masks = locate(open_dataset(root), envs)
-        path = Path(root) / FILE
+        path = root / FILE
         with atomic_path(path) as temporary:
             np.savez_compressed(temporary, masks=masks, rectangle=np.array(RECTANGLE))
         print(f"{path}: {len(masks)} frames")

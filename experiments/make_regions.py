@@ -18,6 +18,7 @@ import numpy as np
 import tqdm
 
 from experiments.inputs.episodes import json_object, keys_of
+from experiments.making.copies import copied
 from experiments.runs import app
 from iss_jax.data import beside, coco, folders_write, label_images
 from iss_jax.data.dataset import Dataset, open_dataset
@@ -36,6 +37,7 @@ class Options:
     """One attribute per key of `configs/make_regions.py`, which says what each means."""
 
     dataset: Path
+    copy: bool
     source: str
     labels: str
     mapping: str
@@ -72,6 +74,8 @@ def from_config(config: ml_collections.ConfigDict) -> Options:
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config)
+    if options.copy:
+        options = dataclasses.replace(options, dataset=copied(options.dataset, workdir))
     dataset = open_dataset(options.dataset, keys=options.features)
     source, cameras = make_source(options, dataset)
     there = [i for i in range(len(dataset)) if _has_masks(dataset, i)]

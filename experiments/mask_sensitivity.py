@@ -25,14 +25,15 @@ import tqdm
 from experiments.nmr.mask_figure import mask_error_figure
 from experiments.nmr.mask_rows import FrameValues, summary
 from experiments.nmr.measured import Measured, measured
-from experiments.nmr.options import from_config
+from experiments.nmr.options import Options
 from experiments.runs import app
 from iss_jax import mask_error, nmr
 from iss_jax.baselines import random_map
 from iss_jax.data.regions import fit_regions
 from iss_jax.jobs.directory import open_run
+from iss_jax.jobs.options import from_config
 from iss_jax.masks import upsample
-from iss_jax.pi05.observation import VIEWS
+from iss_jax.policies.frames import FrameOptions, read_frames
 from iss_jax.results import Saliency
 
 KINDS = ("dilate", "erode", "jitter", "drop")
@@ -85,7 +86,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     content = config.to_dict()
     given = content.pop("errors")
     errors = Errors(**{**given, "sizes": tuple(given["sizes"]), "drops": tuple(given["drops"])})
-    options = from_config(ml_collections.ConfigDict(content))
+    options = from_config(ml_collections.ConfigDict(content), Options)
     run = open_run(workdir, config)
     frames = collect(measured(options, run), errors)
     clean = values(frames, frames.labels, None)
@@ -138,9 +139,10 @@ def collect(found: Measured, errors: Errors) -> Frames:
     labels: dict[str, list[np.ndarray]] = {}
     cells, tasks, rows, success = [], [], [], []
     for item, result in zip(found.items, found.results, strict=True):
-        episode = found.dataset.read(item["episode"], item["frames"])
-        for view in (view for view in VIEWS if item["cameras"].get(view)):
-            labels.setdefault(view, []).append(episode.regions[item["cameras"][view]])
+        options = FrameOptions.of_item(item)
+        episode = read_frames(found.dataset, item["episode"], item["frames"], options)
+        for view, camera in options.used.items():
+            labels.setdefault(view, []).append(episode.regions[camera])
         cells.append(np.asarray(result["cells"], np.float32))
         key = (item["suite"], item["task"], item["split"], item["seed"])
         tasks += ["/".join(key[:2])] * len(item["frames"])

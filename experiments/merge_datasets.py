@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import ml_collections
+import numpy as np
 import tqdm
 
 from experiments.runs import app
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset, write_episode
+from iss_jax.data.dataset import Dataset, open_dataset
+from iss_jax.data.lerobot import write_episode
 
 
 def merge(
@@ -54,18 +56,18 @@ def merge(
             features={name: episode.features[name] for name in features},
             metadata={**episode.metadata, **metadata},
         )
-        write_episode(out, merged, robot_type=dataset.info["robot_type"])
+        write_episode(out, merged, robot_type=dataset.robot_type)
     return len(places)
 
 
-def _layout(dataset: LeRobotDataset, features: Sequence[str]) -> dict[str, Any]:
+def _layout(dataset: Dataset, features: Sequence[str]) -> dict[str, Any]:
     """Frame rate and shapes, which all datasets must share."""
-    shapes = {
-        name: entry["shape"]
-        for name, entry in dataset.info["features"].items()
-        if name.startswith("observation.") or name in ("action", *features)
-    }
-    return shapes | {"fps": dataset.info["fps"]}
+    episode = dataset.read(0, [0])
+    arrays: dict[str, np.ndarray] = {"state": episode.state, "action": episode.action}
+    arrays |= {f"images of {camera}": image for camera, image in episode.images.items()}
+    arrays |= {f"regions of {camera}": labels for camera, labels in episode.regions.items()}
+    arrays |= {name: episode.features[name] for name in features if name in episode.features}
+    return {name: value.shape[1:] for name, value in arrays.items()} | {"fps": episode.fps}
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:

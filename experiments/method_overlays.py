@@ -7,7 +7,6 @@ The maps themselves lie in `items/`.
 """
 
 import dataclasses
-import hashlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,35 +18,28 @@ import ml_collections
 import numpy as np
 
 from experiments.runs import app
-from iss_jax import ISSConfig, embedded, nmr
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax import Sampling, nmr, saliency
+from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
+from iss_jax.jobs.options import ISSOptions, PolicyOptions, from_config
 from iss_jax.methods import TITLES, Settings, explain
-from iss_jax.policies.frames import Observed, observed
-from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.policies.frames import Seen, read_frames, see, source_key
+from iss_jax.policies.restored import Policy
 from iss_jax.viz.methods import Panel, methods_figure
 
 ALL = "all"  # the views together
+# The second one calls every method by its one name, and holds all that is asked of each.
+LAYOUT = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(PolicyOptions, ISSOptions):
     """One attribute per key of `configs/method_overlays.py`, which says what each means."""
 
     quiet: bool
-    checkpoint: str
-    dataset: str
     frames: tuple[tuple[int, int], ...]
-    tokenizer: str
-    dtype: str
-    cameras: dict[str, str]
-    discrete_state_input: bool
-    max_token_len: int
-    action_horizon: int
-    num_steps: int
     methods: tuple[str, ...]
     seed: int
-    iss: dict[str, Any]
     probes: int
     gradient_masks: int
     percent: float
@@ -55,28 +47,16 @@ class Options:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    options = Options(**content)
-    for key in ("checkpoint", "dataset"):
-        if not getattr(options, key):
-            raise ValueError(f"config.{key}: empty; give --config.{key}=<path>")
-    run = open_run(workdir, config)
-    embedded_policy = options.checkpoint == "embedded"
-    policy = load_policy(
-        embedded.checkpoint_path() if embedded_policy else options.checkpoint,
-        tokenizer=options.tokenizer,
-        dtype=options.dtype,
-    )
-    iss = dict(options.iss)
-    iss["action_dims"] = iss["action_dims"] or len(policy.norm_stats["actions"].mean)
+    options = from_config(config, Options)
+    policy, dataset = options.load()
+    run = open_run(workdir, config, layout=LAYOUT)
     settings = Settings(
-        ISSConfig(**iss),
+        options.iss_config(len(policy.norm_stats["actions"].mean)),
         options.action_horizon,
-        options.num_steps,
+        Sampling(num_steps=options.num_steps),
         options.probes,
         options.gradient_masks,
     )
-    dataset = open_dataset(options.dataset)
     items = [_item(options, settings, policy, dataset, *frame) for frame in options.frames]
     results = run_items(
         run,
@@ -89,7 +69,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     for item, result in zip(items, results, strict=True):
         seen = _seen(item, options, policy, dataset)
         own = _rows(item, result, options, seen)
-        _write_figure(run, item, result, own, seen, _title(item, dataset))
+        _write_figure(run, item, result, own, seen, _title(item, seen))
         rows += own
         pairs += _correlations(item, result, seen)
     run.write_csv("results.csv", rows)
@@ -109,36 +89,30 @@ def _item(
     options: Options,
     settings: Settings,
     policy: Policy,
-    dataset: LeRobotDataset,
+    dataset: Dataset,
     episode: int,
     frame: int,
 ) -> dict[str, Any]:
-    names = ("methods", "dtype", "discrete_state_input", "max_token_len", "seed", "percent")
     return {
         "experiment": "method_overlays",
-        "checkpoint": policy.fingerprint,
-        "data": hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16],
+        **options.run_keys(policy),
+        "cameras": options.frame_options.used,
+        "data": source_key(dataset, episode),
         "episode": episode,
         "frame": frame,
-        "cameras": {view: camera for view, camera in options.cameras.items() if camera},
-        **{name: getattr(options, name) for name in names},
-        **settings._asdict(),
+        "seed": options.seed,
+        "percent": options.percent,
+        **{name: value for name, value in settings._asdict().items() if name != "sampling"},
+        "num_steps": settings.sampling.num_steps,
         "iss": dataclasses.asdict(settings.iss),
         "methods": list(options.methods),
     }
 
 
-def _seen(
-    item: Mapping[str, Any], options: Options, policy: Policy, dataset: LeRobotDataset
-) -> Observed:
-    return observed(
-        dataset.read(item["episode"], [item["frame"]]),
-        [0],
-        policy,
-        options.cameras,
-        max_token_len=options.max_token_len,
-        discrete_state_input=options.discrete_state_input,
-    )
+def _seen(item: Mapping[str, Any], options: Options, policy: Policy, dataset: Dataset) -> Seen:
+    shown = options.frame_options
+    episode = read_frames(dataset, item["episode"], [item["frame"]], shown)
+    return see(episode, policy, shown, trim_prompt=True)
 
 
 def _compute(
@@ -146,23 +120,34 @@ def _compute(
     options: Options,
     settings: Settings,
     policy: Policy,
-    dataset: LeRobotDataset,
+    dataset: Dataset,
 ) -> dict[str, Any]:
     seen = _seen(item, options, policy, dataset)
     key = jax.random.fold_in(jax.random.key(item["seed"]), item["episode"])
     key = jax.random.fold_in(key, item["frame"])
-    found = explain(policy.params, seen.obs, key, options.methods, settings)
-    return {
-        method: {view: np.asarray(maps[view][0]) for view in seen.images}
-        for method, maps in found.items()
-    }
+    call = {"key": key, "settings": settings}
+    iss = None
+    if {"iss", "random"} & set(options.methods):
+        iss = saliency(
+            policy.params,
+            seen.obs,
+            key=key,
+            config=settings.iss,
+            sampling=settings.sampling,
+            action_horizon=settings.action_horizon,
+        )
+    found = {}
+    for method in options.methods:
+        maps = explain(method, policy.params, seen.obs, iss=iss, **call)
+        found[method] = {view: np.asarray(maps[view][0]) for view in seen.views}
+    return found
 
 
-def _title(item: Mapping[str, Any], dataset: LeRobotDataset) -> str:
-    line = dataset.metadata(item["episode"])
-    time = item["frame"] / dataset.info["fps"]
-    outcome = ", success" if line.get("success") else ", failure" if "success" in line else ""
-    return f"episode {item['episode']} at {time:.1f} s: {line['tasks'][0]}{outcome}"
+def _title(item: Mapping[str, Any], seen: Seen) -> str:
+    episode = seen.episode
+    time, done = item["frame"] / episode.fps, episode.metadata.get("success")
+    outcome = "" if done is None else ", success" if done else ", failure"
+    return f"episode {item['episode']} at {time:.1f} s: {episode.prompt}{outcome}"
 
 
 def _maps(result: Mapping[str, Any], method: str) -> dict[str, jax.Array]:
@@ -170,7 +155,7 @@ def _maps(result: Mapping[str, Any], method: str) -> dict[str, jax.Array]:
 
 
 def _rows(
-    item: Mapping[str, Any], result: Mapping[str, Any], options: Options, seen: Observed
+    item: Mapping[str, Any], result: Mapping[str, Any], options: Options, seen: Seen
 ) -> list[dict[str, Any]]:
     """A row per method and view, and one per method of the views together."""
     regions = {view: jnp.asarray(labels[0]) for view, labels in seen.regions.items()}
@@ -200,7 +185,7 @@ def _rows(
 
 
 def _correlations(
-    item: Mapping[str, Any], result: Mapping[str, Any], seen: Observed
+    item: Mapping[str, Any], result: Mapping[str, Any], seen: Seen
 ) -> list[dict[str, Any]]:
     """Pearson's r of every two methods, over the pixels of all views that show the scene."""
     pixels = {
@@ -229,7 +214,7 @@ def _write_figure(
     item: Mapping[str, Any],
     result: Mapping[str, Any],
     rows: list[dict[str, Any]],
-    seen: Observed,
+    seen: Seen,
     title: str,
 ) -> None:
     cameras, k = item["cameras"], item["percent"]

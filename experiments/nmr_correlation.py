@@ -23,7 +23,7 @@ import ml_collections
 from experiments.inputs.episodes import Episodes
 from experiments.nmr.items import chosen_frames
 from experiments.nmr.measured import measured
-from experiments.nmr.options import from_config
+from experiments.nmr.options import Options
 from experiments.nmr.report import print_report, write_figures
 from experiments.nmr.rows import (
     correlations,
@@ -36,12 +36,13 @@ from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax.data.success import read_success
 from iss_jax.jobs.directory import open_run
+from iss_jax.jobs.options import from_config
 from iss_jax.jobs.packaged import located
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
-    options = from_config(config)
+    options = from_config(config, Options)
     run = open_run(workdir, config)
     iss, dataset, _, success, items, results = measured(options, run)
     rows = make_rows(items, results, success, options.percents)
@@ -73,7 +74,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def plan(config: ml_collections.ConfigDict, episodes: Episodes) -> list[PlannedItem]:
     """Runs of ISS by split, batches filled up; attention and token norms come beside, unpriced."""
-    options = from_config(config)
+    options = from_config(config, Options)
     success = join_success(
         read_success(located(options.success, "success")),
         options.policy_seed,

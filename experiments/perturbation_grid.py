@@ -23,9 +23,8 @@ import numpy as np
 
 from experiments.perturbed.grid_figure import Panel, perturbation_figure
 from experiments.perturbed.items import (
-    FrameOptions,
+    PerturbedOptions,
     episode_lines,
-    from_config,
     load_inputs,
     work_item,
 )
@@ -33,11 +32,12 @@ from experiments.perturbed.maps import Copies, explained_copies
 from experiments.runs import app
 from iss_jax import divergence, nmr
 from iss_jax.jobs.directory import open_run
+from iss_jax.jobs.options import from_config
 from iss_jax.viz.overlays import overlay
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(FrameOptions):
+class Options(PerturbedOptions):
     """One attribute per key of `configs/perturbation_grid.py`, which says what each means."""
 
     perturbations: tuple[str, ...]
@@ -57,9 +57,10 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config, Options)
     inputs = load_inputs(options)
-    lines = {line["index"]: line for line in episode_lines(options, inputs.dataset)}
+    every = dataclasses.replace(options, num_tasks=0, seeds=())
+    lines = {line["index"]: line for line in episode_lines(every, inputs.dataset)}
     if options.episode not in lines:
-        raise ValueError(f"config.episode: {options.episode} given, one of {sorted(lines)} wanted")
+        raise ValueError(f"config.episode: {options.episode} given, 0 to {len(lines) - 1} wanted")
     pairs = [(name, s) for name in options.perturbations for s in options.strengths]
     line = lines[options.episode]
     item = work_item("perturbation_grid", options, inputs, line, pairs, region=options.region)
@@ -67,9 +68,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     key = jax.random.key(options.seed)
     copies, explained = explained_copies(item, item["frames"][0], key, inputs)
     maps = explained.maps["iss"]
-    share = partial(
-        nmr.nuisance_mass_ratio, maps, copies.regions, k=options.percent, valid=copies.valid
-    )
+    regions, valid = jax.tree.map(jnp.asarray, (copies.seen.regions, copies.seen.valid))
+    share = partial(nmr.nuisance_mass_ratio, maps, regions, k=options.percent, valid=valid)
     joint, views = np.asarray(share()), share(per_view=True)
     views = {view: np.asarray(found) for view, found in views.items()}
     actions = explained.actions
@@ -129,7 +129,7 @@ def panels(
                 np.asarray(jax.image.resize(jnp.asarray(frame), size, "linear")), 0, 255
             )
             frame = frame.round().astype(np.uint8)
-            shown = overlay(frame, scores, np.asarray(copies.regions[view][index]), limits=limits)
+            shown = overlay(frame, scores, copies.seen.regions[view][index], limits=limits)
             caption = f"{shares[view][index]:.2f}"
             found.append(Panel(view, name, strength, frame, shown, caption))
     return found

@@ -3,7 +3,12 @@ r"""What would an experiment cost? A dry run that needs neither its checkpoint n
     python -m experiments.plan --config=configs/nmr_correlation.py:paper
     python -m experiments.plan --config=configs/nmr_correlation.py
     python -m experiments.plan --config=configs/nmr_correlation.py:paper \
-        --config.episodes_per_task=0 --config.seeds="(0,)" --peak_tflops=989 --utilisation=0.4
+        --config.episodes_per_task=0 --config.seeds="(0,)" \
+        --plan.peak_tflops=989 --plan.utilisation=0.4
+
+The command line is the experiment's own, with `experiments.plan` in its place; what the plan
+assumes is `configs/plan.py`, whose keys are changed by `--plan.<key>=<value>`. Given itself as
+`--config=configs/plan.py`, it plans the experiment that its key `of` names.
 
 Any experiment can be planned whose module has
 
@@ -15,14 +20,15 @@ unseen episodes. Of the config this module itself reads `checkpoint` and `datase
 path, or empty for the paper's) and, where it has them, `cameras`, `action_horizon` and `num_steps`.
 
 FLOPs are those of matrix products of one masked copy (`iss_jax.pi05.flops`), so the hours hold as
-far as the rate does: `--peak_tflops` times `--utilisation`. The default is the rate of the paper's
-own measurement: 100 masked runs in 5.18 s (App. B), 4.76 TFLOP each by the count of openpi's padded
+far as the rate does: `peak_tflops` times `utilisation`. The default is the rate of the paper's own
+measurement: 100 masked runs in 5.18 s (App. B), 4.76 TFLOP each by the count of openpi's padded
 pass with H = 16, hence 92 TFLOP/s on one GPU, mask generation on the CPU included. Items are dealt
 as `run_items` deals them, so the hours on several GPUs are those of the fullest share, summed over
-stages (`PlannedItem.stage`). Loading,
-compiling, tables and figures are not counted.
+stages (`PlannedItem.stage`). Loading, compiling, tables and figures are not counted. Nothing is
+written.
 """
 
+import dataclasses
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,12 +43,26 @@ from experiments.inputs.episodes import Episodes, paper_episodes
 from experiments.runs.planned import PlannedItem
 from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.directory import RunDirectory
+from iss_jax.jobs.options import from_config
 from iss_jax.jobs.packaged import PACKAGED
 from iss_jax.jobs.processes import Processes
 from iss_jax.pi05.checkpoint import read_sizes
 from iss_jax.pi05.flops import masked_copy_flops
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05.params import PI05, Sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """One attribute per key of `configs/plan.py`, which says what each means."""
+
+    of: str
+    peak_tflops: float
+    utilisation: float
+    gpus: tuple[int, ...]
+    prompt_tokens: int
+    episode_length: int
+    list_items: bool
 
 
 def episodes_of(config: ml_collections.ConfigDict, length: int) -> Episodes:
@@ -136,55 +156,77 @@ def planner(name: str) -> Any:
     return found.plan
 
 
-def main() -> None:
-    """Parses the command line and prints the plan."""
-    config = config_flags.DEFINE_config_file(
-        "config", "configs/nmr_correlation.py:paper", "The experiment's config.", lock_config=True
+def main(config: ml_collections.ConfigDict, workdir: Path | None = None) -> None:
+    """Prints the plan of the experiment that `config.of` names; nothing is written."""
+    del workdir
+    file, _, variant = str(config.of).partition(":")
+    name = Path(file).stem
+    module = importlib.import_module(f"configs.{name}")
+    print_plan(name, module.get_config(*filter(None, [variant])), from_config(config, Options))
+
+
+def print_plan(name: str, planned: ml_collections.ConfigDict, options: Options) -> None:
+    """Prints what an experiment would compute.
+
+    Args:
+        name: of the experiment.
+        planned: its config.
+        options: what is assumed.
+
+    Raises:
+        SystemExit: it has no plan, or would compute nothing.
+    """
+    episodes = episodes_of(planned, options.episode_length)
+    items = planner(name)(planned, episodes)
+    if not items:
+        raise SystemExit(f"experiments.{name}: nothing would be computed")
+    sizes_name, sizes = sizes_of_config(planned)
+    views = sum(map(bool, planned.get("cameras", dict.fromkeys(VIEWS, "a")).values()))
+    horizon, steps = planned.get("action_horizon", 50), planned.get("num_steps", 10)
+    flops = masked_copy_flops(
+        sizes,
+        valid_tokens=options.prompt_tokens,
+        present_views=views,
+        action_horizon=horizon,
+        num_steps=steps,
+    ).total
+    if options.list_items:
+        for item in items:
+            print(f"{item.kind}: {item.frames} frames, {item.runs:,.0f} runs")
+    print(f"{planned.get('name', name)}, {episodes.root}")
+    if not planned.get("dataset", ""):
+        print(f"assumed: {options.episode_length} frames an episode (episode_length)")
+    print(
+        f"a run: {flops / 1e12:.4g} TFLOP ({sizes_name}; {views} views, {horizon} actions, {steps} "
+        f"denoising steps)\nassumed: {options.prompt_tokens} prompt tokens (prompt_tokens)\n"
+        f"assumed: {options.peak_tflops:g} TFLOP/s (peak_tflops) x {options.utilisation:g} "
+        "(utilisation)\n"
     )
-    tflops = flags.DEFINE_float("peak_tflops", 92.0, "Of one GPU, in the policy's dtype.")
-    utilisation = flags.DEFINE_float("utilisation", 1.0, "Share of it that the policy reaches.")
-    gpus = flags.DEFINE_list("gpus", ["1", "8", "64"], "Numbers of GPUs, one process each.")
-    tokens = flags.DEFINE_integer("prompt_tokens", 60, "Tokens of a prompt, state included.")
-    length = flags.DEFINE_integer("episode_length", 200, "Frames of one of the paper's episodes.")
-    listed = flags.DEFINE_bool("list_items", False, "Print every work item, too.")
+    rate = options.peak_tflops * options.utilisation * 1e12
+    print_table(table(items, flops, rate, options.gpus), options.gpus)
+
+
+def command() -> None:
+    """Parses the command line and prints the plan."""
+    own = Path(__file__).resolve().parents[1] / "configs" / "plan.py"
+    config = config_flags.DEFINE_config_file(
+        "config", str(own), "The experiment's config, or this command's.", lock_config=True
+    )
+    plan = config_flags.DEFINE_config_file("plan", str(own), "What is assumed.", lock_config=True)
+    flags.DEFINE_string("workdir", None, "Taken from the experiment's command line; not used.")
 
     def parsed(argv: list[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unknown arguments {argv[1:]}")
         logging.set_verbosity(logging.WARNING)
-        path = Path(config_flags.get_config_filename(flags.FLAGS["config"]))
-        episodes = episodes_of(config.value, length.value)
-        items = planner(path.stem)(config.value, episodes)
-        if not items:
-            raise SystemExit(f"{path}: nothing would be computed")
-        name, sizes = sizes_of_config(config.value)
-        views = sum(map(bool, config.value.get("cameras", dict.fromkeys(VIEWS, "a")).values()))
-        horizon, steps = config.value.get("action_horizon", 50), config.value.get("num_steps", 10)
-        flops = masked_copy_flops(
-            sizes,
-            valid_tokens=tokens.value,
-            present_views=views,
-            action_horizon=horizon,
-            num_steps=steps,
-        ).total
-        rate = tflops.value * utilisation.value * 1e12
-        if listed.value:
-            for item in items:
-                print(f"{item.kind}: {item.frames} frames, {item.runs:,.0f} runs")
-        print(f"{config.value.get('name', path.stem)}, {episodes.root}")
-        if not config.value.get("dataset", ""):
-            print(f"assumed: {length.value} frames an episode (--episode_length)")
-        print(
-            f"a run: {flops / 1e12:.4g} TFLOP ({name}; {views} views, {horizon} actions, {steps} "
-            f"denoising steps)\nassumed: {tokens.value} prompt tokens (--prompt_tokens)\n"
-            f"assumed: {tflops.value:g} TFLOP/s (--peak_tflops) x {utilisation.value:g} "
-            "(--utilisation)\n"
-        )
-        counts = [int(number) for number in gpus.value]
-        print_table(table(items, flops, rate, counts), counts)
+        name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+        if name == own.stem:
+            main(config.value)
+        else:
+            print_plan(name, config.value, from_config(plan.value, Options))
 
     app.run(parsed)
 
 
 if __name__ == "__main__":
-    main()
+    command()

@@ -59,7 +59,7 @@ def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
     rows = []
     for rho in config.cue_probabilities:
         for seed in config.seeds:
-            policy = load_policy(config.checkpoint.format(rho=rho, seed=seed))
+            policy = load_policy(checkpoint_folder(config.checkpoint.format(rho=rho, seed=seed)))
             items = [
                 {"policy": policy.fingerprint, "episode": name, "data": one.digest, **options}
                 for name, one in scenes.items()

@@ -13,8 +13,9 @@ import tqdm
 
 from experiments.making.trials import HELD_OUT_INIT_STATES, TRIALS_APART, act_out
 from experiments.runs import app
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 from iss_jax.envs.benchmarks import STUDY
 from iss_jax.jobs.directory import open_run
 

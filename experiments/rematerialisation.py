@@ -95,7 +95,8 @@ def released_step(
 
     def step(arguments: Any) -> Any:
         params, example, frames = arguments
-        run = partial(actions_of_rows, params, example, views=views, rematerialise=rematerialise)
+        sampling = iss_jax.Sampling(rematerialise=rematerialise)
+        run = partial(actions_of_rows, params, example, views=views, sampling=sampling)
         if not gradient:
             return run(frames)
         actions, pull = jax.vjp(run, frames)
@@ -115,10 +116,10 @@ def measure(subject: Subject, options: Options) -> dict[str, Any]:
 
     def maps(params: Any, **changes: Any) -> iss_jax.Saliency:
         chosen = {"estimator": "gradient", "num_masks": options.num_masks} | changes
-        again = chosen.pop("rematerialise", False)
+        sampling = iss_jax.Sampling(rematerialise=chosen.pop("rematerialise", False))
         config = iss_jax.ISSConfig(design="bernoulli", micro_batch=options.micro_batch, **chosen)
         return iss_jax.saliency(
-            params, subject.obs, noise=subject.noise, config=config, rematerialise=again
+            params, subject.obs, noise=subject.noise, config=config, sampling=sampling
         )
 
     def run_flops(**changes: Any) -> float:

@@ -25,9 +25,8 @@ import numpy as np
 from experiments.inputs.episodes import Episodes
 from experiments.perturbed.items import (
     METHODS,
-    FrameOptions,
+    PerturbedOptions,
     episode_lines,
-    from_config,
     load_inputs,
     planned_item,
     work_item,
@@ -37,11 +36,12 @@ from experiments.perturbed.robustness_figure import robustness_figure
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem
 from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.options import from_config
 from iss_jax.stats.groups import clustered_mean
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(FrameOptions):
+class Options(PerturbedOptions):
     """One attribute per key of `configs/robustness.py`, which says what each means."""
 
     selection_draws: int

@@ -20,6 +20,7 @@ from experiments.making.known_trials import seed_run, trial_rows
 from experiments.making.trials import HELD_OUT_LAYOUT_SEEDS, TRIALS_APART, act_out
 from experiments.runs import app
 from iss_jax.data import lerobot
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.success import Success, wilson_interval, write_success
 from iss_jax.envs.benchmarks import STUDY, landmarks_of
 from iss_jax.jobs.directory import RunDirectory, gather, open_run
@@ -170,7 +171,7 @@ def _episodes(run: RunDirectory) -> Path:
 def _recorded(run: RunDirectory) -> set[tuple]:
     """Trials whose episodes are written: an interruption must not write one twice."""
     datasets = [
-        lerobot.open_dataset(folder)
+        open_dataset(folder)
         for folder in run.path.glob("episodes*")
         if (folder / "meta" / "info.json").exists()
     ]

@@ -18,6 +18,7 @@ from iss_jax import embedded
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.openpi import from_checkpoint
 from iss_jax.policies.server import serve
+from iss_jax.sampling import Sampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
         options.robot,
         tokenizer=options.tokenizer or None,
         dtype=jnp.dtype(options.dtype),
-        num_steps=options.num_steps,
+        sampling=Sampling(num_steps=options.num_steps),
     )
     shape = (policy.action_horizon, sizes_of(policy.params).action_dim)
     rng = np.random.default_rng(options.seed)

@@ -6,8 +6,8 @@ On single frames of every task: the exact significance of every visual and every
 (Eq. 4 to 6), first-order scores from gradients, and Algorithm 1 in token space. Reported are
 
 - how near estimates from fewer runs come to the exact scores of the visual tokens, against their
-  cost. Estimates from some of the tokens (`iss_jax.sampled_token_significance`) measure the very
-  runs that the exact scores consist of, so they are drawn from those, many times;
+  cost. Estimates from some of the tokens (`iss_jax.tokens.sampled_token_significance`) measure the
+  very runs that the exact scores consist of, so they are drawn from those, many times;
 - words: the mean rank of a class of words among the words of its instruction, with an interval over
   tasks, beside scores that are dealt to the words of the instruction at random;
 - what share of all significance each view, the instruction and the state have.
@@ -29,10 +29,11 @@ import iss_jax
 from experiments.runs import app
 from experiments.single_frames.frames import (
     Frame,
-    FrameOptions,
+    SingleFrameOptions,
     choose_frames,
     frame_key,
     read_frame,
+    run_keys,
 )
 from experiments.single_frames.token_report import (
     agreement_rows,
@@ -41,9 +42,10 @@ from experiments.single_frames.token_report import (
     share_rows,
     word_rows,
 )
-from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.dataset import Dataset
 from iss_jax.flops import count_flops
 from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import VIEWS, Observation
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.restored import Policy
@@ -52,7 +54,7 @@ from iss_jax.viz.words import word_figure
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(FrameOptions):
+class Options(SingleFrameOptions):
     """One attribute per key of `configs/token_interventions.py`, which says what each means."""
 
     quiet: bool
@@ -71,7 +73,7 @@ class Options(FrameOptions):
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds, less the frames."""
-    options = Options(**{key: value for key, value in config.to_dict().items() if key != "name"})
+    options = from_config(config, Options)
     run = open_run(workdir, config)
     policy, dataset = options.load()
     mean_of = choose_frames(dataset, options.groups, options.mean_frames)
@@ -111,18 +113,18 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def work_items(
-    options: Options, dataset: LeRobotDataset, policy: Policy, mean_of: list[dict[str, Any]]
+    options: Options, dataset: Dataset, policy: Policy, mean_of: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """An item a frame; it holds everything that its result depends on."""
     names = ("probe_calls", "probes", "keep_probs", "num_masks")
-    common = {name: getattr(options, name) for name in names} | options.run_keys(policy)
+    common = {name: getattr(options, name) for name in names} | run_keys(options, policy)
     common["means"] = [[frame["data"], frame["frame"]] for frame in mean_of]
     frames = choose_frames(dataset, options.groups, options.frames_per_group)
     return [{"experiment": "token_interventions", **common, **frame} for frame in frames]
 
 
 def _means(
-    mean_of: list[dict[str, Any]], options: Options, dataset: LeRobotDataset, policy: Policy
+    mean_of: list[dict[str, Any]], options: Options, dataset: Dataset, policy: Policy
 ) -> TokenMeans:
     def batches() -> Iterator[Observation]:
         size = options.mean_batch
@@ -134,7 +136,7 @@ def _means(
             ]
             yield jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *observations)
 
-    return iss_jax.mean_embeddings(policy.params, batches())
+    return iss_jax.tokens.mean_embeddings(policy.params, batches())
 
 
 def measure(
@@ -144,19 +146,19 @@ def measure(
     options = {
         "noise": frame.noise,
         "action_dims": item["action_dims"],
-        "num_steps": item["num_steps"],
+        "sampling": iss_jax.Sampling(num_steps=item["num_steps"]),
     }
     call = (policy.params, frame.obs, means)
-    exact = iss_jax.token_significance(*call, **options)
+    exact = iss_jax.tokens.token_significance(*call, **options)
     guesses = [
-        iss_jax.linear_token_significance(
+        iss_jax.tokens.linear_token_significance(
             *call, num_probes=item["probes"], key=frame_key(item, "probes", number), **options
         )
         for number in range(item["probe_calls"])
     ]
     masked = {}
     for keep_prob in item["keep_probs"]:
-        found = iss_jax.masked_token_significance(
+        found = iss_jax.tokens.masked_token_significance(
             *call,
             keep_prob=keep_prob,
             num_masks=item["num_masks"],
@@ -204,9 +206,10 @@ def probe_price(policy: Policy, frame: Frame) -> float:
             policy.params,
         )
 
-    probes = [counted(iss_jax.linear_token_significance, num_probes=n) for n in (2, 3)]
+    probes = [counted(iss_jax.tokens.linear_token_significance, num_probes=n) for n in (2, 3)]
     runs = [
-        counted(iss_jax.masked_token_significance, num_masks=n, micro_batch=1) for n in (30, 31)
+        counted(iss_jax.tokens.masked_token_significance, num_masks=n, micro_batch=1)
+        for n in (30, 31)
     ]
     return (probes[1] - probes[0]) / (runs[1] - runs[0])
 

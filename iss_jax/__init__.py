@@ -1,7 +1,20 @@
-"""Interventional saliency of vision-language-action policies (ISS, NMR) in JAX."""
+"""Interventional saliency of vision-language-action policies (ISS, NMR) in JAX.
 
-from iss_jax import baselines, perturbations
-from iss_jax.adaptive import Adaptive, attribute_until, saliency_until
+>>> import jax.numpy as jnp
+>>> import iss_jax
+>>> def policy(images):
+...     return images["front"][:, :7].mean((1, 2))[:, None, :]
+>>> sal = iss_jax.attribute(policy, {"front": jnp.linspace(0, 1, 588).reshape(14, 14, 3)})
+>>> top, bottom = sal.cells[0, :3].mean(), sal.cells[0, 4:].mean()
+>>> bool(top > bottom)
+True
+
+Everything public is in `__all__`; analyses of tokens are in `iss_jax.tokens`, streams of frames in
+`iss_jax.strides`, other explanations in `iss_jax.baselines`.
+"""
+
+from iss_jax import baselines, perturbations, strides, tokens
+from iss_jax.adaptive import attribute_until, saliency_until
 from iss_jax.attribution import attribute
 from iss_jax.config import ISSConfig
 from iss_jax.nmr import (
@@ -14,55 +27,35 @@ from iss_jax.nmr import (
     regional_mass_ratio,
 )
 from iss_jax.pi05_saliency import saliency
+from iss_jax.policies.openpi import from_checkpoint
 from iss_jax.results import Saliency
-from iss_jax.savings import Savings
-from iss_jax.sharding import device_mesh, fsdp, mask_mesh
-from iss_jax.strides import interpolate, stream, stride_frames
-from iss_jax.tokens import (
-    MaskedSignificance,
-    SampledSignificance,
-    TokenMeans,
-    TokenSignificance,
-    linear_token_significance,
-    masked_token_significance,
-    mean_embeddings,
-    sampled_token_significance,
-    significance_total,
-    token_significance,
-)
+from iss_jax.sampling import Sampling, Savings
+from iss_jax.sharding import device_mesh, fsdp
+
+__version__ = "0.1.0"
 
 __all__ = [
-    "Adaptive",
     "CriticalSet",
     "ISSConfig",
-    "MaskedSignificance",
     "Region",
     "Saliency",
-    "SampledSignificance",
+    "Sampling",
     "Savings",
-    "TokenMeans",
-    "TokenSignificance",
+    "__version__",
     "attribute",
     "attribute_until",
     "baselines",
     "chance_level",
     "critical_set",
     "device_mesh",
+    "from_checkpoint",
     "fsdp",
-    "interpolate",
-    "linear_token_significance",
-    "mask_mesh",
-    "masked_token_significance",
     "mass_ratio",
-    "mean_embeddings",
     "nuisance_mass_ratio",
     "perturbations",
     "regional_mass_ratio",
     "saliency",
     "saliency_until",
-    "sampled_token_significance",
-    "significance_total",
-    "stream",
-    "stride_frames",
-    "token_significance",
+    "strides",
+    "tokens",
 ]

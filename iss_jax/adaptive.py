@@ -32,7 +32,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,7 +44,7 @@ from iss_jax.config import ISSConfig
 from iss_jax.masked_runs import cell_scores, draw_masks, pixel_maps
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05_saliency import saliency
-from iss_jax.records import Record, is_concrete
+from iss_jax.records import Record, is_concrete, record
 from iss_jax.results import MaskRuns, Saliency, example
 
 # Rounds before the first look: fewer agree by chance too often.
@@ -55,7 +54,7 @@ LEAST_ROUNDS = 4
 ROUND_WITH_GRADIENTS, ROUND = 10, 50
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class Adaptive(Record):
     """A map, and how far it came.
 
@@ -111,6 +110,20 @@ def saliency_until(
 
     A loop on the host: it cannot be traced, and compiles the map of one round once. A batch goes on
     until every one of its observations has got there, so give one at a time where they differ.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> import iss_jax
+    >>> found = iss_jax.saliency_until(
+    ...     policy.params,
+    ...     obs,
+    ...     target_stderr=0.3,
+    ...     most_masks=20,
+    ...     config=iss_jax.ISSConfig(num_masks=4, action_dims=7),
+    ...     action_horizon=16,
+    ... )
+    >>> len(found.rounds) <= 5, found.saliency.effects.shape[1] == 4 * len(found.rounds)
+    (True, True)
 
     Args:
         params: As for `saliency`.

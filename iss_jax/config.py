@@ -16,6 +16,11 @@ NUM_MASKS_WITH_GRADIENTS, NUM_MASKS = 40, 100
 class ISSConfig:
     """Static options of an attribution; hashable, so that it may be a static argument of `jit`.
 
+    >>> from iss_jax import ISSConfig
+    >>> config = ISSConfig(num_masks=50, grid=(14, 14))
+    >>> config.estimator, config.design, ISSConfig.paper().estimator
+    ('centred', 'balanced', 'fixed')
+
     Attributes:
         num_masks: N, masked runs per observation; 40 when None and the estimator takes gradients,
             100 when it does not. With gradients one is enough (by `design="bernoulli"`).

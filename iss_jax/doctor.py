@@ -25,8 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import ISSConfig, Saliency, embedded, saliency
+from iss_jax.extras import EXTRAS
 from iss_jax.pi05.observation import VIEWS, Observation
 from iss_jax.pi05.params import PI05, Expert, ImageTower, count, shapes, sizes_of, unflatten
+from iss_jax.sampling import Sampling
 
 PACKAGES = (
     "jax",
@@ -48,14 +50,6 @@ OPENPI_STACK = {
     "numpy": "1.26.4",
     "ml-collections": "1.0.0",
     "jaxtyping": "0.2.36",
-}
-EXTRAS = {
-    "data": ("av", "pyarrow", "PIL"),
-    "viz": ("av", "matplotlib", "PIL"),
-    "rerun": ("rerun",),
-    "tensorboard": ("tensorboardX",),
-    "serve": ("websockets", "msgpack"),
-    "libero": ("libero", "mujoco", "mujoco_warp"),
 }
 # Of the largest effect. On a CPU the two stacks differ by 4e-6; accelerators sum in another order.
 TOLERANCE = 1e-3
@@ -108,7 +102,7 @@ def tiny_saliency() -> Saliency:
             config=ISSConfig(num_masks=_NUM_MASKS, design="bernoulli", micro_batch=_NUM_MASKS + 1),
             noise=jnp.asarray(_wave((1, _HORIZON, 5), 0.7)),
             masks=jnp.asarray(_wave((_NUM_MASKS, len(VIEWS), 7, 7), 0.2) > 0.5),
-            num_steps=2,
+            sampling=Sampling(num_steps=2),
         )
 
 

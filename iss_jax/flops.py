@@ -22,10 +22,23 @@ def count_flops(fn: Callable[..., Any], *args: Any) -> float:
     Raises:
         ValueError: a loop whose length is not known when it is traced.
     """
-    return _count(jax.make_jaxpr(fn)(*args).jaxpr)
+    return jaxpr_flops(jax.make_jaxpr(fn)(*args).jaxpr)
 
 
-def _count(jaxpr: Any) -> float:
+def jaxpr_flops(jaxpr: Any) -> float:
+    """`count_flops` of a program that is traced already.
+
+    >>> import jax.numpy as jnp
+    >>> square = jnp.ones((4, 4))
+    >>> jaxpr_flops(jax.jit(jnp.matmul).trace(square, square).jaxpr.jaxpr)
+    128.0
+
+    Args:
+        jaxpr: As `jax.make_jaxpr` and `jit(...).trace` give it.
+
+    Raises:
+        ValueError: A loop whose length is not known when it is traced.
+    """
     total = 0.0
     for equation in jaxpr.eqns:
         name = equation.primitive.name
@@ -37,7 +50,7 @@ def _count(jaxpr: Any) -> float:
             raise ValueError("count_flops: a while loop's length is not known; use scan")
         else:
             times = equation.params["length"] if name == "scan" else 1
-            inner = [_count(body) for body in bodies(equation.params)]
+            inner = [jaxpr_flops(body) for body in bodies(equation.params)]
             # Of the branches of a `cond` one runs.
             total += times * (max(inner, default=0.0) if name == "cond" else sum(inner))
     return total

@@ -1,7 +1,7 @@
 """What a masked cell is replaced with: the blurred frame, or a mean embedding.
 
 The soft intervention of App. F.1 (Eq. 17) fades a frame into its own Gaussian blur; the token form
-of Eq. 4 replaces an embedding by the mean of its modality (`iss_jax.mean_embeddings`).
+of Eq. 4 replaces an embedding by the mean of its modality (`iss_jax.tokens.mean_embeddings`).
 """
 
 import jax

@@ -19,7 +19,7 @@ from iss_jax import (
 from iss_jax.config import ISSConfig
 from iss_jax.interventions import blend, blur
 from iss_jax.results import MaskRuns, Saliency
-from iss_jax.savings import Savings
+from iss_jax.sampling import Savings
 
 
 def draw_masks(key: Key[Array, ""], num_views: int, config: ISSConfig) -> Bool[Array, "n v gh gw"]:

@@ -8,7 +8,7 @@ import jax
 
 # Rows of one micro-batch are never more: π0.5's matrix products fill a device with fewer. Rows with
 # gradients keep what the way back needs, and on a CPU more of them lose more to memory than they
-# gain (docs/speed.md).
+# gain (docs/results/speed.md).
 MOST_ROWS, MOST_ROWS_WITH_GRADIENTS = 40, 16
 
 # Share of a device's memory that one micro-batch may take. The rest is for parameters, the caller's

@@ -17,13 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from iss_jax.records import Record, batch_index, drawing, require_concrete
+from iss_jax.records import Record, batch_index, drawing, record, require_concrete
 from iss_jax.results import Saliency
 
 CRITICAL = ("count", "mass")
@@ -33,14 +32,19 @@ ROUNDING = 1e-6
 
 
 class Region(enum.IntEnum):
-    """Labels of the causal spatial partition (Def. 4.2)."""
+    """Labels of the causal spatial partition (Def. 4.2).
+
+    >>> from iss_jax import Region
+    >>> [region.name for region in Region], Region.ACTION == 2
+    (['NUISANCE', 'SUPPORT', 'ACTION'], True)
+    """
 
     NUISANCE = 0
     SUPPORT = 1
     ACTION = 2
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class CriticalSet(Record):
     """The most salient pixels of one observation, over all its views.
 
@@ -98,6 +102,12 @@ def critical_set(
     """The critical pixels H^(k) of Def. 4.5.
 
     Pixels of equal score are taken in order of view, row and column.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import critical_set
+    >>> found = critical_set(jnp.array([[4.0, 3.0], [2.0, 1.0]]), k=50)
+    >>> found.pixels["view"].tolist(), int(found.size)
+    ([[True, True], [False, False]], 2)
 
     Args:
         maps: A `Saliency`, whose absent views and padding then take no part; or the map of each
@@ -202,6 +212,12 @@ def nuisance_mass_ratio(
     """nmr@k (Def. 4.6, Eq. 10): the regional mass ratio of the nuisance region.
 
     Arguments, result and errors are those of `regional_mass_ratio`.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import nuisance_mass_ratio
+    >>> saliency = jnp.array([[4.0, 3.0], [2.0, 1.0]])
+    >>> nuisance_mass_ratio(saliency, jnp.array([[2, 0], [0, 1]]), k=[50, 100]).tolist()
+    [0.5, 0.5]
     """
     return regional_mass_ratio(
         maps,
@@ -227,6 +243,11 @@ def mass_ratio(
     """Share of the total saliency that lies in a region (App. E.4); NaN without any saliency.
 
     Arguments and errors are those of `regional_mass_ratio`.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import mass_ratio
+    >>> float(mass_ratio(jnp.array([[4.0, 3.0], [2.0, 1.0]]), jnp.array([[2, 0], [0, 1]])))
+    0.5
     """
     share = partial(_mass_share, region=int(region))
     return _each(share, maps, regions, present, valid, per_view)
@@ -243,6 +264,11 @@ def chance_level(
     """Share of the area that lies in a region: what a random critical set has on average.
 
     Arguments and errors are those of `regional_mass_ratio`; NaN without any area.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import chance_level
+    >>> float(chance_level({"front": jnp.array([[2, 0], [0, 0]])}))
+    0.75
     """
     share = partial(_mass_share, region=int(region))
     even = jax.tree.map(lambda labels: jnp.ones(jnp.shape(labels), jnp.float32), regions)

@@ -25,6 +25,15 @@ from jaxtyping import Array, Bool, Float, Key, Shaped
 from iss_jax.interventions import REFERENCE_HEIGHT, blend, blur
 from iss_jax.masks import sample_masks, upsample
 
+__all__ = [
+    "PERTURBATIONS",
+    "geometric",
+    "noise",
+    "patch",
+    "perturb_views",
+    "texture",
+]
+
 Frames = Shaped[Array, "*b h w c"]
 Region = Bool[Array, "*b h w"] | None
 Strength = float | Float[Array, ""] | Float[Array, "*b"]
@@ -43,6 +52,15 @@ def noise(
     """Gaussian noise, clipped to the value range (Eq. 19): clip(V + λ ε).
 
     ε is `jax.random.normal(key, images.shape)` times sigma, independent in every channel.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import perturbations
+    >>> frame = jnp.full((8, 8, 3), 100, jnp.uint8)
+    >>> top = jnp.zeros((8, 8), bool).at[:4].set(True)
+    >>> found = perturbations.noise(jax.random.key(0), frame, top)
+    >>> found.dtype, bool((found[:4] != frame[:4]).any()), bool((found[4:] == frame[4:]).all())
+    (dtype('uint8'), True, True)
 
     Args:
         key: Key of ε.
@@ -80,6 +98,15 @@ def texture(
     F is the sum over octaves k = 0, 1, ... of amplitude^k times white noise smoothed by a Gaussian
     of sigma · 2^k pixels; its standard deviation is that over the whole frame. The white noise is
     `jax.random.normal(key, [octaves, *b, h, w, channels])`, with one channel unless `per_channel`.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import perturbations
+    >>> frame = jnp.full((8, 8, 3), 100, jnp.uint8)
+    >>> top = jnp.zeros((8, 8), bool).at[:4].set(True)
+    >>> found = perturbations.texture(jax.random.key(0), frame, top)
+    >>> found.dtype, bool((found[:4] != frame[:4]).any()), bool((found[4:] == frame[4:]).all())
+    (dtype('uint8'), True, True)
 
     Args:
         key: Key of the white noise.
@@ -130,6 +157,14 @@ def geometric(
     δ is white noise smoothed by a Gaussian and normalised. The white noise is
     `jax.random.normal(key, [*b, h, w, 2])`, rows first. Borders are mirrored without repeating the
     edge pixel, as in the blur.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import perturbations
+    >>> frame = jnp.linspace(-1.0, 1.0, 14 * 14 * 3).reshape(14, 14, 3)
+    >>> found = perturbations.geometric(jax.random.key(0), frame, strength=0.5)
+    >>> found.shape, bool((found != frame).any())
+    ((14, 14, 3), True)
 
     Args:
         key: Key of the displacements.
@@ -185,6 +220,14 @@ def patch(
     m is ISS's own i.i.d. mask, `iss_jax.masks.sample_masks(key, frames, 1, design="bernoulli")`.
     Eq. 22 has no strength: it is 1. Below that, cells fade in part, 1 - λ (1 - m) in place of m.
 
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import perturbations
+    >>> frame = jnp.linspace(-1.0, 1.0, 14 * 14 * 3).reshape(14, 14, 3)
+    >>> found = perturbations.patch(jax.random.key(0), frame)
+    >>> found.shape, bool((found != frame).any())
+    ((14, 14, 3), True)
+
     Args:
         key: Key of the masks.
         images: Frames, uint8 or in [-1, 1].
@@ -226,6 +269,14 @@ def perturb_views(
     strength: Strength = 1.0,
 ) -> dict[str, Frames]:
     """One perturbation of every camera's frames, with independent draws.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import perturbations
+    >>> frames = {camera: jnp.full((8, 8, 3), 100, jnp.uint8) for camera in ("front", "wrist")}
+    >>> found = perturbations.perturb_views("noise", jax.random.key(0), frames)
+    >>> bool((found["front"] != found["wrist"]).any())
+    True
 
     Args:
         name: One of `PERTURBATIONS`.

@@ -24,7 +24,7 @@ from iss_jax.pi05.prepare import (
     possible_views,
 )
 from iss_jax.results import Saliency, effect_unit
-from iss_jax.savings import Savings
+from iss_jax.sampling import Sampling
 
 
 def saliency(
@@ -37,17 +37,26 @@ def saliency(
     masks: Bool[Array, "n views gh gw"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
     valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
-    num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
-    dtype: Any = None,
-    savings: Savings = Savings(),
-    rematerialise: bool = False,
+    sampling: Sampling = Sampling(),
 ) -> Saliency:
     """Interventional saliency (ISS, Algorithm 1) of a π0.5 policy on a batch of observations.
 
     A pure function that may be called inside `jit`, `vmap` and `grad`. On concrete inputs it leaves
     out what changes nothing but rounding: prompt padding, and views that every example lacks. It
     then compiles once for each shape.
+
+    >>> import numpy as np
+    >>> import iss_jax
+    >>> from iss_jax import embedded
+    >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+    >>> frame = np.linspace(0, 255, 80 * 80 * 3).astype(np.uint8).reshape(80, 80, 3)
+    >>> frames = {camera: frame for camera in policy.config.cameras.values()}
+    >>> obs = policy.observation(frames, np.zeros(8), "pick up the milk")
+    >>> config = iss_jax.ISSConfig(num_masks=4, action_dims=7)
+    >>> sal = iss_jax.saliency(policy.params, obs, config=config, action_horizon=16)
+    >>> sal.maps["base_0_rgb"].shape, sal.cells.shape, sal.actions.shape
+    ((1, 80, 80), (1, 3, 7, 7), (1, 16, 7))
 
     Args:
         params: openpi's parameter tree: a nested dict, an `nnx.State`, or leaves under "value".
@@ -63,15 +72,9 @@ def saliency(
         valid: View -> pixels that are picture, at the size of the view's images. openpi's
             transforms letterbox a frame before the policy sees it: the bars are named here, or they
             are masked and ranked like picture. What this function pads itself it knows.
-        num_steps: Denoising steps.
         action_horizon: H of the drawn noise, the one size that parameters do not tell. openpi's
             default of 50 when None; the noise's own H when noise is given.
-        dtype: Compute dtype; that of the embedding table when None. A training state holds float32
-            and openpi computes in bfloat16: `jnp.bfloat16` does the same.
-        savings: What the runs leave out; changes nothing but rounding.
-        rematerialise: For estimators that take gradients, and for derivatives of this function:
-            the layers of the image encoder and of the prefix, and the denoising steps, are computed
-            again instead of kept. Changes rounding, a third more FLOPs, and far less memory.
+        sampling: Denoising steps, compute dtype, rematerialisation, savings.
 
     Returns:
         `Saliency`: maps at the model's image size for each of its views, cell scores and their
@@ -86,7 +89,7 @@ def saliency(
         warn_if_constant(params)
     mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
     valid = checked_valid(valid, obs.images)
-    obs = policy_observation(obs, trim=savings.trim_prompt)
+    obs = policy_observation(obs, trim=sampling.savings.trim_prompt)
     assert obs.tokenized_prompt is not None
     batch = obs.tokenized_prompt.shape[0]
     noise = flow_noise(
@@ -98,8 +101,7 @@ def saliency(
     if mesh is not None:
         arrays = (params, obs, noise, masks, valid)
         params, obs, noise, masks, valid = sharding.replicate(arrays, mesh)
-    views = possible_views(obs) if savings.drop_absent_views else VIEWS
-    dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
+    views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
     return _saliency(
         params,
         obs,
@@ -108,28 +110,13 @@ def saliency(
         valid,
         config=config,
         mesh=mesh,
-        num_steps=num_steps,
         views=views,
         image_size=sizes.image.image_size,
-        dtype=dtype,
-        savings=savings,
-        rematerialise=rematerialise,
+        sampling=sampling.resolved(model.compute_dtype(params)),
     )
 
 
-@partial(
-    jax.jit,
-    static_argnames=(
-        "config",
-        "mesh",
-        "num_steps",
-        "views",
-        "image_size",
-        "dtype",
-        "savings",
-        "rematerialise",
-    ),
-)
+@partial(jax.jit, static_argnames=("config", "mesh", "views", "image_size", "sampling"))
 def _saliency(
     params: Any,
     obs: Observation,
@@ -139,12 +126,9 @@ def _saliency(
     *,
     config: ISSConfig,
     mesh: jax.sharding.Mesh | None,
-    num_steps: int,
     views: tuple[str, ...],
     image_size: int,
-    dtype: jnp.dtype,
-    savings: Savings,
-    rematerialise: bool,
+    sampling: Sampling,
 ) -> Saliency:
     given, obs = obs, preprocess(obs, image_size)
     picture = picture_pixels(given, valid, views, image_size)
@@ -152,18 +136,11 @@ def _saliency(
     present = {view: obs.image_masks[view] for view in views}
     prompt = obs.tokenized_prompt
     assert prompt is not None
-    if savings.embed_prompt_once:
-        prompt = model.embed_prompt(params, prompt, dtype)
+    if sampling.savings.embed_prompt_once:
+        prompt = model.embed_prompt(params, prompt, sampling)
     examples = (prompt, obs.tokenized_prompt_mask, present, noise)
 
-    run = partial(
-        actions_of_rows,
-        views=views,
-        num_steps=num_steps,
-        dtype=dtype,
-        savings=savings,
-        rematerialise=rematerialise,
-    )
+    run = partial(actions_of_rows, views=views, sampling=sampling)
     wanted = (len(VIEWS), *config.grid)
     if masks.ndim != 4 or masks.shape[1:] != wanted or masks.dtype != jnp.bool_:
         raise ValueError(
@@ -172,7 +149,16 @@ def _saliency(
         )
     kept = np.asarray([VIEWS.index(view) for view in views])
     result = masked_saliency(
-        run, params, examples, images, masks[:, kept], present, picture, config, mesh, savings
+        run,
+        params,
+        examples,
+        images,
+        masks[:, kept],
+        present,
+        picture,
+        config,
+        mesh,
+        sampling.savings,
     )
 
     def all_views(cells: Array) -> Array:
@@ -202,53 +188,34 @@ def actions_of_rows(
     rows: dict[str, Float[Array, "n h w 3"]],
     *,
     views: tuple[str, ...] = VIEWS,
-    num_steps: int = model.NUM_STEPS,
-    dtype: Any = None,
-    savings: Savings = Savings(),
-    rematerialise: bool = False,
+    sampling: Sampling = Sampling(),
 ) -> Float[Array, "n draws horizon dims"]:
     """The policy on copies of one observation's frames: what a saliency map runs.
 
     Args:
         params: nested dict.
         example: what the copies share: the embedded prompt [l, w] (its ids where
-            `savings.embed_prompt_once` is off), its mask, view -> whether it is there, and noise
+            `embed_prompt_once` is off), its mask, view -> whether it is there, and noise
             [draws, H, A].
         rows: copies of each view.
         views: those that take tokens, in the model's order.
-        num_steps: Denoising steps.
-        dtype: Compute dtype; that of the embedding table when None.
-        savings: Of the prompt, the last prefix layer and the modulation.
-        rematerialise: Whether a derivative computes layers and denoising steps again.
+        sampling: How the policy is run; of its savings, those of the prompt, the last prefix layer
+            and the modulation.
     """
     prompt, prompt_mask, present, noise = example
-    tokens = [
-        model.embed_images(params, rows[view], dtype, rematerialise=rematerialise) for view in views
-    ]
+    tokens = [model.embed_images(params, rows[view], sampling) for view in views]
     count = tokens[0].shape[0]
     mask = [jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)]
     prompts = jnp.broadcast_to(prompt[None], (count, *prompt.shape))
-    if not savings.embed_prompt_once:
-        prompts = model.embed_prompt(params, prompts, dtype)
+    if not sampling.savings.embed_prompt_once:
+        prompts = model.embed_prompt(params, prompts, sampling)
     tokens.append(prompts)
     mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
     prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
-    cache = model.prefill(
-        params,
-        prefix,
-        last_layer_keys_only=savings.last_layer_keys_only,
-        rematerialise=rematerialise,
-    )
+    cache = model.prefill(params, prefix, sampling)
 
     def denoise(draw: Array) -> Array:
-        return model.denoise(
-            params,
-            cache,
-            prefix.mask,
-            jnp.broadcast_to(draw[None], (count, *draw.shape)),
-            num_steps,
-            modulate_once=savings.modulate_once,
-            rematerialise=rematerialise,
-        )
+        draws = jnp.broadcast_to(draw[None], (count, *draw.shape))
+        return model.denoise(params, cache, prefix.mask, draws, sampling)
 
     return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)

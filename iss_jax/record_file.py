@@ -12,26 +12,30 @@ from etils import epath
 
 from iss_jax.data.atomic import atomic_path
 from iss_jax.data.npz import read_arrays, save_arrays
-from iss_jax.records import Record, is_static, require_concrete
 
 # Raised whenever fields, names or forms change.
 LAYOUT = 1
 HEADER = "record"
 
-Found = TypeVar("Found", bound=Record)
+Found = TypeVar("Found")
+Kinds = Mapping[str, Any]  # the classes of results, by name
 
 
-def write_record(path: str | os.PathLike, record: Record) -> None:
+def array_fields(kind: Any) -> list[dataclasses.Field]:
+    """The fields of a result that hold arrays; the others are its facts."""
+    return [f for f in dataclasses.fields(kind) if f.metadata.get("pytree_node", True)]
+
+
+def write_record(path: str | os.PathLike, record: Any, kinds: Kinds) -> None:
     """Writes a result, see `Record.save`."""
-    require_concrete(record, "save()")
     arrays: dict[str, np.ndarray] = {}
-    header = {"layout": LAYOUT, **_encoded(record, "", arrays)}
+    header = {"layout": LAYOUT, **_encoded(record, "", arrays, kinds)}
     arrays[HEADER] = np.asarray(json.dumps(header))
     with atomic_path(path) as temporary:
         save_arrays(temporary, arrays)
 
 
-def read_record(path: str | os.PathLike, kind: type[Found]) -> Found:
+def read_record(path: str | os.PathLike, kind: type[Found], kinds: Kinds) -> Found:
     """Reads a result, see `Record.load`."""
     where = str(path)
     with epath.Path(path).open("rb") as handle:
@@ -51,25 +55,26 @@ def read_record(path: str | os.PathLike, kind: type[Found]) -> Found:
     if name != kind.__name__:
         raise ValueError(f"{where}: holds a {name}, {kind.__name__} wanted")
     try:
-        return _decoded(header, "", arrays, where)
+        return _decoded(header, "", arrays, where, kinds)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{where}: its text {HEADER!r} is malformed ({error!r})") from error
 
 
-def _encoded(value: Any, name: str, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _encoded(value: Any, name: str, arrays: dict[str, np.ndarray], kinds: Kinds) -> dict[str, Any]:
     """JSON that says what a value is; its arrays are added under names that begin with `name`."""
     if value is None:
         return {"kind": "none"}
-    if isinstance(value, Record):
+    if type(value) in kinds.values():
         prefix = f"{name}/" if name else ""
         fields = {
-            field.name: _encoded(getattr(value, field.name), prefix + field.name, arrays)
-            for field in dataclasses.fields(value)  # pyright: ignore[reportArgumentType]
-            if not is_static(field)
+            field.name: _encoded(getattr(value, field.name), prefix + field.name, arrays, kinds)
+            for field in array_fields(type(value))
         }
         return {"kind": type(value).__name__, "fields": fields, "facts": value.facts()}
     if isinstance(value, Mapping):
-        entries = {key: _encoded(entry, f"{name}/{key}", arrays) for key, entry in value.items()}
+        entries = {
+            key: _encoded(entry, f"{name}/{key}", arrays, kinds) for key, entry in value.items()
+        }
         return {"kind": "mapping", "entries": entries}
     if isinstance(value, bool | int | float):
         return {"kind": "number", "value": value}
@@ -82,7 +87,9 @@ def _encoded(value: Any, name: str, arrays: dict[str, np.ndarray]) -> dict[str, 
     return {"kind": "array", "dtype": dtype}
 
 
-def _decoded(node: dict[str, Any], name: str, arrays: dict[str, np.ndarray], where: str) -> Any:
+def _decoded(
+    node: dict[str, Any], name: str, arrays: dict[str, np.ndarray], where: str, kinds: Kinds
+) -> Any:
     kind = node["kind"]
     if kind == "none":
         return None
@@ -91,21 +98,22 @@ def _decoded(node: dict[str, Any], name: str, arrays: dict[str, np.ndarray], whe
     if kind == "mapping":
         entries = node["entries"]
         return {
-            key: _decoded(entry, f"{name}/{key}", arrays, where) for key, entry in entries.items()
+            key: _decoded(entry, f"{name}/{key}", arrays, where, kinds)
+            for key, entry in entries.items()
         }
     if kind == "array":
         return _array(node, name, arrays, where)
-    if kind not in Record.kinds:
+    if kind not in kinds:
         raise ValueError(f"{where}: {name}: holds a {kind!r}, which this version does not know")
-    cls, prefix = Record.kinds[kind], f"{name}/" if name else ""
-    wanted = {field.name for field in dataclasses.fields(cls) if not is_static(field)}  # pyright: ignore[reportArgumentType]
+    cls, prefix = kinds[kind], f"{name}/" if name else ""
+    wanted = {field.name for field in array_fields(cls)}
     if set(node["fields"]) != wanted:
         lacks, unknown = wanted - set(node["fields"]), set(node["fields"]) - wanted
         raise ValueError(
             f"{where}: {kind}: lacks the fields {sorted(lacks)}, has the unknown {sorted(unknown)}"
         )
     values = {
-        field: _decoded(entry, prefix + field, arrays, where)
+        field: _decoded(entry, prefix + field, arrays, where, kinds)
         for field, entry in node["fields"].items()
     }
     try:

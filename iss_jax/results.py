@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +18,7 @@ from iss_jax.records import (
     described,
     drawing,
     is_concrete,
+    record,
     require_concrete,
     static,
 )
@@ -51,7 +51,7 @@ class Cameras(Mapping[str, str]):
         return f"Cameras({self._names})"
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class Saliency(Record):
     """Interventional saliency of one batch of observations.
 

@@ -20,11 +20,6 @@ MASK_AXIS, FRAME_AXIS, PARAM_AXIS = "masks", "frames", "params"
 SMALL_LEAF = 1 << 20  # elements; not worth the messages that splitting costs
 
 
-def mask_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh with one axis, `masks`, over all of this process's devices or those given."""
-    return device_mesh(devices=devices)
-
-
 def device_mesh(
     *,
     masks: int | None = None,
@@ -33,6 +28,11 @@ def device_mesh(
     devices: Sequence[Any] | None = None,
 ) -> Mesh:
     """A mesh over which `saliency` and `attribute` split their runs.
+
+    >>> import jax
+    >>> from iss_jax import device_mesh
+    >>> dict(device_mesh(devices=jax.devices()[:1]).shape)
+    {'masks': 1}
 
     Args:
         masks: Devices along the masks; as many as the other axes leave when None.
@@ -140,6 +140,16 @@ def fsdp(
     A leaf is split along the longest of its dimensions that the axis divides; layers are stacked
     along the first dimension and looped over, so that this one is never split. Small leaves and
     those that nothing divides are copied to every device.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> from iss_jax import fsdp
+    >>> mesh = jax.sharding.Mesh(np.asarray(jax.devices()[:1]), ("params",))
+    >>> rule = fsdp(mesh, small=1000)
+    >>> tuple(rule("PaliGemma/llm/layers/mlp/linear", (18, 512, 64)).spec)
+    (None, 'params', None)
+    >>> tuple(rule("time_mlp_in/bias", (64,)).spec)
+    ()
 
     Args:
         mesh: Mesh with the axis, such as `device_mesh(params=4)`.

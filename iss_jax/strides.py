@@ -8,6 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+__all__ = [
+    "interpolate",
+    "stream",
+    "stride_frames",
+]
+
 Frame = TypeVar("Frame")
 
 
@@ -15,6 +21,10 @@ def stride_frames(num_frames: int, stride: int) -> Int[np.ndarray, " frames"]:
     """Frames 0, s, 2s, ... and the last one, at which saliency is computed.
 
     Algorithm 1 (line 21) interpolates towards the last frame but never computes it; here it is.
+
+    >>> from iss_jax import strides
+    >>> strides.stride_frames(8, stride=3).tolist()
+    [0, 3, 6, 7]
 
     Args:
         num_frames: T.
@@ -34,6 +44,11 @@ def interpolate(
     values: Float[Array, "frames *shape"], frames: Int[Array, " frames"], num_frames: int
 ) -> Float[Array, "t *shape"]:
     """Linear interpolation between computed frames (Algorithm 1, lines 18-25).
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import strides
+    >>> strides.interpolate(jnp.array([0.0, 3.0, 4.0]), jnp.array([0, 3, 4]), 5).tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0]
 
     Args:
         values: One value a computed frame; integers are taken as float32.
@@ -66,6 +81,10 @@ def stream(
     """Yields one result a frame, of a stream whose length need not be known.
 
     Results are held back until the next computed frame, `stride` of them at most.
+
+    >>> from iss_jax import strides
+    >>> [float(value) for value in strides.stream(lambda frame: 10.0 * frame, range(5), stride=2)]
+    [0.0, 10.0, 20.0, 30.0, 40.0]
 
     Args:
         compute: Frame -> saliency, any pytree of floating-point arrays.

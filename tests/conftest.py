@@ -4,18 +4,9 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-# Programs here run for milliseconds and compile for seconds: LLVM's expensive passes do not pay,
-# nor do kernels emitted through MLIR, nor parts compiled side by side when every core has its test
-# process.
+# Beside the flags that make compilation cheap, which the conftest above sets.
 os.environ["XLA_FLAGS"] = " ".join(
-    (
-        "--xla_force_host_platform_device_count=8",
-        "--xla_backend_optimization_level=0",
-        "--xla_llvm_disable_expensive_passes=true",
-        "--xla_cpu_use_fusion_emitters=false",
-        "--xla_cpu_parallel_codegen_split_count=1",
-        os.environ.get("XLA_FLAGS", ""),
-    )
+    ("--xla_force_host_platform_device_count=8", os.environ.get("XLA_FLAGS", ""))
 )
 
 import jax

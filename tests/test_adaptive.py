@@ -2,6 +2,7 @@
 
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ import iss_jax
 from iss_jax import ISSConfig, attribute, attribute_until, estimators, saliency_until
 from iss_jax.adaptive import LEAST_ROUNDS, contrast_error
 from iss_jax.masks import sample_masks, upsample
+from iss_jax.sampling import Sampling
 from tests import test_pi05_saliency as tiny_pi05
 from tests.enumeration import target as exact_scores
 
@@ -51,9 +53,7 @@ def test_the_map_is_that_of_one_call_with_all_masks(estimator, design):
     assert found.saliency.masks.shape == (60, 2, 2, 2)  # whole rounds, below the cap
     assert len(np.unique(np.packbits(found.saliency.masks.reshape(6, -1), axis=1), axis=0)) == 6
     once = attribute(policy, IMAGES, masks=found.saliency.masks, config=config)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), found.saliency, once
-    )
+    chex.assert_trees_all_close(found.saliency, once, rtol=1e-4, atol=1e-6)
     if estimator != "clipped":
         np.testing.assert_allclose(found.saliency.cells, found.rounds.mean(0), rtol=1e-4)
 
@@ -67,9 +67,9 @@ def test_a_run_that_goes_on_is_the_run_that_did_not_stop(batched):
     at_once = attribute_until(policy, images, target_stderr=0.2, **options)
     assert LEAST_ROUNDS <= len(short.rounds) < len(longer.rounds) < 200
     assert short.reached.all() and longer.reached.all() and (longer.error <= 0.2).all()
-    jax.tree.map(np.testing.assert_array_equal, longer, at_once)
+    chex.assert_trees_all_equal(longer, at_once)
     again = attribute_until(policy, images, target_stderr=0.2, so_far=longer, **options)
-    jax.tree.map(np.testing.assert_array_equal, longer, again)
+    chex.assert_trees_all_equal(longer, again)
 
 
 def test_so_far_of_other_inputs_is_refused():
@@ -261,7 +261,8 @@ def test_pi05_rounds_share_noise_and_leave_absent_views_out(params):
     )
     config = ISSConfig(num_masks=10, grid=(2, 2), micro_batch=11)
     key = jax.random.key(5)
-    options = {"key": key, "config": config, "action_horizon": tiny_pi05.HORIZON, "num_steps": 2}
+    options = {"action_horizon": tiny_pi05.HORIZON, "sampling": Sampling(2)}
+    options |= {"key": key, "config": config}
     found = saliency_until(params, obs, target_stderr=1e-3, most_masks=49, **options)
     masks = found.saliency.masks[30:40]
     last = iss_jax.saliency(params, obs, masks=masks, **options)

@@ -10,7 +10,7 @@ from iss_jax.config import ISSConfig
 from iss_jax.interventions import blur
 from iss_jax.masked_runs import micro_batch_rows
 from iss_jax.masks import sample_masks, upsample
-from iss_jax.sharding import mask_mesh
+from iss_jax.sharding import device_mesh
 
 SIZES = {"front": (28, 28), "wrist": (21, 35)}
 KEY = jax.random.key(0)
@@ -380,7 +380,7 @@ def test_gradient_runs_over_devices_and_absent_views():
     config = ISSConfig(num_masks=10, grid=(3, 3), estimator="gradient")
     present = {"wrist": jnp.asarray(False)}
     one = attribute(policy, IMAGES, config=config, present=present)
-    several = attribute(policy, IMAGES, config=config, present=present, mesh=mask_mesh())
+    several = attribute(policy, IMAGES, config=config, present=present, mesh=device_mesh())
     np.testing.assert_allclose(several.cells, one.cells, rtol=1e-4)
     assert not np.any(one.cells[1]) and not np.any(one.stderr[1]) and np.all(one.cells[0] != 0)
 

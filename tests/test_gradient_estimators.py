@@ -204,11 +204,13 @@ def test_clipping_survives_cliffs_and_its_errors_are_calibrated(n, design):
             assert np.all(ratio < (2.0 if n == 40 else 3.5))
 
 
-def test_clipped_is_a_gaussian_posterior_done_the_long_way():
+@pytest.mark.parametrize("n", [2, 8])
+def test_clipped_is_a_gaussian_posterior_done_the_long_way(n):
     """In float64, ratio by ratio, by the effects' density and a regression on the gradients."""
-    n, cells = 8, 6
-    rng = np.random.default_rng(0)
+    cells, rng = 6, np.random.default_rng(0)
     kept = rng.random((n, cells)) < 0.4
+    # Some run lies at either end of every cell.
+    kept[1] = ~kept[0]
     gradients, effects = rng.normal(size=(n, cells)), rng.normal(size=n)
     # All as long, so that nothing is shortened.
     gradients /= np.linalg.norm(gradients, axis=1, keepdims=True)
@@ -238,6 +240,99 @@ def test_clipped_is_a_gaussian_posterior_done_the_long_way():
     luck = ((1.0 - kept).mean(0) - 0.6) @ contrast
     wanted = effects.mean() - luck + 0.4 * contrast
     np.testing.assert_allclose(found.scores, wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+def test_trapezoid_errors_are_those_of_what_each_run_adds(design):
+    """To the mean effect, and to the mean slope at its end of each cell.
+
+    One cell is kept once and one never, whose missing end takes the mean over all runs.
+    """
+    n, p = 8, 0.4
+    rng = np.random.default_rng(1)
+    kept = np.array([rng.permutation(n) < 3 for _ in range(6)]).T
+    if design == "bernoulli":
+        kept[:, 4:] = False
+        kept[2, 4] = True
+    gradients, effects = rng.normal(size=(n, 6)), rng.normal(size=n)
+    options = {"design": design, "keep_prob": 0.9 if design == "balanced" else p}
+    found = estimate_from_gradients(*map(jnp.asarray, (kept, effects, gradients)), **options)
+    probability = kept.mean(0) if design == "balanced" else np.full(6, p)
+    ends = np.zeros((2, 6))
+    for side, i in np.ndindex(2, 6):
+        there = kept[:, i] == side
+        ends[side, i] = gradients[there if there.any() else slice(None), i].mean()
+    wanted = effects.mean() - probability * ends.mean(0)
+    np.testing.assert_allclose(found.scores, wanted, rtol=1e-5)
+    added = np.zeros((n, 6))
+    for k, i in np.ndindex(n, 6):
+        alike = kept[:, i] == kept[k, i]
+        share = probability[i] / 2 * n / alike.sum()
+        mean = gradients[alike, i].mean()
+        added[k, i] = effects[k] - effects.mean() - share * (gradients[k, i] - mean)
+    known = kept.sum(0) >= 2
+    # Eight runs are too few to tell what balance takes off a contrast's error: nothing is.
+    contrasts = added - added[:, known].mean(1, keepdims=True)
+    for claimed, terms in ((found.stderr, added), (found.contrast_stderr, contrasts)):
+        errors = terms.std(0, ddof=1) / np.sqrt(n)
+        np.testing.assert_allclose(claimed, np.where(known, errors, np.inf), rtol=1e-5)
+
+
+def test_no_gradient_is_longer_than_the_median():
+    """Lengths 1, 1, 1, 5 and 500: the last two count as if they were 1, the median."""
+    masks = sample_masks(jax.random.key(0), 5, 1, grid=(2, 3))[:, 0]
+    rows = jax.random.normal(jax.random.key(1), masks.shape)
+    rows = rows / jnp.sqrt(jnp.square(rows).sum((1, 2), keepdims=True))
+    effects = jnp.arange(5.0)
+    lengths = jnp.asarray([1.0, 5.0, 1.0, 500.0, 1.0])[:, None, None]
+    options = {"estimator": "clipped"}
+    wanted = estimate_from_gradients(masks, effects, rows, **options)
+    found = estimate_from_gradients(masks, effects, lengths * rows, **options)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
+    # Shorter ones stay as they are.
+    short = estimate_from_gradients(masks, effects, rows.at[0].multiply(0.1), **options)
+    assert np.abs(short.scores - wanted.scores).max() > 1e-3
+
+
+@pytest.mark.parametrize("n", [8, 45])
+def test_clipped_errors_are_the_jackknife_of_at_most_forty_groups(n):
+    """Run by run, or every fortieth run together; gradients of one length, so none is shortened."""
+    masks = sample_masks(jax.random.key(2), n, 1, grid=(2, 3))[:, 0]
+    rows = jax.random.normal(jax.random.key(3), masks.shape)
+    rows = rows / jnp.sqrt(jnp.square(rows).sum((1, 2), keepdims=True))
+    effects = jax.random.normal(jax.random.key(4), (n,))
+    active = jnp.ones((2, 3), bool).at[0, 0].set(False)
+
+    def clipped(rest):
+        found = estimate_from_gradients(
+            masks[rest], effects[rest], rows[rest], estimator="clipped", active=active
+        )
+        return found, np.asarray(found.scores, np.float64)
+
+    groups = min(n, 40)
+    without = np.array([clipped(np.arange(n) % groups != g)[1] for g in range(groups)])
+    contrasts = without - without[:, active].mean(1)[:, None, None]
+    found, _ = clipped(np.arange(n))
+    for claimed, left in ((found.stderr, without), (found.contrast_stderr, contrasts)):
+        wanted = np.sqrt((groups - 1) * left.var(0))
+        np.testing.assert_allclose(claimed, np.where(active, wanted, 0.0), rtol=5e-3)
+
+
+def test_ratios_are_decades_on_either_side_of_one():
+    np.testing.assert_allclose(gradient_estimators.RATIOS, np.geomspace(1e-3, 1e3, 7))
+
+
+@pytest.mark.parametrize("estimator", ["clipped", "gradient"])
+def test_the_default_keeps_three_cells_of_ten(estimator):
+    masks = sample_masks(jax.random.key(0), 12, 1, grid=(2, 2))[:, 0]
+    gradients = jax.random.normal(jax.random.key(1), masks.shape)
+    options = {"estimator": estimator}
+    found = estimate_from_gradients(masks, gradients[:, 0, 0], gradients, **options)
+    named = estimate_from_gradients(
+        masks, gradients[:, 0, 0], gradients, design="bernoulli", keep_prob=0.3, **options
+    )
+    np.testing.assert_array_equal(found.scores, named.scores)
 
 
 def test_effects_correct_gradients_that_say_too_little():
@@ -290,6 +385,22 @@ def test_estimates_can_be_differentiated(estimator):
 
     slopes = jax.jit(jax.grad(loss, argnums=(0, 1)))(gradients.sum((1, 2)), gradients)
     assert all(np.isfinite(slope).all() and np.abs(slope).max() > 0 for slope in slopes)
+
+
+@pytest.mark.parametrize("estimator", ["clipped", "gradient"])
+def test_a_cell_that_is_always_dropped_can_be_differentiated(estimator):
+    """No run keeps it, so the mean over all five stands at that end too: a fifth of p each."""
+    masks = jnp.asarray([[False, k % 2 == 0] for k in range(5)])
+
+    def score(slopes):
+        options = {"estimator": estimator, "keep_prob": 0.3}
+        return estimate_from_gradients(masks, jnp.zeros(5), slopes, **options).scores[0]
+
+    value, gradient = jax.value_and_grad(score)(jnp.ones((5, 2)))
+    assert np.isfinite(gradient).all()
+    if estimator == "gradient":
+        assert float(value) == pytest.approx(-0.3)
+        np.testing.assert_allclose(gradient, [[-0.3 / 5, 0.0]] * 5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("estimator", ["clipped", "gradient"])

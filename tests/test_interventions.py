@@ -60,6 +60,14 @@ def test_blur_leaves_padding_out():
     np.testing.assert_allclose(blur(constant, valid=mask), constant, atol=1e-6)
 
 
+def test_blur_with_padding_has_a_gradient_that_sums_to_its_weights():
+    """Each blurred pixel is an average with weights that sum to one, and padding is itself."""
+    valid = jnp.arange(12)[:, None] < jnp.full((1, 8), 9)
+    gradient = jax.grad(lambda x: blur(x, sigma=20.0, valid=valid).sum())(jnp.ones((12, 8, 3)))
+    assert float(gradient.sum()) == pytest.approx(12 * 8 * 3, rel=1e-5)
+    np.testing.assert_array_equal(gradient[9:], 1.0)
+
+
 def test_blur_without_padding_ignores_the_mask():
     image = jax.random.uniform(jax.random.key(0), (20, 24, 3))
     everything = jnp.ones((20, 24), bool)

@@ -64,7 +64,9 @@ def test_masks_depend_on_the_key_alone():
     assert jnp.array_equal(again[0], again[1]) and not jnp.array_equal(again[0], again[2])
 
 
-@pytest.mark.parametrize("size", [(224, 224), (80, 60), (15, 7), (9, 8)])
+# The last one has fewer pixels than cells: bilinear interpolation still reads two of them, and
+# averages over no others.
+@pytest.mark.parametrize("size", [(224, 224), (80, 60), (15, 7), (9, 8), (5, 3)])
 def test_upsample_is_half_pixel_bilinear(size):
     cells = np.random.default_rng(0).random((2, 3, 7, 7), np.float32)
     np.testing.assert_allclose(upsample(jnp.asarray(cells), size), bilinear(cells, size), atol=2e-6)
@@ -91,6 +93,17 @@ def test_touched_cells_are_those_with_weight_on_valid_pixels(size):
     assert np.array_equal(touched_cells(jnp.asarray(valid), (7, 7)), weight > 1e-9)
     assert not touched_cells(jnp.zeros(size, bool), (7, 7)).any()
     assert touched_cells(jnp.ones(size, bool), (7, 7)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"), [((21, 15), (7, 3)), ((9, 14), (2, 5)), ((4, 3), (3, 4))]
+)
+def test_one_valid_pixel_touches_the_cells_that_it_is_interpolated_from(size, grid):
+    """Every pixel alone. Of 21 pixels every third lies on the centre of one of 7 cells."""
+    pixels, cells = size[0] * size[1], grid[0] * grid[1]
+    weight = bilinear(np.eye(cells).reshape(cells, *grid), size).reshape(cells, pixels)
+    alone = jnp.eye(pixels, dtype=bool).reshape(pixels, *size)
+    assert np.array_equal(touched_cells(alone, grid), weight.T.reshape(pixels, *grid) > 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,22 @@
 """What is shipped, what is pinned, and what an import costs."""
 
+import ast
+import importlib.metadata
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from test_extras import OTHER_NAMES, imports
+
+import iss_jax
+from iss_jax import extras
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -36,7 +44,7 @@ def requirements(*extras: str) -> list[Requirement]:
     ("path", "extras"),
     [
         (NEWEST, ("data", "viz", "tensorboard", "serve", "test", "dev")),
-        (OPENPI, ("data", "viz", "tensorboard", "serve", "test")),
+        (OPENPI, ("data", "viz", "rerun", "tensorboard", "serve", "test")),
     ],
 )
 def test_both_stacks_satisfy_the_declared_ranges(path: str, extras: tuple[str, ...]) -> None:
@@ -46,11 +54,18 @@ def test_both_stacks_satisfy_the_declared_ranges(path: str, extras: tuple[str, .
         assert requirement.specifier.contains(version), f"{path}: {requirement} against {version}"
 
 
-def test_simulator_lock_adds_to_the_lock_and_never_contradicts_it() -> None:
-    newest, simulator = pins(NEWEST), pins("requirements-libero-lock.txt")
-    assert not set(newest) & set(simulator)
-    for requirement in requirements("libero")[len(PROJECT["dependencies"]) :]:
-        assert requirement.specifier.contains(simulator[canonicalize_name(requirement.name)])
+@pytest.mark.parametrize("extra", ["libero", "docs"])
+def test_a_further_lock_adds_to_the_lock_and_never_contradicts_it(extra: str) -> None:
+    newest, further = pins(NEWEST), pins(f"requirements-{extra}-lock.txt")
+    assert not set(newest) & set(further)
+    for requirement in requirements(extra)[len(PROJECT["dependencies"]) :]:
+        version = (newest | further)[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version)
+
+
+def test_simulator_and_docs_fit_into_one_environment() -> None:
+    simulator, docs = pins("requirements-libero-lock.txt"), pins("requirements-docs-lock.txt")
+    assert all(simulator[name] == docs[name] for name in set(simulator) & set(docs))
 
 
 def test_openpi_stack_holds_the_versions_of_the_reference_commit() -> None:
@@ -80,7 +95,7 @@ def test_wheel_holds_the_package_with_its_data_and_nothing_else(tmp_path: pathli
         for path in (ROOT / "iss_jax").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert names == tracked
+    assert names == tracked and "iss_jax/py.typed" in names
 
 
 def test_embedded_data_stays_small() -> None:
@@ -88,10 +103,57 @@ def test_embedded_data_stays_small() -> None:
     assert sum(path.stat().st_size for path in files) < 25e6
 
 
-def test_import_brings_in_no_plotting_dataset_checkpoint_or_simulator_library() -> None:
-    heavy = ["matplotlib", "pyarrow", "PIL", "orbax", "tensorstore", "sentencepiece", "mujoco"]
-    program = f"import sys, iss_jax; print([m for m in {heavy} if m in sys.modules])"
+def test_base_dependencies_are_what_the_package_imports() -> None:
+    optional = {*OTHER_NAMES, *(module for modules in extras.EXTRAS.values() for module in modules)}
+    modules = {
+        name
+        for path in (ROOT / "iss_jax").rglob("*.py")
+        for names, _ in imports(ast.parse(path.read_text()))
+        for name in names
+    }
+    modules -= {"iss_jax", *sys.stdlib_module_names, *optional}
+    distributions = importlib.metadata.packages_distributions()
+    imported = {canonicalize_name(distributions[module][0]) for module in modules}
+    assert imported == {canonicalize_name(requirement.name) for requirement in requirements()}
+
+
+def test_import_brings_in_nothing_heavy_and_no_extra() -> None:
+    """Loading a checkpoint included: what it needs is imported when one is loaded."""
+    heavy = ["flax", "optax", "orbax", "tensorstore", "sentencepiece", "scipy.stats", "chex"]
+    heavy += sorted({module for modules in extras.EXTRAS.values() for module in modules})
+    program = "import sys, iss_jax, iss_jax.policies.openpi\n"
+    program += f"print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_one_version() -> None:
+    source = (ROOT / "iss_jax" / "__init__.py").read_text()
+    assert source.count("__version__ = ") == 1
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+|rc\d+)?", iss_jax.__version__)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == iss_jax.__version__
+    # The newest version of the changelog, released or not.
+    newest = re.search(r"^## \[?(\S+?)\]?(?: |$)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert newest is not None and newest[1] == iss_jax.__version__
+
+
+def test_the_citation_says_what_the_format_wants() -> None:
+    """The keys that Citation File Format 1.2.0 requires, of the software and of the paper."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0" and citation["license"] == PROJECT["license"]
+    for entry in (citation, citation["preferred-citation"]):
+        assert entry["title"] and entry["authors"]
+        assert all({"name"} <= set(a) or {"family-names"} <= set(a) for a in entry["authors"])
+    assert citation["message"] and citation["preferred-citation"]["type"] == "conference-paper"
+
+
+def test_a_commit_is_held_to_the_lint_of_ci() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert {repo["repo"] for repo in config["repos"]} == {"local"}, "hooks are not fetched"
+    hooks = [hook["entry"].split()[-1] for repo in config["repos"] for hook in repo["hooks"]]
+    ci = (ROOT / ".ci" / "run").read_text()
+    (part,) = re.findall(r'^part "lint and types" \d+ run (.+)$', ci, re.M)
+    assert hooks == part.split()

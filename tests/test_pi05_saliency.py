@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from traces import traced_at_most
 
 import iss_jax
+from iss_jax import pi05_saliency
 from iss_jax.config import ISSConfig
 from iss_jax.flops import count_flops
 from iss_jax.masks import sample_masks
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import PI05, Expert, ImageTower, shapes, unflatten
-from iss_jax.pi05_saliency import _saliency
+from iss_jax.sampling import Sampling
 
 SIZES = dataclasses.replace(
     PI05,
@@ -64,7 +66,7 @@ def params():
 
 
 def run(params, obs=None, **options):
-    options = {"config": CONFIG, "noise": NOISE, "num_steps": 2} | options
+    options = {"config": CONFIG, "noise": NOISE, "sampling": Sampling(2)} | options
     return iss_jax.saliency(params, observation() if obs is None else obs, **options)
 
 
@@ -128,8 +130,8 @@ def test_the_same_inputs_give_the_same_map(params):
 def test_baseline_is_the_policys_own_sample(params):
     found = run(params)
     obs = preprocess(observation(), SIZE)
-    sample = jax.jit(model.sample_actions, static_argnames="num_steps")
-    expected = sample(params, obs, NOISE, num_steps=2)
+    sample = jax.jit(model.sample_actions, static_argnames="sampling")
+    expected = sample(params, obs, NOISE, sampling=Sampling(2))
     np.testing.assert_allclose(found.actions, expected, atol=1e-5)
 
 
@@ -161,15 +163,14 @@ def test_vmap_over_a_further_axis(params):
 
 def test_one_compilation_for_each_shape(params):
     run(params)
-    before = _saliency._cache_size()
-    for shift in range(3):
-        longer = np.arange(40)[None] < np.array([[9 + shift], [4]])
-        images = {view: image * (1 - 0.1 * shift) for view, image in RNG_IMAGES.items()}
-        run(params, observation(images=images, tokenized_prompt_mask=longer))
-    run(jax.tree.map(lambda leaf: leaf * 1.01, params))
-    assert _saliency._cache_size() == before
-    run(params, config=dataclasses.replace(CONFIG, num_masks=9))
-    assert _saliency._cache_size() == before + 1
+    with traced_at_most(0, pi05_saliency, "preprocess"):
+        for shift in range(3):
+            longer = np.arange(40)[None] < np.array([[9 + shift], [4]])
+            images = {view: image * (1 - 0.1 * shift) for view, image in RNG_IMAGES.items()}
+            run(params, observation(images=images, tokenized_prompt_mask=longer))
+        run(jax.tree.map(lambda leaf: leaf * 1.01, params))
+    with traced_at_most(1, pi05_saliency, "preprocess"):
+        run(params, config=dataclasses.replace(CONFIG, num_masks=9))
 
 
 def test_micro_batches_change_nothing(params):
@@ -254,7 +255,7 @@ def test_noise_draws_are_averaged(params):
 
 
 def test_devices_change_nothing_but_rounding(params):
-    same(run(params, mesh=iss_jax.mask_mesh(jax.devices()[:4])), run(params))
+    same(run(params, mesh=iss_jax.device_mesh(devices=jax.devices()[:4])), run(params))
 
 
 def test_sharded_parameters_change_nothing_but_rounding(params):
@@ -341,7 +342,8 @@ def test_savings_change_nothing_but_rounding(params, name):
     changes = dict.fromkeys(SAVINGS, True) if name == "all" else {name: True}
     off = iss_jax.Savings(**{saving: not change for saving, change in changes.items()})
     config = dataclasses.replace(CONFIG, num_masks=9)
-    same(run(params, obs, config=config, savings=off), run(params, obs, config=config))
+    without = run(params, obs, config=config, sampling=Sampling(2, savings=off))
+    same(without, run(params, obs, config=config))
 
 
 @pytest.mark.parametrize("name", SAVINGS)
@@ -352,7 +354,7 @@ def test_each_saving_takes_something_off_the_program(params, name):
 
     def cost(savings):
         def call(params):
-            return run(params, obs, config=config, savings=savings)
+            return run(params, obs, config=config, sampling=Sampling(2, savings=savings))
 
         if name == "blend_in_micro_batch":
             return jax.jit(call).lower(params).compile().memory_analysis().temp_size_in_bytes
@@ -436,9 +438,10 @@ def test_letterbox_bars_that_the_caller_names_are_no_picture(params):
 
 def test_compute_dtype(params):
     """float32 parameters computed in bfloat16: the policy's own bfloat16 sample."""
-    found = run(params, dtype=jnp.bfloat16)
+    sampling = Sampling(2, jnp.bfloat16)
+    found = run(params, sampling=sampling)
     obs = preprocess(observation(), SIZE)
-    own = model.sample_actions(params, obs, NOISE, 2, jnp.bfloat16)
+    own = model.sample_actions(params, obs, NOISE, sampling)
     # bfloat16 resolves 2^-8; two programs may round differently along the way.
     np.testing.assert_allclose(found.actions, own, atol=0.05)
     assert np.abs(found.actions - run(params).actions).max() > 1e-4

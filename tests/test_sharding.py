@@ -33,8 +33,8 @@ def run(num_masks, mesh=None, weight=WEIGHT, images=IMAGES, noise=None):
 
 def test_there_are_eight_devices_to_test_on():
     assert jax.device_count() == 8
-    assert sharding.mask_mesh().shape == {"masks": 8}
-    assert sharding.mask_mesh(jax.devices()[:2]).shape == {"masks": 2}
+    assert sharding.device_mesh().shape == {"masks": 8}
+    assert sharding.device_mesh(devices=jax.devices()[:2]).shape == {"masks": 2}
 
 
 def equal(split, alone):
@@ -49,7 +49,7 @@ def equal(split, alone):
 @pytest.mark.parametrize(("num_masks", "devices"), [(24, 1), (24, 2), (24, 4), (24, 8), (21, 8)])
 def test_devices_change_nothing_but_rounding(num_masks, devices):
     """21 masks do not divide over 8 devices: the rest is filled up and dropped again."""
-    equal(run(num_masks, sharding.mask_mesh(jax.devices()[:devices])), run(num_masks))
+    equal(run(num_masks, sharding.device_mesh(devices=jax.devices()[:devices])), run(num_masks))
 
 
 @pytest.mark.parametrize("sizes", [{"frames": 8}, {"frames": 4, "masks": 2}, {"frames": 2}])
@@ -144,7 +144,7 @@ def test_what_lies_on_one_device_is_brought_to_the_mesh():
     """Committed arrays, such as restored parameters, would otherwise be refused by the program."""
     device = jax.devices()[3]
     weight, images = jax.device_put((WEIGHT, IMAGES), device)
-    split = run(9, sharding.mask_mesh(jax.devices()[:2]), weight, images)
+    split = run(9, sharding.device_mesh(devices=jax.devices()[:2]), weight, images)
     np.testing.assert_allclose(split.effects, run(9).effects, rtol=1e-5)
 
 
@@ -153,12 +153,12 @@ def test_gradients_pass_through_the_devices():
         return run(10, mesh, weight).cells.sum()
 
     alone = jax.grad(loss)(WEIGHT, None)
-    split = jax.grad(loss)(WEIGHT, sharding.mask_mesh())
+    split = jax.grad(loss)(WEIGHT, sharding.device_mesh())
     np.testing.assert_allclose(split, alone, rtol=1e-3, atol=1e-5)
 
 
 def test_replicate_moves_only_what_lies_elsewhere():
-    mesh = sharding.mask_mesh(jax.devices()[:2])
+    mesh = sharding.device_mesh(devices=jax.devices()[:2])
     split = jax.device_put(jnp.arange(4.0), NamedSharding(mesh, P("masks")))
     tree = sharding.replicate({"split": split, "one": jnp.ones(3), "host": np.ones(2)}, mesh)
     assert tree["split"] is split

@@ -1,7 +1,9 @@
 """What the configurations of `robustness`, `fidelity` and `perturbation_grid` share."""
 
 import ml_collections
-from ml_collections import config_dict
+
+from configs.parts.policy import iss, set_policy
+from configs.parts.variants import chosen
 
 VARIANTS = ("embedded", "smoke", "paper")
 
@@ -12,26 +14,11 @@ def base_config(name: str, variant: str) -> ml_collections.ConfigDict:
     Raises:
         ValueError: an unknown variant.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r} given, one of {VARIANTS} wanted")
     config = ml_collections.ConfigDict()
-    config.name = f"{name}-{variant}"
+    config.name = f"{name}-{chosen(variant, VARIANTS)}"
     config.quiet = False
 
-    # "embedded" is the package's own data.
-    config.checkpoint = "embedded"
-    config.dataset = "embedded"
-    # The checkpoint's own when empty, else PaliGemma's where openpi caches it.
-    config.tokenizer = ""
-    config.dtype = "float32"
-    # View of the policy to camera of the dataset; an empty camera leaves the view out.
-    config.cameras = ml_collections.ConfigDict(
-        {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
-    )
-    config.discrete_state_input = True
-    config.max_token_len = 40
-    config.action_horizon = 16
-    config.num_steps = 10
+    set_policy(config, max_token_len=40)
 
     # The episodes' metadata that says their seed, empty where they have none; which seeds (all
     # when empty); the first so many tasks (all when 0).
@@ -42,24 +29,7 @@ def base_config(name: str, variant: str) -> ml_collections.ConfigDict:
     config.frames_per_episode = 1
     config.stride = 1
 
-    # Pinned, so that results do not follow the library's default. The paper's own estimator is
-    # --config.iss.design=bernoulli --config.iss.estimator=fixed (`ISSConfig.paper()`).
-    config.iss = ml_collections.ConfigDict(
-        {
-            "num_masks": 100,
-            "keep_prob": 0.3,
-            "grid": (7, 7),
-            "design": "balanced",
-            "estimator": "centred",
-            "blur_sigma": 10.0,
-            "micro_batch": config_dict.placeholder(int),
-            "noise_draws": 1,
-            # The dimensions that the normalisation statistics cover when None.
-            "action_dims": config_dict.placeholder(int),
-            "horizon": config_dict.placeholder(int),
-            "reduction": "mean",
-        }
-    )
+    config.iss = iss()
     # Of `experiments.perturbed.maps.METHODS`. The paper does not say whether a frame and its
     # perturbed copy share their masks: `iss` shares them, `iss_new_masks` does not.
     config.methods = ("iss", "iss_new_masks", "attention", "norm", "gradient", "random")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.accuracy import designs, first_order
+from experiments.accuracy import first_order
 from experiments.accuracy.frames import GRID, Runs
 from iss_jax import estimators, gradient_estimators
 from iss_jax.estimators import Estimate
@@ -62,8 +62,6 @@ def candidates(
             continue
         if kind["experiment"] == "first_order":
             yield from _first_order(options, runs)
-        elif kind["design"] == "path":
-            yield _path(options, kind, runs)
         else:
             of_kind = list(_of_runs(options, kind, runs))
             if kind["estimator"] == "centred" and kind["design"] == "bernoulli":
@@ -101,21 +99,17 @@ def _parts(kind: Mapping[str, Any], runs: Runs, budget: int, most: int) -> list[
 
 def _of_runs(options: Any, kind: Mapping[str, Any], runs: Runs) -> Iterator[Candidate]:
     gradient, design = kind["estimator"] == "gradient", kind["design"]
-    # The first of a repeat's i.i.d. masks are i.i.d. masks; other designs come as they are.
+    # The first of a repeat's i.i.d. masks are i.i.d. masks; balanced ones come as they are.
     budgets, most = [kind["runs"]], kind["repeats"]
     if design == "bernoulli":
         budgets = options.gradient_runs if gradient else options.plain_runs
         budgets = [n for n in budgets if n <= kind["runs"]]
         most = options.most_repeats if gradient else most
     names = gradient_estimators.ESTIMATORS if gradient else estimators.ESTIMATORS
-    # To the estimators every design that is not i.i.d. is one whose drops are counted: there all
-    # unbiased ones coincide.
-    assumed = "balanced" if design in designs.PLAIN else design
-    names = ("centred", "ridge") if design in designs.PLAIN else names
     for budget in budgets:
         parts = _parts(kind, runs, budget, most)
         for name in names:
-            found = [_estimate(part, name, assumed, options.keep_prob) for part in parts]
+            found = [_estimate(part, name, design, options.keep_prob) for part in parts]
             yield Candidate(name, design, budget * gradient, budget * (not gradient), found)
 
 
@@ -126,15 +120,6 @@ def _estimate(runs: Runs, name: str, design: str, keep_prob: float) -> Estimate:
     return gradient_estimators.estimate_from_gradients(
         runs.masks, runs.effects, runs.gradients, **options
     )
-
-
-def _path(options: Any, kind: Mapping[str, Any], runs: Runs) -> Candidate:
-    found = []
-    for part in _parts(kind, runs, kind["runs"], kind["repeats"]):
-        assert part.gradients is not None
-        contrast = designs.path_contrast(np.asarray(part.gradients), np.asarray(part.masks))
-        found.append(_of_contrast(contrast, options.keep_prob))
-    return Candidate("path", f"{kind['block']} cells", kind["runs"], 0, found)
 
 
 def _first_order(options: Any, found: Mapping[str, Any]) -> Iterator[Candidate]:

@@ -31,49 +31,61 @@ from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.pi05.params import sizes_of
 from iss_jax.pi05.prepare import policy_observation
 from iss_jax.pi05_saliency import actions_of_rows
+from iss_jax.sampling import Sampling
 
 MICRO_BATCH = 8
 PROBES_SEED = 0
 
 
 def masked_actions(
-    params: Any, obs: Any, noise: Array, cells: Float[Array, "n views gh gw"]
+    params: Any,
+    obs: Any,
+    noise: Array,
+    cells: Float[Array, "n views gh gw"],
+    sampling: Sampling = Sampling(),
 ) -> Float[Array, "n horizon dims"]:
     """Actions at soft masks of one observation [1, ...], all of its views there."""
     obs = preprocess(policy_observation(obs, trim=False), sizes_of(params).image.image_size)
-    dtype = model.compute_dtype(params)
     rows = {}
     for index, view in enumerate(VIEWS):
         frame = obs.images[view][0].astype(jnp.float32)
         rows[view] = blend(frame, blur(frame), upsample(cells[:, index], frame.shape[:2]))
-    prompt = model.embed_prompt(params, obs.tokenized_prompt, dtype)[0]
+    prompt = model.embed_prompt(params, obs.tokenized_prompt)[0]
     present = {view: jnp.asarray(obs.image_masks[view])[0] for view in VIEWS}
     example = (prompt, obs.tokenized_prompt_mask[0], present, noise)
-    return actions_of_rows(params, example, rows, dtype=dtype)[:, 0]
+    return actions_of_rows(params, example, rows, sampling=sampling)[:, 0]
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames="sampling")
 def soft_runs(
-    params: Any, obs: Any, noise: Array, cells: Float[Array, "n views gh gw"]
+    params: Any,
+    obs: Any,
+    noise: Array,
+    cells: Float[Array, "n views gh gw"],
+    sampling: Sampling = Sampling(),
 ) -> tuple[Float[Array, " n"], Float[Array, "n views gh gw"]]:
     """Effects at soft masks and their derivatives with respect to the cells."""
-    baseline = masked_actions(params, obs, noise, jnp.ones_like(cells[:1]))[0]
+    baseline = masked_actions(params, obs, noise, jnp.ones_like(cells[:1]), sampling)[0]
 
     def effect(mask: Array) -> Array:
-        return effects(masked_actions(params, obs, noise, mask[None]), baseline)[0]
+        return effects(masked_actions(params, obs, noise, mask[None], sampling), baseline)[0]
 
     return jax.lax.map(jax.value_and_grad(effect), cells, batch_size=MICRO_BATCH)
 
 
-@functools.partial(jax.jit, static_argnames="shape")
+@functools.partial(jax.jit, static_argnames=("shape", "sampling"))
 def jacobian(
-    params: Any, obs: Any, noise: Array, shape: tuple[int, int, int]
+    params: Any,
+    obs: Any,
+    noise: Array,
+    shape: tuple[int, int, int],
+    sampling: Sampling = Sampling(),
 ) -> Float[Array, "actions cells"]:
     """Derivative of all actions of the clean frame with respect to dropping each cell."""
     clean = jnp.ones((1, *shape))
 
     def column(direction: Array) -> Array:
-        run = functools.partial(masked_actions, params, obs, noise)
+        run = functools.partial(masked_actions, params, obs, noise, sampling=sampling)
         return jax.jvp(run, (clean,), (-direction.reshape(clean.shape),))[1].ravel()
 
     return jax.lax.map(column, jnp.eye(clean.size), batch_size=MICRO_BATCH).T
@@ -101,10 +113,11 @@ def measure(
     shape = (len(VIEWS), *grid)
     points = jnp.asarray(straight_points(keep_prob, rules), jnp.float32)
     cells = jnp.broadcast_to(points[:, None, None, None], (len(points), *shape))
-    gradients = soft_runs(policy.params, frame.obs, frame.noise, cells)[1]
+    call = (policy.params, frame.obs, frame.noise)
+    gradients = soft_runs(*call, cells, frame.sampling)[1]
     return {
         "gradients": np.asarray(gradients),
-        "jacobian": np.asarray(jacobian(policy.params, frame.obs, frame.noise, shape)),
+        "jacobian": np.asarray(jacobian(*call, shape, frame.sampling)),
     }
 
 

@@ -5,7 +5,6 @@ Effects and gradients are stored run by run, so that estimators can be changed w
 
 import dataclasses
 import functools
-import hashlib
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,16 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 import iss_jax
-from experiments.accuracy import designs, first_order
-from iss_jax.data.lerobot import LeRobotDataset
-from iss_jax.data.regions import fit_regions
+from iss_jax.data.dataset import Dataset
+from iss_jax.jobs.options import PolicyOptions
 from iss_jax.masks import sample_masks
-from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.observation import VIEWS
+from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.frames import FrameOptions, read_frames, see, source_key
 from iss_jax.policies.restored import Policy
+from iss_jax.sampling import Sampling
 
-CAMERAS = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
 GRID = (7, 7)
 # The fastest on two CPU cores, by measurement.
 MICRO_BATCH = {"centred": 16, "gradient": 8}
@@ -32,11 +30,12 @@ MICRO_BATCH = {"centred": 16, "gradient": 8}
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """One observation, the flow noise that all its runs share, and its region labels."""
+    """One observation, the flow noise that all its runs share, its labels, how it is run."""
 
     obs: Any
     noise: jax.Array
     regions: dict[str, jax.Array]
+    sampling: Sampling = Sampling()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Runs:
         return Runs(self.masks[rows], self.effects[rows], gradients)
 
 
-def choose_frames(dataset: LeRobotDataset, count: int) -> list[tuple[int, int]]:
+def choose_frames(dataset: Dataset, count: int) -> list[tuple[int, int]]:
     """(episode, frame) of `count` frames, by turns of successful and failed episodes.
 
     The episodes of either outcome are spread over the tasks that have it, in their order in the
@@ -80,46 +79,60 @@ def choose_frames(dataset: LeRobotDataset, count: int) -> list[tuple[int, int]]:
     return chosen
 
 
+@dataclasses.dataclass(frozen=True)
+class AccuracyOptions(PolicyOptions):
+    """A policy, how many frames it is shown, and p."""
+
+    frames: int
+    keep_prob: float
+
+    def __post_init__(self) -> None:
+        without = [view for view in VIEWS if not self.cameras.get(view)]
+        if without:
+            raise ValueError(
+                f"config.cameras: views {without} have none; cells of all views are compared here"
+            )
+
+
+# Work items say what they were computed with only where it is not this, as they always were.
+USUAL = {
+    "dtype": "float32",
+    "cameras": DEFAULT_CAMERAS,
+    "discrete_state_input": True,
+    "num_steps": Sampling().num_steps,
+}
+
+
 def frame_item(
-    dataset: LeRobotDataset, policy: Policy, episode: int, frame: int, options: Any
+    dataset: Dataset, policy: Policy, episode: int, frame: int, options: AccuracyOptions
 ) -> dict[str, Any]:
-    """What every run on a frame depends on; of an experiment's options three keys."""
-    data = hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16]
-    about = dataset.metadata(episode)
+    """What every run on a frame depends on."""
+    about, asked = dataset.metadata(episode), options.run_keys(policy)
     return {
-        "checkpoint": policy.fingerprint,
-        "data": data,
+        **{name: value for name, value in asked.items() if USUAL.get(name) != value},
+        "data": source_key(dataset, episode),
         "task": about["task"],
         "seed": about["seed"],
         "success": about["success"],
         "episode": episode,
         "frame": frame,
-        "max_token_len": options.max_token_len,
-        "action_horizon": options.action_horizon,
         "keep_prob": options.keep_prob,
     }
 
 
-def read_frame(item: Mapping[str, Any], dataset: LeRobotDataset, policy: Policy) -> Frame:
+def read_frame(item: Mapping[str, Any], dataset: Dataset, policy: Policy) -> Frame:
     """The item's observation with noise of its own."""
-    episode = dataset.read(item["episode"], [item["frame"]])
-    obs = make_observation(
-        {camera: episode.images[camera] for camera in CAMERAS.values()},
-        episode.state,
-        [episode.prompt],
-        tokenizer=policy.tokenizer,
-        norm_stats=policy.norm_stats,
-        max_token_len=item["max_token_len"],
-        cameras=CAMERAS,
-    )
+    options = FrameOptions.of_item({**USUAL, **item})
+    episode = read_frames(dataset, item["episode"], [item["frame"]], options)
+    seen = see(episode, policy, options)
     shape = (1, item["action_horizon"], sizes_of(policy.params).action_dim)
-    regions = {
-        view: jnp.asarray(
-            fit_regions(episode.regions[camera], policy.image_size, policy.image_size)[0]
-        )
-        for view, camera in CAMERAS.items()
-    }
-    return Frame(obs, jax.random.normal(item_key(item, "noise"), shape), regions)
+    regions = {view: jnp.asarray(labels) for view, labels in seen.regions.items()}
+    return Frame(
+        seen.obs,
+        jax.random.normal(item_key(item, "noise"), shape),
+        regions,
+        Sampling(num_steps=item.get("num_steps", USUAL["num_steps"])),
+    )
 
 
 def item_key(item: Mapping[str, Any], use: str) -> jax.Array:
@@ -127,35 +140,9 @@ def item_key(item: Mapping[str, Any], use: str) -> jax.Array:
     return jax.random.key(zlib.crc32(f"{item['episode']}/{item['frame']}/{use}".encode()))
 
 
-def seeds(item: Mapping[str, Any]) -> list[int]:
-    """A seed for each repeat of an item whose masks numpy draws."""
-    first = zlib.crc32(f"{item['episode']}/{item['frame']}/{item['design']}".encode())
-    return [first + repeat for repeat in range(item["repeats"])]
-
-
-def drawn_paths(item: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Soft masks of a `path` item and which cells each moves, one repeat after the other."""
-    drawn = [
-        designs.path_masks(
-            seed, item["runs"], item["block"], (len(VIEWS), *GRID), item["keep_prob"]
-        )
-        for seed in seeds(item)
-    ]
-    masks, member = zip(*drawn, strict=True)
-    return np.concatenate(masks), np.concatenate(member)
-
-
 def drawn_masks(item: Mapping[str, Any]) -> jax.Array:
     """The masks of a work item, one repeat after the other; its key and shape are the item's."""
     use = "/".join(str(item[name]) for name in ("use", "estimator", "design", "runs"))
-    if item["design"] in designs.PLAIN:
-        drawn = [
-            designs.plain_masks(
-                item["design"], seed, item["runs"], (len(VIEWS), *GRID), item["keep_prob"]
-            )
-            for seed in seeds(item)
-        ]
-        return jnp.asarray(np.concatenate(drawn))
     draw = functools.partial(
         sample_masks,
         num_masks=item["runs"],
@@ -171,10 +158,6 @@ def drawn_masks(item: Mapping[str, Any]) -> jax.Array:
 
 def measure(item: Mapping[str, Any], frame: Frame, policy: Policy, chunk: int) -> dict[str, Any]:
     """Effects of the item's masks, and their gradients where its estimator takes them."""
-    if item["design"] == "path":
-        masks = jnp.asarray(drawn_paths(item)[0], jnp.float32)
-        found = first_order.soft_runs(policy.params, frame.obs, frame.noise, masks)
-        return {"effects": np.asarray(found[0]), "gradients": np.asarray(found[1])}
     effects, gradients = run(
         policy, frame, item["keep_prob"], item["estimator"], drawn_masks(item), chunk
     )
@@ -182,11 +165,10 @@ def measure(item: Mapping[str, Any], frame: Frame, policy: Policy, chunk: int) -
 
 
 def stored_runs(item: Mapping[str, Any], result: Mapping[str, Any]) -> Runs:
-    """What `measure` found with the masks drawn again; for `path` the cells that each run moves."""
+    """What `measure` found, with the masks drawn again."""
     gradients = result["gradients"]
-    masks = drawn_paths(item)[1] if item["design"] == "path" else drawn_masks(item)
     return Runs(
-        jnp.asarray(masks),
+        drawn_masks(item),
         jnp.asarray(result["effects"], jnp.float32),
         None if gradients is None else jnp.asarray(gradients, jnp.float32),
     )
@@ -206,7 +188,7 @@ def run(
     fill = jnp.ones((-len(masks) % chunk, *masks.shape[1:]), bool)
     effects, gradients = [], []
     for part in jnp.split(jnp.concatenate([masks, fill]), (len(masks) + len(fill)) // chunk):
-        found = _run(policy.params, frame.obs, frame.noise, part, config)
+        found = _run(policy.params, frame.obs, frame.noise, part, config, frame.sampling)
         effects.append(np.asarray(found[0]))
         if found[1] is not None:
             gradients.append(np.asarray(found[1]))
@@ -214,10 +196,17 @@ def run(
     return np.concatenate(effects)[: len(masks)], joined
 
 
-@functools.partial(jax.jit, static_argnames="config")
+@functools.partial(jax.jit, static_argnames=("config", "sampling"))
 def _run(
-    params: Any, obs: Any, noise: jax.Array, masks: jax.Array, config: iss_jax.ISSConfig
+    params: Any,
+    obs: Any,
+    noise: jax.Array,
+    masks: jax.Array,
+    config: iss_jax.ISSConfig,
+    sampling: Sampling,
 ) -> Any:
     # Under jit prompts keep their padding, so that one program serves all frames.
-    found = iss_jax.saliency(params, obs, noise=noise, masks=masks, config=config)
+    found = iss_jax.saliency(
+        params, obs, noise=noise, masks=masks, config=config, sampling=sampling
+    )
     return found.effects[0], None if found.gradients is None else found.gradients[0]

@@ -18,12 +18,12 @@ from experiments.explain.nmr import EpisodeMeasures
 from experiments.explain.options import Options
 from iss_jax import Region
 from iss_jax.data.atomic import atomic_path, write_bytes
+from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import LeRobotDataset
 from iss_jax.jobs.directory import jsonable
 from iss_jax.masks import upsample
 from iss_jax.nmr import critical_set
-from iss_jax.policies.frames import Observed
+from iss_jax.policies.frames import Seen
 from iss_jax.viz.nmr_curve import Curve, nmr_figure
 from iss_jax.viz.overlays import magnify, overlay, overlay_figure
 from iss_jax.viz.regions import masks_figure, regions_figure
@@ -52,7 +52,7 @@ class Explained:
 
     index: int
     episode: Episode
-    seen: Observed
+    seen: Seen
     cameras: dict[str, str]
     computed: Int[np.ndarray, " n"]
     cells: Float[np.ndarray, "T v gh gw"]
@@ -118,12 +118,12 @@ def upsampled(
     return np.asarray(upsample(jnp.asarray(cells), (height, width)))
 
 
-def paths_of(dataset: LeRobotDataset) -> dict[str, list[HandPath]]:
+def paths_of(dataset: Dataset) -> dict[str, list[HandPath]]:
     """Instruction to the end effector's paths of all its episodes."""
     paths: dict[str, list[HandPath]] = {}
     for index in range(len(dataset)):
         line = dataset.metadata(index)
-        position = dataset.read_feature(index, "observation.state")[:, :3]
+        position = dataset.read_state(index)[:, :3]
         paths.setdefault(line["tasks"][0], []).append(
             HandPath(position, bool(line.get("success", False)))
         )

@@ -2,28 +2,21 @@
 
 import dataclasses
 
-import ml_collections
-
-from iss_jax.jobs.options import ISSOptions
+from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(ISSOptions):
-    """One attribute per key of `configs/explain_episode.py`, which says what each means."""
+class Options(PolicyOptions, ISSOptions):
+    """One attribute per key of `configs/explain_episode.py`, which says what each means.
+
+    Raises:
+        ValueError: A number that must be positive is not.
+    """
 
     quiet: bool
-    checkpoint: str
-    dataset: str
     paths: tuple[str, ...]
     episodes: tuple[int, ...]
     frames: int
-    tokenizer: str
-    dtype: str
-    cameras: dict[str, str]
-    discrete_state_input: bool
-    max_token_len: int
-    action_horizon: int
-    num_steps: int
     stride: int
     seed: int
     percents: tuple[float, ...]
@@ -34,26 +27,9 @@ class Options(ISSOptions):
     gif: bool
     rerun: bool
 
-
-def from_config(config: ml_collections.ConfigDict) -> Options:
-    """The config's keys, without its name, lists as tuples.
-
-    Raises:
-        TypeError: a key is missing or unknown.
-        ValueError: a path is empty, or a number that must be positive is not.
-    """
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    for key in ("paths", "episodes", "percents"):
-        content[key] = tuple(content[key])
-    options = Options(**content)
-    for key in ("checkpoint", "dataset"):
-        if not getattr(options, key):
-            raise ValueError(f"config.{key}: empty; give --config.{key}=<path>")
-    for key in ("stride", "control_draws", "max_token_len", "shown_frames"):
-        if getattr(options, key) < 1:
-            raise ValueError(f"config.{key}: {getattr(options, key)} given, at least 1 wanted")
-    if not options.percents:
-        raise ValueError("config.percents: empty, at least one k wanted")
-    if options.video_speed <= 0:
-        raise ValueError(f"config.video_speed: {options.video_speed} given, positive wanted")
-    return options
+    def __post_init__(self) -> None:
+        at_least_one(self, "stride", "control_draws", "max_token_len", "shown_frames")
+        if not self.percents:
+            raise ValueError("config.percents: empty, at least one k wanted")
+        if self.video_speed <= 0:
+            raise ValueError(f"config.video_speed: {self.video_speed} given, positive wanted")

@@ -13,6 +13,7 @@ from iss_jax import embedded
 from iss_jax.pi05.params import sizes_of
 from iss_jax.policies.configs import CONFIGS
 from iss_jax.policies.openpi import from_checkpoint
+from iss_jax.sampling import Sampling
 
 
 def make_policy(
@@ -50,7 +51,7 @@ def make_policy(
         ),
         tokenizer=tokenizer or None,
         dtype=jnp.dtype(dtype),
-        num_steps=num_steps,
+        sampling=Sampling(num_steps=num_steps),
     )
     action_dim = sizes_of(policy.params).action_dim
 

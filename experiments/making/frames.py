@@ -8,7 +8,7 @@ import tqdm
 
 from experiments.making.object_pixels import FILE
 from experiments.making.panel_masks import read_masks
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
+from iss_jax.data.dataset import Dataset, num_frames, open_dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +76,9 @@ def load_frames(
         located = _among(kinds, found)
         panels_in = read_masks(dataset) if panels else None
         first = 0
+        there = dataset.read(0, [0], regions=False).features
         for name in ("action_chunk", "action_chunk_valid", "target_position"):
-            if name not in dataset.info["features"]:
+            if name not in there:
                 raise ValueError(f"{root}: has no feature {name!r}, which training needs")
         for i in tqdm.trange(len(dataset), desc=str(root), disable=not progress):
             held_out = bool(validation_every) and i % validation_every == validation_every - 1
@@ -111,15 +112,15 @@ def _among(
     return out, places[wanted].astype(np.int32)
 
 
-def _object_pixels(dataset: LeRobotDataset) -> tuple[list[str], np.ndarray, np.ndarray] | None:
+def _object_pixels(dataset: Dataset) -> tuple[list[str], np.ndarray, np.ndarray] | None:
     path = dataset.root / FILE
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:
         names, pixels, wanted = file["names"].tolist(), file["pixels"], file["wanted"]
-    if len(pixels) != dataset.info["total_frames"]:
+    if len(pixels) != num_frames(dataset):
         raise ValueError(
-            f"{path}: {len(pixels)} frames, the dataset has {dataset.info['total_frames']}; run "
+            f"{path}: {len(pixels)} frames, the dataset has {num_frames(dataset)}; run "
             "locate_objects again"
         )
     return names, pixels, wanted

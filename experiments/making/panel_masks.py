@@ -5,12 +5,12 @@ import os
 import numpy as np
 
 from experiments.making.object_pixels import CAMERAS
-from iss_jax.data.lerobot import LeRobotDataset
+from iss_jax.data.dataset import Dataset, num_frames
 
 FILE = os.path.join("meta", "panel_masks.npz")
 
 
-def read_masks(dataset: LeRobotDataset) -> dict[str, np.ndarray]:
+def read_masks(dataset: Dataset) -> dict[str, np.ndarray]:
     """What `locate_panels` wrote: camera to packed masks, uint8 [frames, bytes].
 
     Raises:
@@ -21,9 +21,9 @@ def read_masks(dataset: LeRobotDataset) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: missing; run locate_panels on the dataset")
     with np.load(path, allow_pickle=False) as file:
         masks = file["masks"]
-    if len(masks) != dataset.info["total_frames"]:
+    if len(masks) != num_frames(dataset):
         raise ValueError(
-            f"{path}: {len(masks)} frames, the dataset has {dataset.info['total_frames']}; run "
+            f"{path}: {len(masks)} frames, the dataset has {num_frames(dataset)}; run "
             "locate_panels again"
         )
     return {camera: masks[:, i] for i, camera in enumerate(CAMERAS)}

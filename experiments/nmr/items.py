@@ -10,9 +10,10 @@ from experiments.inputs.episodes import Episodes, strided_frames
 from experiments.nmr.options import Options
 from experiments.nmr.rows import ALL_SPLITS, Key
 from iss_jax import ISSConfig
-from iss_jax.data.dataset import Dataset, digest
+from iss_jax.data.dataset import Dataset
 from iss_jax.data.success import Success
 from iss_jax.pi05.tokenizer import tokenize_prompt
+from iss_jax.policies.frames import source_key
 from iss_jax.policies.restored import Policy
 
 Task = tuple[str, str, str]  # suite, task, split
@@ -45,7 +46,7 @@ def work_items(
         "percents": list(options.percents),
         "control_draws": options.control_draws,
         "batch": options.batch,
-        **({"mirror": True} if options.mirror else {}),
+        **options.mirror_key,
     }
     return [
         {
@@ -55,7 +56,7 @@ def work_items(
             "split": one.split,
             "seed": one.seed,
             "episode": one.episode,
-            "data": digest(dataset.files(one.episode)),
+            "data": source_key(dataset, one.episode),
             "frames": one.frames,
         }
         for one in chosen

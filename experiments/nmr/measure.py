@@ -1,6 +1,5 @@
 """ISS and every NMR definition on a batch of frames, in one compiled program."""
 
-import dataclasses
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
-from iss_jax import ISSConfig, nmr, saliency
+from iss_jax import ISSConfig, Sampling, nmr, saliency
 from iss_jax.baselines import Explanation, attention, random_map, token_norm
 from iss_jax.pi05.observation import Observation
+from iss_jax.policies.frames import present_views
 
 
 class Measures(NamedTuple):
@@ -48,7 +48,7 @@ class Measures(NamedTuple):
 
 @partial(
     jax.jit,
-    static_argnames=("views", "config", "action_horizon", "num_steps", "percents", "control_draws"),
+    static_argnames=("views", "config", "action_horizon", "sampling", "percents", "control_draws"),
 )
 def measure(
     params: Any,
@@ -60,7 +60,7 @@ def measure(
     views: tuple[str, ...],
     config: ISSConfig,
     action_horizon: int,
-    num_steps: int,
+    sampling: Sampling,
     percents: tuple[float, ...],
     control_draws: int,
 ) -> Measures:
@@ -75,22 +75,19 @@ def measure(
         views: the views that are present.
         config: options of ISS.
         action_horizon: length of the action chunk.
-        num_steps: denoising steps.
+        sampling: how the policy is run.
         percents: the values of k.
         control_draws: random maps a frame.
     """
-    batch = obs.state.shape[0]
-    # Masks known at trace time let absent views be left out altogether.
-    masks = {view: np.full(batch, view in views) for view in obs.images}
     iss_key, control_key = jax.random.split(key)
-    present = dataclasses.replace(obs, image_masks=masks)
+    present = present_views(obs, views)
     result = saliency(
         params,
         present,
         key=iss_key,
         config=config,
         action_horizon=action_horizon,
-        num_steps=num_steps,
+        sampling=sampling,
     )
     rows = np.asarray([list(result.maps).index(view) for view in views])
     maps = {view: result.maps[view] for view in views}

@@ -2,27 +2,19 @@
 
 import dataclasses
 
-import ml_collections
-
-from iss_jax.jobs.options import ISSOptions
+from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(ISSOptions):
-    """One attribute per key of `configs/nmr_correlation.py`, which says what each means."""
+class Options(PolicyOptions, ISSOptions):
+    """One attribute per key of `configs/nmr_correlation.py`, which says what each means.
+
+    Raises:
+        ValueError: A number that must be positive is not.
+    """
 
     quiet: bool
-    checkpoint: str
-    dataset: str
     success: str
-    tokenizer: str
-    dtype: str
-    cameras: dict[str, str]
-    discrete_state_input: bool
-    mirror: bool
-    max_token_len: int
-    action_horizon: int
-    num_steps: int
     policy_seed: int
     seeds: tuple[int, ...]
     split_key: str
@@ -40,19 +32,5 @@ class Options(ISSOptions):
     permutations: int
     overlay_rows: int
 
-
-def from_config(config: ml_collections.ConfigDict) -> Options:
-    """The config's keys, without its name, lists as tuples.
-
-    Raises:
-        TypeError: a key is missing or unknown.
-        ValueError: a number that must be positive is not.
-    """
-    content = {key: value for key, value in config.to_dict().items() if key != "name"}
-    for key in ("seeds", "splits", "percents"):
-        content[key] = tuple(content[key])
-    options = Options(**content)
-    for key in ("stride", "batch", "control_draws", "max_token_len"):
-        if getattr(options, key) < 1:
-            raise ValueError(f"config.{key}: {getattr(options, key)} given, at least 1 wanted")
-    return options
+    def __post_init__(self) -> None:
+        at_least_one(self, "stride", "batch", "control_draws", "max_token_len")

@@ -1,27 +1,21 @@
 """What the experiments on perturbations are asked: options, inputs, episodes, work items."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
-
-import ml_collections
+from typing import Any, NamedTuple
 
 from experiments.inputs.episodes import Episodes, strided_frames
 from experiments.runs.planned import GRADIENT_RUN, PlannedItem, iss_runs
 from iss_jax import ISSConfig
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
-from iss_jax.jobs.options import ISSOptions
-from iss_jax.jobs.packaged import located
-from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.data.dataset import Dataset
+from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
+from iss_jax.methods import TITLES
+from iss_jax.policies.frames import source_key
+from iss_jax.policies.restored import Policy
 
 METHODS = {
-    "iss": "ISS",
+    **{name: TITLES[name] for name in ("iss", "attention", "norm", "gradient", "random")},
     "iss_new_masks": "ISS, new masks",
-    "attention": "ATT",
-    "norm": "NORM",
-    "gradient": "input gradient",
-    "random": "random",
     "random_same": "random, same deal",
 }
 """What is compared, and how figures call it.
@@ -36,19 +30,14 @@ Perturbation = tuple[str, float]  # its name and its strength
 
 
 @dataclasses.dataclass(frozen=True)
-class FrameOptions(ISSOptions):
-    """The keys of `configs/parts/perturbed_frames.py`, which says what each means."""
+class PerturbedOptions(PolicyOptions, ISSOptions):
+    """The keys of `configs/parts/perturbed_frames.py`, which says what each means.
+
+    Raises:
+        ValueError: An unknown method, or a number that must be positive is not.
+    """
 
     quiet: bool
-    checkpoint: str
-    dataset: str
-    tokenizer: str
-    dtype: str
-    cameras: dict[str, str]
-    discrete_state_input: bool
-    max_token_len: int
-    action_horizon: int
-    num_steps: int
     seed_key: str
     seeds: tuple[int, ...]
     num_tasks: int
@@ -66,31 +55,12 @@ class FrameOptions(ISSOptions):
         unknown = sorted(set(self.methods) - set(METHODS))
         if unknown or not self.methods:
             raise ValueError(f"config.methods: {list(self.methods)} given, of {list(METHODS)}")
-        for name in ("stride", "max_token_len", "gradient_probes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"config.{name}: {getattr(self, name)} given, at least 1 wanted")
+        at_least_one(self, "stride", "max_token_len", "gradient_probes")
 
     @property
     def settings(self) -> dict[str, Any]:
         """Of intervals and tests."""
         return {"confidence": self.confidence, "resamples": self.resamples}
-
-
-Options = TypeVar("Options", bound=FrameOptions)
-
-
-def from_config(config: ml_collections.ConfigDict, options: type[Options]) -> Options:
-    """The config's keys, without its name, lists as tuples.
-
-    Raises:
-        TypeError: a key is missing or unknown.
-        ValueError: an unknown method, or a number that must be positive is not.
-    """
-    content: dict[str, Any] = {}
-    for key, value in config.to_dict().items():
-        if key != "name":
-            content[key] = tuple(value) if isinstance(value, list | tuple) else value
-    return options(**content)
 
 
 class Inputs(NamedTuple):
@@ -104,24 +74,22 @@ class Inputs(NamedTuple):
 
     iss: ISSConfig
     policy: Policy
-    dataset: LeRobotDataset
+    dataset: Dataset
 
 
-def load_inputs(options: FrameOptions) -> Inputs:
+def load_inputs(options: PerturbedOptions) -> Inputs:
     """Restores the policy and opens the dataset.
 
     Raises:
         ValueError: a path is empty.
         FileNotFoundError: something is missing in them.
     """
-    dataset = open_dataset(located(options.dataset, "dataset"))
-    path = located(options.checkpoint, "checkpoint")
-    policy = load_policy(path, tokenizer=options.tokenizer, dtype=options.dtype)
+    policy, dataset = options.load()
     robot = len(policy.norm_stats["actions"].mean)
     return Inputs(options.iss_config(robot), policy, dataset)
 
 
-def episode_lines(options: FrameOptions, dataset: Episodes) -> list[dict[str, Any]]:
+def episode_lines(options: PerturbedOptions, dataset: Episodes) -> list[dict[str, Any]]:
     """The metadata of the chosen episodes, by split, task and seed.
 
     Rows that are in this order come in the same order in every task.
@@ -159,7 +127,7 @@ def episode_lines(options: FrameOptions, dataset: Episodes) -> list[dict[str, An
 
 def work_item(
     experiment: str,
-    options: FrameOptions,
+    options: PerturbedOptions,
     inputs: Inputs,
     line: Mapping[str, Any],
     perturbations: Sequence[Perturbation],
@@ -179,11 +147,11 @@ def work_item(
         methods: those to compare; the options' when None.
     """
     index = line["index"]
-    names = ("dtype", "cameras", "discrete_state_input", "max_token_len", "action_horizon")
     return {
         "experiment": experiment,
-        "checkpoint": inputs.policy.fingerprint,
-        **{name: getattr(options, name) for name in (*names, "num_steps", "percent", "seed")},
+        **options.run_keys(inputs.policy),
+        "percent": options.percent,
+        "seed": options.seed,
         "iss": dataclasses.asdict(inputs.iss),
         "methods": list(options.methods if methods is None else methods),
         "gradient_probes": options.gradient_probes,
@@ -191,14 +159,14 @@ def work_item(
         "region": region,
         "task": f"{line['suite']}/{line['task']}/{line['split']}/{line['seed']}",
         "episode": index,
-        "data": hashlib.sha256(inputs.dataset.data_path(index).read_bytes()).hexdigest()[:16],
+        "data": source_key(inputs.dataset, index),
         "frames": strided_frames(line["length"], options.stride, options.frames_per_episode),
     }
 
 
 def planned_item(
     kind: str,
-    options: FrameOptions,
+    options: PerturbedOptions,
     line: Mapping[str, Any],
     copies: int,
     methods: Sequence[str] | None = None,

@@ -16,33 +16,29 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from experiments.perturbed.items import Inputs
-from iss_jax import ISSConfig, divergence, nmr, saliency
-from iss_jax.baselines import attention, input_gradient, random_map, token_norm
-from iss_jax.data.regions import fit_regions
+from iss_jax import ISSConfig, Sampling, divergence, nmr, saliency
+from iss_jax.baselines import random_map
 from iss_jax.masked_runs import draw_masks
+from iss_jax.methods import Settings, explain as map_of
 from iss_jax.nmr import Region
 from iss_jax.perturbations import perturb_views
 from iss_jax.pi05 import model
-from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.frames import FrameOptions, Seen, present_views, read_frames, see
 from iss_jax.results import Saliency, example
 
 
 class Copies(NamedTuple):
-    """A frame and its perturbed copies, as the policy sees them; the frame is the first row.
+    """A frame and its perturbed copies; the frame is the first row.
 
     Attributes:
         images: camera -> uint8 [r, h, w, 3], in the geometry of the camera.
-        obs: the same as the policy's observation.
-        regions: view -> labels at the policy's image size.
-        valid: view -> pixels that are picture.
+        seen: the same as the policy sees them, with their labels.
     """
 
-    images: dict[str, np.ndarray]
-    obs: Observation
-    regions: dict[str, Array]
-    valid: dict[str, Array]
+    images: Mapping[str, np.ndarray]
+    seen: Seen
 
 
 _perturbed = jax.jit(perturb_views, static_argnames=("name",))
@@ -54,16 +50,9 @@ def read_copies(item: Mapping[str, Any], frame: int, key: Key[Array, ""], inputs
     Raises:
         ValueError: a camera lacks its region labels.
     """
-    policy = inputs.policy
-    episode = inputs.dataset.read(item["episode"], [frame])
-    cameras = {view: camera for view, camera in item["cameras"].items() if camera}
-    missing = sorted(set(cameras.values()) - set(episode.regions))
-    if missing:
-        raise ValueError(
-            f"{inputs.dataset.root}, episode {item['episode']}: no region labels for {missing}, "
-            f"only for {sorted(episode.regions)}"
-        )
-    given = {camera: episode.images[camera] for camera in cameras.values()}
+    options = FrameOptions.of_item(item)
+    episode = read_frames(inputs.dataset, item["episode"], [frame], options)
+    given = {camera: episode.images[camera] for camera in options.used.values()}
     inside = {camera: episode.regions[camera] == Region.NUISANCE for camera in given}
     rows = [given]
     for number, (name, strength) in enumerate(item["perturbations"]):
@@ -71,22 +60,11 @@ def read_copies(item: Mapping[str, Any], frame: int, key: Key[Array, ""], inputs
         own = jax.random.fold_in(key, number)
         rows.append(_perturbed(name, own, given, where, strength=jnp.float32(strength)))
     images = {camera: np.concatenate([row[camera] for row in rows]) for camera in given}
-    obs = make_observation(
-        images,
-        np.repeat(episode.state, len(rows), axis=0),
-        [episode.prompt] * len(rows),
-        tokenizer=policy.tokenizer,
-        norm_stats=policy.norm_stats,
-        max_token_len=item["max_token_len"],
-        cameras={view: cameras.get(view, "") for view in VIEWS},
-        discrete_state_input=item["discrete_state_input"],
-    )
-    regions, valid = {}, {}
-    for view, camera in cameras.items():
-        labels, picture = fit_regions(episode.regions[camera], policy.image_size, policy.image_size)
-        regions[view] = jnp.asarray(np.repeat(labels, len(rows), axis=0))
-        valid[view] = jnp.broadcast_to(jnp.asarray(picture)[None], regions[view].shape)
-    return Copies(images, obs, regions, valid)
+    # Cameras that the policy does not use have no copies.
+    shown = {camera: episode.regions[camera] for camera in given}
+    copies = dataclasses.replace(episode, images=given, regions=shown).take([0] * len(rows))
+    copies = dataclasses.replace(copies, images=images)
+    return Copies(images, see(copies, inputs.policy, options))
 
 
 class Explained(NamedTuple):
@@ -103,7 +81,7 @@ class Explained(NamedTuple):
 
 @partial(
     jax.jit,
-    static_argnames=("views", "iss", "methods", "probes", "action_horizon", "num_steps"),
+    static_argnames=("views", "iss", "methods", "probes", "action_horizon", "sampling"),
 )
 def explain(
     params: Any,
@@ -115,13 +93,11 @@ def explain(
     methods: tuple[str, ...],
     probes: int,
     action_horizon: int,
-    num_steps: int,
+    sampling: Sampling,
 ) -> Explained:
     """Actions and maps of a frame and its copies, under one draw of flow noise and of masks."""
     count = obs.state.shape[0]
-    # Masks known at trace time let absent views be left out altogether.
-    present = {view: np.full(count, view in views) for view in obs.images}
-    obs = dataclasses.replace(obs, image_masks=present)
+    obs = present_views(obs, views)
     noise_key, mask_key, new_key, probe_key, deal_key = jax.random.split(key, 5)
     sizes = sizes_of(params)
     noise = jax.random.normal(
@@ -130,9 +106,9 @@ def explain(
     noise = jnp.broadcast_to(noise, (count, *noise.shape[1:]))
     seen = preprocess(obs, sizes.image.image_size)
     draws = jnp.moveaxis(noise, 1, 0)
-    act = partial(model.sample_actions, params, seen, num_steps=num_steps)
+    act = partial(model.sample_actions, params, seen, sampling=sampling)
     actions = jax.lax.map(act, draws).mean(0)
-    call = {"noise": noise, "num_steps": num_steps, "action_horizon": action_horizon}
+    call = {"noise": noise, "sampling": sampling, "action_horizon": action_horizon}
     found = {}
     if {"iss", "iss_new_masks", "random", "random_same"} & set(methods):
         own, new = (draw_masks(k, len(VIEWS), iss) for k in (mask_key, new_key))
@@ -150,21 +126,10 @@ def explain(
             found["random"] = random_map(deal_key, result).maps
         if "random_same" in methods:
             found["random_same"] = _dealt_alike(deal_key, result)
-    if "attention" in methods:
-        found["attention"] = attention(params, obs).maps
-    if "norm" in methods:
-        found["norm"] = token_norm(params, obs).maps
-    if "gradient" in methods:
-        found["gradient"] = input_gradient(
-            params,
-            obs,
-            key=probe_key,
-            num_probes=probes,
-            action_dims=iss.action_dims,
-            horizon=iss.horizon,
-            noise_draws=iss.noise_draws,
-            **call,
-        ).maps
+    for method, own in (("attention", probe_key), ("norm", probe_key), ("gradient", probe_key)):
+        if method in methods:
+            settings = Settings(iss, action_horizon, sampling, probes=probes)
+            found[method] = map_of(method, params, obs, key=own, settings=settings, noise=noise)
     return Explained(
         actions, {name: {view: found[name][view] for view in views} for name in methods}
     )
@@ -243,6 +208,7 @@ def measure(item: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
         out[kind] = {method: [] for method in item["methods"]}
     for frame in item["frames"]:
         copies, explained = explained_copies(item, frame, key, inputs)
+        regions, valid = jax.tree.map(jnp.asarray, (copies.seen.regions, copies.seen.valid))
         error = divergence.effects(
             explained.actions[1:],
             explained.actions[0],
@@ -250,14 +216,12 @@ def measure(item: Mapping[str, Any], inputs: Inputs) -> dict[str, Any]:
             horizon=inputs.iss.horizon,
         )
         out["action_error"].append(np.asarray(error))
-        out["area"].append(float(nmr.chance_level(copies.regions, valid=copies.valid)[0]))
+        out["area"].append(float(nmr.chance_level(regions, valid=valid)[0]))
         for method, maps in explained.maps.items():
-            cosine, pearson = similarities(maps, copies.valid)
+            cosine, pearson = similarities(maps, valid)
             out["cosine"][method].append(cosine)
             out["pearson"][method].append(pearson)
-            share = nmr.nuisance_mass_ratio(
-                maps, copies.regions, k=item["percent"], valid=copies.valid
-            )
+            share = nmr.nuisance_mass_ratio(maps, regions, k=item["percent"], valid=valid)
             out["nmr"][method].append(np.asarray(share))
     return out
 
@@ -270,13 +234,13 @@ def explained_copies(
     copies = read_copies(item, frame, pixels_key, inputs)
     explained = explain(
         inputs.policy.params,
-        copies.obs,
+        copies.seen.obs,
         explain_key,
-        views=tuple(copies.regions),
+        views=copies.seen.views,
         iss=inputs.iss,
         methods=tuple(item["methods"]),
         probes=item["gradient_probes"],
         action_horizon=item["action_horizon"],
-        num_steps=item["num_steps"],
+        sampling=Sampling(num_steps=item["num_steps"]),
     )
     return copies, explained

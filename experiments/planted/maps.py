@@ -20,33 +20,18 @@ from jaxtyping import Array, Float, Key, UInt8
 from experiments.making.panel_masks import read_masks, unpacked
 from experiments.planted.cue import COLOURS, INSTRUCTIONS
 from experiments.planted.trials import present_objects
-from iss_jax import ISSConfig, nmr, saliency
-from iss_jax.baselines import (
-    attention,
-    input_gradient,
-    integrated_gradients,
-    random_map,
-    token_norm,
-)
-from iss_jax.data.lerobot import open_dataset
-from iss_jax.data.regions import fit_regions
+from iss_jax import ISSConfig, Sampling, nmr, saliency
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.episode import Episode
 from iss_jax.envs.panels import paint
+from iss_jax.methods import TITLES, Settings, explain
 from iss_jax.pi05 import model
-from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation, preprocess
+from iss_jax.pi05.observation import Observation, preprocess
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.frames import FrameOptions, Seen, read_frames, see
 from iss_jax.policies.restored import Policy
 
-METHODS = (
-    "iss",
-    "iss_wide",
-    "iss_gradient",
-    "attention",
-    "norm",
-    "gradient",
-    "integrated",
-    "random",
-)
+METHODS = tuple(TITLES)
 PANEL = 1  # its label where its masks are taken as regions
 
 
@@ -56,9 +41,7 @@ class Scenes:
 
     Attributes:
         name: of the episode, `task/attempt`.
-        images: camera -> uint8 [n, h, w, 3], unpainted.
-        state: float32 [n, s].
-        regions: camera -> uint8 [n, h, w].
+        episode: the frames, unpainted.
         masks: camera -> bool [n, h, w], where the panel is seen.
         named: the wanted object, which the instruction names.
         shown: another object of the scene, which the panel shows.
@@ -66,9 +49,7 @@ class Scenes:
     """
 
     name: str
-    images: dict[str, np.ndarray]
-    state: np.ndarray
-    regions: dict[str, np.ndarray]
+    episode: Episode
     masks: dict[str, np.ndarray]
     named: int
     shown: int
@@ -97,7 +78,7 @@ def load_scenes(config: ml_collections.ConfigDict) -> list[Scenes]:
             line = dataset.metadata(index)
             if line["length"] <= max(rows):
                 raise ValueError(f"{root}: episode {index} has {line['length']} frames, not {rows}")
-            episode = dataset.read(index, rows)
+            episode = read_frames(dataset, index, rows, FrameOptions())
             shape = next(iter(episode.images.values())).shape[1:3]
             named = INSTRUCTIONS.index(episode.prompt)
             name = f"{line['task']}/{line['attempt']}"
@@ -109,13 +90,15 @@ def load_scenes(config: ml_collections.ConfigDict) -> list[Scenes]:
             scenes.append(
                 Scenes(
                     name=name,
-                    images=dict(episode.images),
-                    state=episode.state,
-                    regions=dict(episode.regions),
+                    episode=episode,
                     masks=masks,
                     named=named,
                     shown=other,
-                    digest=_digest(dataset.data_path(index).read_bytes(), *masks.values(), COLOURS),
+                    digest=_digest(
+                        *(path.read_bytes() for path in dataset.files(index)),
+                        *masks.values(),
+                        COLOURS,
+                    ),
                 )
             )
             first += line["length"]
@@ -133,14 +116,24 @@ def observe(
     scenes: Scenes, named: int, shown: int, policy: Policy, max_token_len: int
 ) -> Observation:
     """The frames as the policy sees them, with an instruction and a panel that name these."""
-    return make_observation(
-        paint(scenes.images, scenes.masks, COLOURS[shown]),
-        scenes.state,
-        [INSTRUCTIONS[named]] * len(scenes.state),
-        tokenizer=policy.tokenizer,
-        norm_stats=policy.norm_stats,
-        max_token_len=max_token_len,
+    return _seen(scenes, scenes.masks, named, shown, policy, max_token_len).obs
+
+
+def _seen(
+    scenes: Scenes,
+    labels: Mapping[str, np.ndarray],
+    named: int,
+    shown: int,
+    policy: Policy,
+    max_token_len: int,
+) -> Seen:
+    episode = dataclasses.replace(
+        scenes.episode,
+        images=paint(scenes.episode.images, scenes.masks, COLOURS[shown]),
+        regions={camera: mask.astype(np.uint8) for camera, mask in labels.items()},
+        prompt=INSTRUCTIONS[named],
     )
+    return see(episode, policy, FrameOptions(max_token_len=max_token_len))
 
 
 def measure(
@@ -156,36 +149,37 @@ def measure(
         `instruction_effect`, the mean squared difference of the actions (normalised) when the panel
         takes each other colour, or the instruction names each other object.
     """
-    obs = observe(scenes, scenes.named, scenes.shown, policy, config.max_token_len)
-    regions, panels, valid = {}, {}, {}
-    size = policy.image_size
-    for view, camera in DEFAULT_CAMERAS.items():
-        regions[view], inside = fit_regions(scenes.regions[camera], size, size)
-        panels[view], _ = fit_regions(scenes.masks[camera].astype(np.uint8), size, size)
-        valid[view] = np.broadcast_to(inside, regions[view].shape)
+    asked = (scenes.named, scenes.shown, policy, config.max_token_len)
+    seen = _seen(scenes, scenes.episode.regions, *asked)
+    obs = seen.obs
+    panels = _seen(scenes, scenes.masks, *asked).regions
     key = jax.random.key(zlib.crc32(scenes.name.encode()))
     robot = len(policy.norm_stats["actions"].mean)
+    sampling = Sampling(num_steps=config.num_steps)
     shares = _explain(
         policy.params,
         obs,
-        regions,
+        seen.regions,
         panels,
-        valid,
+        seen.valid,
         key,
-        iss=ISSConfig(num_masks=config.num_masks, action_dims=robot),
-        wide_sigma=config.wide_sigma,
-        probes=config.gradient_probes,
-        points=config.gradient_points,
-        horizon=config.action_horizon,
-        num_steps=config.num_steps,
+        settings=Settings(
+            ISSConfig(num_masks=config.num_masks, action_dims=robot),
+            config.action_horizon,
+            sampling,
+            probes=config.gradient_probes,
+            gradient_masks=max(2, config.num_masks // 10),
+            points=config.gradient_points,
+            wide_sigma=config.wide_sigma,
+        ),
         percent=config.percent,
     )
-    count = len(scenes.state)
+    count = len(scenes.episode)
     found = {name: np.asarray(value) for name, value in shares.items()}
     dims = sizes_of(policy.params).action_dim
     noise = jax.random.normal(key, (1, config.action_horizon, dims), jnp.float32)
     noise = jnp.broadcast_to(noise, (count, *noise.shape[1:]))
-    act = partial(_act, policy.params, size=size, num_steps=config.num_steps)
+    act = partial(_act, policy.params, size=policy.image_size, sampling=sampling)
     before = np.asarray(act(obs, noise))
     for name, chosen in (("instruction", scenes.named), ("panel", scenes.shown)):
         changes = []
@@ -198,17 +192,14 @@ def measure(
     return [{name: float(value[i]) for name, value in found.items()} for i in range(count)]
 
 
-@partial(jax.jit, static_argnames=("size", "num_steps"))
+@partial(jax.jit, static_argnames=("size", "sampling"))
 def _act(
-    params: Any, obs: Observation, noise: Array, *, size: int, num_steps: int
+    params: Any, obs: Observation, noise: Array, *, size: int, sampling: Sampling
 ) -> Float[Array, "b horizon dims"]:
-    return model.sample_actions(params, preprocess(obs, size), noise, num_steps)
+    return model.sample_actions(params, preprocess(obs, size), noise, sampling)
 
 
-@partial(
-    jax.jit,
-    static_argnames=("iss", "wide_sigma", "probes", "points", "horizon", "num_steps", "percent"),
-)
+@partial(jax.jit, static_argnames=("settings", "percent"))
 def _explain(
     params: Any,
     obs: Observation,
@@ -217,32 +208,28 @@ def _explain(
     valid: Mapping[str, Array],
     key: Key[Array, ""],
     *,
-    iss: ISSConfig,
-    wide_sigma: float,
-    probes: int,
-    points: int,
-    horizon: int,
-    num_steps: int,
+    settings: Settings,
     percent: float,
 ) -> dict[str, Float[Array, " b"]]:
     random_key, key = jax.random.split(key)
-    call = {"key": key, "num_steps": num_steps, "action_horizon": horizon, "valid": valid}
-    dims, num_masks = iss.action_dims, iss.num_masks
-    assert num_masks is not None
-    result = saliency(params, obs, config=iss, **call)
-    wide = dataclasses.replace(iss, blur_sigma=wide_sigma)
-    fewer = dataclasses.replace(iss, estimator="gradient", num_masks=max(2, num_masks // 10))
-    gradient = input_gradient(params, obs, num_probes=probes, action_dims=dims, **call)
-    integrated = integrated_gradients(params, obs, num_points=points, action_dims=dims, **call)
+    result = saliency(
+        params,
+        obs,
+        key=key,
+        config=settings.iss,
+        sampling=settings.sampling,
+        action_horizon=settings.action_horizon,
+    )
     maps = {
-        "iss": result.maps,
-        "iss_wide": saliency(params, obs, config=wide, **call).maps,
-        "iss_gradient": saliency(params, obs, config=fewer, **call).maps,
-        "attention": attention(params, obs, valid=valid).maps,
-        "norm": token_norm(params, obs, valid=valid).maps,
-        "gradient": gradient.maps,
-        "integrated": integrated.maps,
-        "random": random_map(random_key, result).maps,
+        method: explain(
+            method,
+            params,
+            obs,
+            key=random_key if method == "random" else key,
+            settings=settings,
+            iss=result,
+        )
+        for method in METHODS
     }
     shares = {"area": nmr.chance_level(panels, region=PANEL, valid=valid)}
     for name, one in maps.items():

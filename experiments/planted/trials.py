@@ -27,7 +27,8 @@ def trial_items(config: ml_collections.ConfigDict, fingerprint: str) -> list[dic
     from iss_jax.envs.suites import list_tasks, objects_in
 
     starts = []
-    for task in list_tasks(SUITE):
+    tasks = list_tasks(SUITE)
+    for task in (tasks[index] for index in config.tasks):
         wanted = INSTRUCTIONS.index(task.language)
         others = [i for i in present_objects(objects_in(task)) if i != wanted]
         for trial in range(config.trials):

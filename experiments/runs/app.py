@@ -1,6 +1,6 @@
 """Command line of an experiment: `--config=configs/<name>.py:<variant>` and `--workdir`.
 
-Several processes share one workdir, on a disk that all can reach: `docs/devices.md`.
+Several processes share one workdir, on a disk that all can reach: `docs/guide/devices.md`.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def run(
         many_processes: whether the experiment deals its work over processes, as all do that use
             `run_items`; otherwise more than one are refused.
     """
-    default = Path(__file__).resolve().parents[1] / "configs" / f"{name}.py"
+    default = Path(__file__).resolve().parents[2] / "configs" / f"{name}.py"
     config = config_flags.DEFINE_config_file(
         "config",
         str(default),

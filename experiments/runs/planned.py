@@ -1,13 +1,8 @@
 """What an experiment would compute, said without computing it; for `experiments.plan`."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
-from iss_jax import ISSConfig, embedded
-from iss_jax.data.success import read_success
-
+from iss_jax import ISSConfig
 
 
 class PlannedItem(NamedTuple):
@@ -38,9 +33,3 @@ def iss_runs(iss: ISSConfig) -> float:
     assert iss.num_masks is not None
     runs = (iss.num_masks + 1) * iss.noise_draws
     return runs * GRADIENT_RUN if iss.takes_gradients else runs
-
-
-
-
-
-

@@ -1,7 +1,6 @@
 """Single frames of an episode dataset, spread over its tasks, with flow noise of their own."""
 
 import dataclasses
-import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,48 +9,25 @@ import jax
 import scipy.stats.qmc
 
 from experiments.inputs.episodes import Episodes
-from iss_jax.data.lerobot import LeRobotDataset, open_dataset
-from iss_jax.jobs.packaged import located
-from iss_jax.pi05.inputs import make_observation
+from iss_jax.data.dataset import Dataset
+from iss_jax.jobs.options import PolicyOptions
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import sizes_of
-from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.policies.frames import read_frames, see, source_key
+from iss_jax.policies.restored import Policy
 
 
 @dataclasses.dataclass(frozen=True)
-class FrameOptions:
+class SingleFrameOptions(PolicyOptions):
     """A policy and the frames it is shown; see `configs/parts/task_frames.py`."""
 
-    checkpoint: str
-    dataset: str
-    tokenizer: str
-    dtype: str
-    cameras: dict[str, str]
-    discrete_state_input: bool
-    max_token_len: int
-    action_horizon: int
-    num_steps: int
     groups: dict[str, tuple[str, ...]]
     frames_per_group: int
 
-    def load(self) -> tuple[Policy, LeRobotDataset]:
-        """The policy and the dataset.
 
-        Raises:
-            FileNotFoundError: One of them is not there.
-        """
-        checkpoint = located(self.checkpoint, "checkpoint")
-        policy = load_policy(checkpoint, tokenizer=self.tokenizer, dtype=self.dtype)
-        return policy, open_dataset(located(self.dataset, "dataset"))
-
-    def run_keys(self, policy: Policy) -> dict[str, Any]:
-        """What a work item holds of these options, and of the policy."""
-        names = ("dtype", "cameras", "discrete_state_input", "max_token_len", "action_horizon")
-        return {
-            **{name: getattr(self, name) for name in (*names, "num_steps")},
-            "checkpoint": policy.fingerprint,
-            "action_dims": len(policy.norm_stats["actions"].mean),
-        }
+def run_keys(options: PolicyOptions, policy: Policy) -> dict[str, Any]:
+    """What a work item holds of the options and of the policy, the robot's dimensions included."""
+    return options.run_keys(policy) | {"action_dims": len(policy.norm_stats["actions"].mean)}
 
 
 class Frame(NamedTuple):
@@ -69,7 +45,7 @@ class Frame(NamedTuple):
 
 
 def choose_frames(
-    dataset: LeRobotDataset, groups: Mapping[str, Sequence[str]], per_group: int
+    dataset: Dataset, groups: Mapping[str, Sequence[str]], per_group: int
 ) -> list[dict[str, Any]]:
     """One frame, the middle one, of episodes of tasks that are spread over each group's.
 
@@ -133,19 +109,19 @@ def episodes_of_tasks(
 
 
 def _frame(
-    dataset: LeRobotDataset, group: str, task: tuple[str, str, str], episode: int
+    dataset: Dataset, group: str, task: tuple[str, str, str], episode: int
 ) -> dict[str, Any]:
     return {
         "group": group,
         **dict(zip(("suite", "task", "split"), task, strict=True)),
         "episode": episode,
         "frame": dataset.metadata(episode)["length"] // 2,
-        "data": hashlib.sha256(dataset.data_path(episode).read_bytes()).hexdigest()[:16],
+        "data": source_key(dataset, episode),
     }
 
 
 def read_frame(
-    item: Mapping[str, Any], dataset: LeRobotDataset, policy: Policy, options: FrameOptions
+    item: Mapping[str, Any], dataset: Dataset, policy: Policy, options: SingleFrameOptions
 ) -> Frame:
     """The frame that an entry of `choose_frames` names.
 
@@ -155,19 +131,11 @@ def read_frame(
         policy: whose statistics and tokenizer prepare it.
         options: cameras, lengths, and whether the prompt holds the state.
     """
-    episode = dataset.read(item["episode"], [item["frame"]], regions=False)
-    obs = make_observation(
-        {camera: episode.images[camera] for camera in options.cameras.values() if camera},
-        episode.state,
-        [episode.prompt],
-        tokenizer=policy.tokenizer,
-        norm_stats=policy.norm_stats,
-        max_token_len=options.max_token_len,
-        cameras=options.cameras,
-        discrete_state_input=options.discrete_state_input,
-    )
+    shown = options.frame_options
+    episode = read_frames(dataset, item["episode"], [item["frame"]], shown, labels="none")
     shape = (1, options.action_horizon, sizes_of(policy.params).action_dim)
-    return Frame(obs, jax.random.normal(frame_key(item, "noise"), shape), episode.prompt)
+    noise = jax.random.normal(frame_key(item, "noise"), shape)
+    return Frame(see(episode, policy, shown).obs, noise, episode.prompt)
 
 
 def frame_key(item: Mapping[str, Any], use: str, seed: int = 0) -> jax.Array:

@@ -107,7 +107,8 @@ class _Runner:
             estimator="fixed",
             action_dims=item["action_dims"],
         )
-        self._frame, self._params, self._steps = frame, params, item["num_steps"]
+        self._frame, self._params = frame, params
+        self._sampling = iss_jax.Sampling(num_steps=item["num_steps"])
         grid = tuple(item["grid"])
         clean = jnp.ones((item["chunk"], len(VIEWS), *grid), bool)
         valid = self._saliency(clean).valid
@@ -121,7 +122,7 @@ class _Runner:
             noise=self._frame.noise,
             masks=masks,
             config=self._config,
-            num_steps=self._steps,
+            sampling=self._sampling,
         )
 
     def __call__(self, masks: jax.Array) -> jax.Array:

@@ -15,7 +15,11 @@ def saliency_call(
 
     def call(params: Any) -> iss_jax.Saliency:
         return iss_jax.saliency(
-            params, subject.obs, noise=subject.noise, config=chosen, savings=savings
+            params,
+            subject.obs,
+            noise=subject.noise,
+            config=chosen,
+            sampling=iss_jax.Sampling(savings=savings),
         )
 
     return call

@@ -52,3 +52,33 @@ def matmul_peak(size: int, dtype: str, repeats: int = 5) -> float:
     multiply = jax.jit(jnp.matmul)
     jax.block_until_ready(multiply(factor, factor))
     return 2.0 * size**3 / min(_seconds(lambda: multiply(factor, factor)) for _ in range(repeats))
+
+
+def laps(
+    ways: Mapping[str, Callable[[], Any]],
+    *,
+    repeats: int,
+    warm_seconds: float,
+    least_seconds: float,
+) -> dict[str, list[float]]:
+    """Seconds of every call of ways timed in turn, results waited for.
+
+    Rounds before `warm_seconds` have passed do not count: a device that was idle is cool and fast,
+    or asleep and slow. At least one does not.
+
+    Args:
+        ways: name -> call, compiled before.
+        repeats: rounds that count, at least.
+        warm_seconds: of rounds that do not count.
+        least_seconds: of rounds that count; short calls are repeated more often.
+    """
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for counts, seconds in ((False, warm_seconds), (True, least_seconds)):
+        start, rounds = time.perf_counter(), 0
+        while rounds < (repeats if counts else 1) or time.perf_counter() - start < seconds:
+            for name, call in ways.items():
+                taken = _seconds(call)
+                if counts:
+                    found[name].append(taken)
+            rounds += 1
+    return found

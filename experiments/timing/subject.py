@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.packaged import located
 from iss_jax.pi05 import params as pi05
-from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.observation import VIEWS, Observation
+from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation
+from iss_jax.policies.frames import FrameOptions, read_frames, see
 from iss_jax.policies.restored import load_policy
 
 RANDOM = {
@@ -26,6 +26,17 @@ RANDOM = {
         heads=8,
         head_dim=64,
         vocab=1024,
+    ),
+    # All of π0.5's parts at sizes that compile and run in seconds.
+    "shrunk": dataclasses.replace(
+        pi05.PI05,
+        image=pi05.ImageTower(width=32, depth=2, mlp=64, heads=2, patch=14, tokens=16),
+        vlm=pi05.Expert(width=64, mlp=128),
+        action=pi05.Expert(width=32, mlp=64),
+        depth=2,
+        heads=2,
+        head_dim=16,
+        vocab=128,
     ),
 }
 """Models of random weights, by name."""
@@ -107,21 +118,30 @@ def make_subject(options: SubjectOptions) -> Subject:
             dtype=options.dtype,
         )
         params, sizes = policy.params, pi05.sizes_of(policy.params)
-        episode = open_dataset(located(options.dataset, "dataset")).read(
-            options.episode, [options.frame]
-        )
-        obs = make_observation(
-            episode.images,
-            episode.state,
-            [episode.prompt],
-            tokenizer=policy.tokenizer,
-            norm_stats=policy.norm_stats,
-            max_token_len=options.prompt_length,
-        )
-    noise = jax.random.normal(
-        jax.random.key(0), (1, options.action_horizon, sizes.action_dim), jnp.float32
-    )
-    return Subject(params, obs, noise, sizes)
+        dataset = open_dataset(located(options.dataset, "dataset"))
+        there = {v: c for v, c in DEFAULT_CAMERAS.items() if c in dataset.cameras}
+        shown = FrameOptions(there, max_token_len=options.prompt_length)
+        frames = read_frames(dataset, options.episode, [options.frame], shown, labels="none")
+        obs = see(frames, policy, shown).obs
+    return Subject(params, obs, _noise(sizes, options), sizes)
+
+
+def subject_shapes(options: SubjectOptions) -> Subject:
+    """A random policy with shapes in place of its parameters: enough to trace, lower and compile.
+
+    Raises:
+        ValueError: a policy that is none of `RANDOM`.
+    """
+    if options.policy not in RANDOM:
+        raise ValueError(f"subject.policy {options.policy!r} given, one of {[*RANDOM]} wanted")
+    sizes = with_depth(RANDOM[options.policy], options.depth)
+    params = jax.eval_shape(lambda: random_params(sizes, options.dtype))
+    return Subject(params, random_observation(sizes, options), _noise(sizes, options), sizes)
+
+
+def _noise(sizes: pi05.Sizes, options: SubjectOptions) -> jax.Array:
+    shape = (1, options.action_horizon, sizes.action_dim)
+    return jax.random.normal(jax.random.key(0), shape, jnp.float32)
 
 
 def with_depth(sizes: pi05.Sizes, depth: int) -> pi05.Sizes:

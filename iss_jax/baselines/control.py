@@ -17,6 +17,16 @@ def random_map(key: Key[Array, ""], saliency: Saliency) -> Explanation:
     The map has the values and the smoothness of the true one; only the places are lost. Cells that
     masked nothing (absent views, padding) neither give nor take.
 
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import ISSConfig, attribute, baselines
+    >>> def policy(images):
+    ...     return images["front"][:, :7].mean((1, 2))[:, None, :]
+    >>> frame = jnp.linspace(0.0, 1.0, 14 * 14 * 3).reshape(14, 14, 3)
+    >>> sal = attribute(policy, {"front": frame}, config=ISSConfig(num_masks=8))
+    >>> baselines.random_map(jax.random.key(1), sal).maps["front"].shape
+    (14, 14)
+
     Args:
         key: Of the permutations, one for each observation.
         saliency: Whose scores are dealt.

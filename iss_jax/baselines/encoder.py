@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Bool, Float
 
 from iss_jax import masks as mask_designs
@@ -20,6 +21,7 @@ from iss_jax.baselines.explanation import (
 from iss_jax.pi05 import siglip
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params
+from iss_jax.sampling import Sampling
 
 
 def attention(
@@ -32,6 +34,12 @@ def attention(
     """ATT: attention that each image token receives in SigLIP's last block (App. E.2).
 
     Mean over heads, sum over queries, bilinear to pixels. The tokens' scores of a view have mean 1.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> baselines.attention(policy.params, obs).maps["base_0_rgb"].shape
+    (1, 80, 80)
 
     Args:
         params: openpi's parameter tree, as for `saliency`.
@@ -56,6 +64,12 @@ def token_norm(
 ) -> Explanation:
     """NORM: L2 norm of SigLIP's final image tokens, bilinear to pixels (App. E.3).
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> baselines.token_norm(policy.params, obs).maps["base_0_rgb"].shape
+    (1, 80, 80)
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         obs: Batched object with openpi's `Observation` attributes.
@@ -78,7 +92,7 @@ TokenScore = Callable[[Params, Float[Array, "b h w 3"], jnp.dtype], Float[Array,
 def _from_tokens(
     params: Any, obs: Any, valid: Any, dtype: Any, score: TokenScore, unit: str
 ) -> Explanation:
-    call = checked_call(params, obs, valid, dtype)
+    call = checked_call(params, obs, valid, Sampling(dtype=dtype))
     image_tower = call.params["PaliGemma"]["img"]
     return _token_maps(image_tower, call.obs, call.valid, call.shape, score, unit)
 
@@ -95,9 +109,9 @@ def _token_maps(
     frames = present_frames(obs, valid, shape)
     maps = {}
     for view, images in frames.obs.images.items():
-        scores = score(img, images, shape.dtype)
+        scores = score(img, images, shape.sampling.dtype)
         side = math.isqrt(scores.shape[-1])
-        cells = scores.reshape(-1, side, side)
+        cells = rearrange(scores, "b (rows columns) -> b rows columns", rows=side)
         maps[view] = mask_designs.upsample(cells, (shape.image_size, shape.image_size))
     return explanation_of(maps, frames, unit)
 

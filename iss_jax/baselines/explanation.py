@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-import flax.struct
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
@@ -11,10 +10,11 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of
 from iss_jax.pi05.prepare import checked_valid, picture_pixels, policy_observation, possible_views
-from iss_jax.records import MapsRecord, static
+from iss_jax.records import MapsRecord, record, static
+from iss_jax.sampling import Sampling
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class Explanation(MapsRecord):
     """Where an explanation other than ISS says that a policy looks.
 
@@ -41,11 +41,11 @@ class Explanation(MapsRecord):
 
 
 class Shape(NamedTuple):
-    """What is static of the policy and the observation."""
+    """What is static of the policy, its runs and the observation."""
 
     views: tuple[str, ...]
     image_size: int
-    dtype: jnp.dtype
+    sampling: Sampling
 
 
 class Call(NamedTuple):
@@ -65,13 +65,17 @@ class Frames(NamedTuple):
     valid: dict[str, Array]
 
 
-def checked_call(params: Any, obs: Any, valid: Any, dtype: Any) -> Call:
-    """Names what is wrong with parameters, observation or `valid`; they are arrays from here on."""
+def checked_call(params: Any, obs: Any, valid: Any, sampling: Sampling) -> Call:
+    """Names what is wrong with parameters, observation or `valid`; they are arrays from here on.
+
+    The dtype of the call's `sampling` is one, never None.
+    """
     params = as_params(params)
     sizes = sizes_of(params)
-    obs = policy_observation(obs)
-    dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
-    shape = Shape(possible_views(obs), sizes.image.image_size, dtype)
+    obs = policy_observation(obs, trim=sampling.savings.trim_prompt)
+    views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
+    sampling = sampling.resolved(model.compute_dtype(params))
+    shape = Shape(views, sizes.image.image_size, sampling)
     return Call(params, obs, checked_valid(valid, obs.images), shape)
 
 

@@ -13,19 +13,19 @@ from iss_jax import divergence
 from iss_jax.baselines.explanation import Explanation, Shape, explanation_of, present_frames
 from iss_jax.baselines.sampling import (
     Chosen,
+    Draws,
     Images,
     Sample,
-    Sampling,
     check_count,
     checked_policy_call,
     chosen_entries,
     drawn_noise,
     each_example,
-    sampling_options,
+    noise_options,
 )
-from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params
+from iss_jax.sampling import Sampling
 
 
 def input_gradient(
@@ -39,9 +39,8 @@ def input_gradient(
     noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
     noise_draws: int = 1,
     valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
-    num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> Explanation:
     """Magnitude of the gradient of the sampled action chunk with respect to each pixel.
 
@@ -55,6 +54,13 @@ def input_gradient(
     one backward pass, and its square has the right mean. The squared map is unbiased, with a
     relative standard error of at most sqrt(2 / num_probes) a pixel. The paper has no such baseline.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> found = baselines.input_gradient(policy.params, obs, num_probes=1, action_horizon=16)
+    >>> found.maps["base_0_rgb"].shape, bool((found.maps["base_0_rgb"] >= 0).all())
+    ((1, 80, 80), True)
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         obs: Batched object with openpi's `Observation` attributes.
@@ -66,9 +72,8 @@ def input_gradient(
         noise: Flow noise; drawn from the key when None. With several draws they are axis two.
         noise_draws: Draws of flow noise that the mean is over, too.
         valid: View -> pixels that are picture, as for `saliency`.
-        num_steps: Denoising steps.
         action_horizon: H of the drawn noise; openpi's default of 50 when None.
-        dtype: Compute dtype; that of the embedding table when None.
+        sampling: Denoising steps, compute dtype, rematerialisation, savings.
 
     Returns:
         Maps in normalised action per unit of pixel value, of which black to white is 2; never
@@ -80,18 +85,18 @@ def input_gradient(
     """
     if num_probes is not None:
         check_count("num_probes", num_probes)
-    call = checked_policy_call(params, obs, valid, dtype)
+    call = checked_policy_call(params, obs, valid, sampling)
     return _input_gradient(
         *call,
         noise,
         jax.random.key(0) if key is None else key,
         num_probes=num_probes,
         chosen=chosen_entries(action_dims, horizon),
-        sampling=sampling_options(noise_draws, num_steps, action_horizon),
+        draws=noise_options(noise_draws, action_horizon),
     )
 
 
-@partial(jax.jit, static_argnames=("shape", "num_probes", "chosen", "sampling"))
+@partial(jax.jit, static_argnames=("shape", "num_probes", "chosen", "draws"))
 def _input_gradient(
     params: Params,
     obs: Observation,
@@ -102,12 +107,12 @@ def _input_gradient(
     *,
     num_probes: int | None,
     chosen: Chosen,
-    sampling: Sampling,
+    draws: Draws,
 ) -> Explanation:
     frames = present_frames(obs, valid, shape)
     # Split as `saliency` does, whose first key draws masks.
     probe_key, noise_key = jax.random.split(key)
-    noise = drawn_noise(noise, noise_key, params, frames.obs, sampling)
+    noise = drawn_noise(noise, noise_key, params, frames.obs, draws)
 
     def select(actions: Array) -> Array:
         return divergence.select(actions, chosen.action_dims, chosen.horizon).ravel()
@@ -131,5 +136,5 @@ def _input_gradient(
         total, _ = jax.lax.scan(step, start, probes)
         return {view: jnp.sqrt(t / (probes.shape[0] * entries)) for view, t in total.items()}
 
-    maps = each_example(explain, params, frames, noise, sampling.num_steps, shape.dtype)
+    maps = each_example(explain, params, frames, noise, shape.sampling)
     return explanation_of(maps, frames, "normalised action per unit of pixel value")

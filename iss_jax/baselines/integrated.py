@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,26 +13,34 @@ from iss_jax import divergence
 from iss_jax.baselines.explanation import Shape, explanation_of, present_frames
 from iss_jax.baselines.sampling import (
     Chosen,
+    Draws,
     Images,
     Sample,
-    Sampling,
     check_count,
     checked_policy_call,
     chosen_entries,
     drawn_noise,
     each_example,
-    sampling_options,
+    noise_options,
 )
 from iss_jax.interventions import blur
-from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params
-from iss_jax.records import MapsRecord, static
+from iss_jax.records import MapsRecord, record, static
+from iss_jax.sampling import Sampling
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class IntegratedGradients(MapsRecord):
     """An `Explanation` whose maps add up to a number that can be measured.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> found = baselines.integrated_gradients(policy.params, obs, num_points=2, action_horizon=16)
+    >>> missing = found.effect - sum(one.sum((1, 2)) for one in found.maps.values())
+    >>> missing.shape
+    (1,)
 
     Attributes:
         maps: View -> map in pixels of the policy's input, signed.
@@ -64,9 +71,8 @@ def integrated_gradients(
     noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
     noise_draws: int = 1,
     valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
-    num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> IntegratedGradients:
     """The action error of blurring everything, shared out among the pixels.
 
@@ -77,6 +83,13 @@ def integrated_gradients(
     ISS's own: δ is 0 at the frame and, at the blur, the effect of the mask that keeps nothing; and
     the maps sum to that effect (completeness). The integral is a Gauss-Legendre rule, one forward
     and one backward pass a point.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import baselines
+    >>> found = baselines.integrated_gradients(policy.params, obs, num_points=2, action_horizon=16)
+    >>> found.maps["base_0_rgb"].shape, found.effect.shape
+    ((1, 80, 80), (1,))
 
     Args:
         params: openpi's parameter tree, as for `saliency`.
@@ -93,9 +106,8 @@ def integrated_gradients(
         noise: Flow noise; drawn from the key when None. With several draws they are axis two.
         noise_draws: Draws of flow noise that errors are averaged over.
         valid: View -> pixels that are picture, as for `saliency`.
-        num_steps: Denoising steps.
         action_horizon: H of the drawn noise; openpi's default of 50 when None.
-        dtype: Compute dtype; that of the embedding table when None.
+        sampling: Denoising steps, compute dtype, rematerialisation, savings.
 
     Returns:
         `IntegratedGradients`. Scores may be negative: NMR by count ranks them as they are, by mass
@@ -110,7 +122,7 @@ def integrated_gradients(
         raise ValueError(f"blur_sigma must be positive (pixels), got {blur_sigma}")
     if reduction not in divergence.REDUCTIONS:
         raise ValueError(f"reduction must be one of {divergence.REDUCTIONS}, got {reduction!r}")
-    call = checked_policy_call(params, obs, valid, dtype)
+    call = checked_policy_call(params, obs, valid, sampling)
     return _integrated_gradients(
         *call,
         noise,
@@ -119,13 +131,13 @@ def integrated_gradients(
         blur_sigma=blur_sigma,
         reduction=reduction,
         chosen=chosen_entries(action_dims, horizon),
-        sampling=sampling_options(noise_draws, num_steps, action_horizon),
+        draws=noise_options(noise_draws, action_horizon),
     )
 
 
 @partial(
     jax.jit,
-    static_argnames=("shape", "num_points", "blur_sigma", "reduction", "chosen", "sampling"),
+    static_argnames=("shape", "num_points", "blur_sigma", "reduction", "chosen", "draws"),
 )
 def _integrated_gradients(
     params: Params,
@@ -139,11 +151,11 @@ def _integrated_gradients(
     blur_sigma: float,
     reduction: str,
     chosen: Chosen,
-    sampling: Sampling,
+    draws: Draws,
 ) -> IntegratedGradients:
     frames = present_frames(obs, valid, shape)
     _, noise_key = jax.random.split(key)
-    noise = drawn_noise(noise, noise_key, params, frames.obs, sampling)
+    noise = drawn_noise(noise, noise_key, params, frames.obs, draws)
     nodes, weights = np.polynomial.legendre.leggauss(num_points)
     path = jnp.asarray((nodes + 1) / 2, jnp.float32), jnp.asarray(weights / 2, jnp.float32)
 
@@ -176,6 +188,6 @@ def _integrated_gradients(
         maps, _ = jax.lax.scan(step, start, path)
         return maps, error(blurred)
 
-    maps, effect = each_example(explain, params, frames, noise, sampling.num_steps, shape.dtype)
+    maps, effect = each_example(explain, params, frames, noise, shape.sampling)
     found = explanation_of(maps, frames, f"{reduction} of the squared error, normalised actions")
     return IntegratedGradients(found.maps, found.valid, effect, found.frames, found.unit)

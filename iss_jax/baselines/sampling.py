@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from iss_jax.baselines.explanation import Call, Frames, checked_call
@@ -13,16 +12,16 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params, warn_if_constant
 from iss_jax.pi05.prepare import flow_noise
+from iss_jax.sampling import Sampling
 
 Images = dict[str, Float[Array, "h w 3"]]
 Sample = Callable[[Images], Float[Array, "draws horizon dims"]]
 
 
-class Sampling(NamedTuple):
-    """How the action chunk is sampled; `action_horizon` is that of drawn noise."""
+class Draws(NamedTuple):
+    """Flow noise where none is given: how many draws, and how long a chunk."""
 
-    noise_draws: int
-    num_steps: int
+    count: int
     action_horizon: int | None
 
 
@@ -33,19 +32,18 @@ class Chosen(NamedTuple):
     horizon: int | None
 
 
-def checked_policy_call(params: Any, obs: Any, valid: Any, dtype: Any) -> Call:
+def checked_policy_call(params: Any, obs: Any, valid: Any, sampling: Sampling) -> Call:
     """`checked_call` for a baseline that runs the policy, which must not ignore its input."""
-    call = checked_call(params, obs, valid, dtype)
+    call = checked_call(params, obs, valid, sampling)
     with jax.ensure_compile_time_eval():
         warn_if_constant(call.params)
     return call
 
 
-def sampling_options(noise_draws: int, num_steps: int, action_horizon: int | None) -> Sampling:
-    """`Sampling` of counts that are at least one."""
+def noise_options(noise_draws: int, action_horizon: int | None) -> Draws:
+    """`Draws` of which there is at least one."""
     check_count("noise_draws", noise_draws)
-    check_count("num_steps", num_steps)
-    return Sampling(noise_draws, num_steps, action_horizon)
+    return Draws(noise_draws, action_horizon)
 
 
 def check_count(name: str, value: Any) -> None:
@@ -66,8 +64,7 @@ def each_example(
     params: Params,
     frames: Frames,
     noise: Float[Array, "b draws horizon dims"],
-    num_steps: int,
-    dtype: jnp.dtype,
+    sampling: Sampling,
 ) -> Any:
     """`explain(sample, images, picture)` of one example after the other, which bounds memory."""
 
@@ -77,11 +74,11 @@ def each_example(
 
         def sample(images: Images) -> Array:
             rows = {view: image[None] for view, image in images.items()}
-            prefix = model.embed_prefix(params, dataclasses.replace(alone, images=rows), dtype)
-            cache = model.prefill(params, prefix)
+            prefix = model.embed_prefix(params, dataclasses.replace(alone, images=rows), sampling)
+            cache = model.prefill(params, prefix, sampling)
 
             def denoise(draw: Array) -> Array:
-                return model.denoise(params, cache, prefix.mask, draw[None], num_steps)[0]
+                return model.denoise(params, cache, prefix.mask, draw[None], sampling)[0]
 
             return jax.lax.map(denoise, draws)
 
@@ -90,10 +87,8 @@ def each_example(
     return jax.lax.map(one, (frames.obs, frames.picture, noise))
 
 
-def drawn_noise(
-    noise: Any, key: Array, params: Params, obs: Observation, sampling: Sampling
-) -> Array:
+def drawn_noise(noise: Any, key: Array, params: Params, obs: Observation, draws: Draws) -> Array:
     """Flow noise [b, draws, horizon, dims]: that given, or that which `saliency` would draw."""
     assert obs.tokenized_prompt is not None  # `preprocess` has checked it
     batch, action_dim = obs.tokenized_prompt.shape[0], params["action_in_proj"]["kernel"].shape[0]
-    return flow_noise(noise, key, batch, sampling.noise_draws, sampling.action_horizon, action_dim)
+    return flow_noise(noise, key, batch, draws.count, draws.action_horizon, action_dim)

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from iss_jax.data.json_file import read_object
 from iss_jax.data.label_images import REGIONS
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    from PIL import Image, ImageDraw
 
 _PLACE = re.compile(r"(?:^|/)(?P<camera>[^/]+)/episode_(?P<episode>\d+)/(?P<frame>\d+)\.\w+$")
 

@@ -66,6 +66,14 @@ class Dataset(Protocol):
         """Reads one episode, or some of its frames."""
         ...
 
+    def read_feature(self, episode: int, name: str) -> np.ndarray:
+        """Reads one column of an episode, without decoding any image: [T, ...]."""
+        ...
+
+    def read_state(self, episode: int) -> np.ndarray:
+        """Reads the states of an episode, without decoding any image: float32 [T, s]."""
+        ...
+
 
 def open_dataset(
     root: str | os.PathLike, *, keys: Keys | None = None, fps: float | None = None
@@ -93,12 +101,17 @@ def open_dataset(
     if (root / "meta" / "info.json").exists():
         if fps is not None:
             raise ValueError(f"{root}: a LeRobot dataset says itself what its fps is, {fps} given")
-        return lerobot.open_dataset(root, keys or Keys())
+        return lerobot.open_lerobot(root, keys or Keys())
     if (root / "meta").is_dir():
         raise FileNotFoundError(f"{root}/meta/info.json: missing, though the folder meta is there")
     if keys is not None:
         raise ValueError(f"{root}: episode folders have no features, {keys} given")
     return folders.open_folders(root, fps=folders.DEFAULT_FPS if fps is None else fps)
+
+
+def num_frames(dataset: Dataset) -> int:
+    """Frames of all episodes together."""
+    return sum(dataset.metadata(episode)["length"] for episode in range(len(dataset)))
 
 
 def digest(files: Iterable[Path]) -> str:

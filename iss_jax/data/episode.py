@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -73,6 +73,22 @@ class Episode:
     def __len__(self) -> int:
         """Number of frames."""
         return self.state.shape[0]
+
+    def take(self, rows: slice | Sequence[int] | np.ndarray) -> Episode:
+        """Some of the frames, in the order given; a frame may be taken more than once."""
+        rows = rows if isinstance(rows, slice) else np.asarray(rows)
+
+        def of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: value[rows] for name, value in arrays.items()}
+
+        return dataclasses.replace(
+            self,
+            images=of(self.images),
+            regions=of(self.regions),
+            state=self.state[rows],
+            action=self.action[rows],
+            features=of(self.features),
+        )
 
 
 def _describe(value: np.ndarray) -> str:

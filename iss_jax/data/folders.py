@@ -25,13 +25,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from iss_jax.data.beside import check_labels
 from iss_jax.data.episode import Episode, Scalar
 from iss_jax.data.json_file import read_object
 from iss_jax.data.lerobot import chosen_rows
 from iss_jax.data.npz import load_arrays
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    from PIL import Image
 
 STATES = ("states.npz", "observations.npz", "episode.npz")
 # The authors render their videos at this rate; their episodes do not say one.
@@ -185,7 +188,7 @@ class FolderDataset:
         folder = self._folder(episode)
         where = f"{folder.path} (episode {episode})"
         rows = chosen_rows(frames, folder.length, where)
-        arrays = load_arrays(folder.states, f"{folder.states} (episode {episode})")
+        arrays = self._arrays(episode)
         images = {
             camera: _read_frames(paths, rows, episode) for camera, paths in folder.frames.items()
         }
@@ -215,6 +218,33 @@ class FolderDataset:
             features=features,
             metadata=dict(folder.metadata),
         )
+
+    def read_feature(self, episode: int, name: str) -> np.ndarray:
+        """Reads one feature of an episode, without decoding any image: [T, ...].
+
+        Raises:
+            IndexError: there is no such episode.
+            KeyError: the episode has no such feature.
+            ValueError: the states file cannot be read.
+        """
+        arrays = self._arrays(episode)
+        if FEATURE + name not in arrays:
+            names = sorted(n.removeprefix(FEATURE) for n in arrays if n.startswith(FEATURE))
+            raise KeyError(f"{self._folder(episode).path}: no feature {name!r}, it has {names}")
+        return arrays[FEATURE + name]
+
+    def read_state(self, episode: int) -> np.ndarray:
+        """Reads the states of an episode, without decoding any image: float32 [T, s].
+
+        Raises:
+            IndexError: there is no such episode.
+            ValueError: the states file cannot be read.
+        """
+        return _state(self._arrays(episode))
+
+    def _arrays(self, episode: int) -> dict[str, np.ndarray]:
+        states = self._folder(episode).states
+        return load_arrays(states, f"{states} (episode {episode})")
 
     def _folder(self, episode: int) -> _Folder:
         if not 0 <= episode < len(self):

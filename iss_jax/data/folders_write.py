@@ -9,13 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from iss_jax.data.atomic import atomic_directory, atomic_path
 from iss_jax.data.beside import check_labels
 from iss_jax.data.episode import Episode
 from iss_jax.data.folders import FEATURE, RENAMED, STATES
 from iss_jax.data.npz import save_arrays
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    from PIL import Image
 
 
 def write_folders(

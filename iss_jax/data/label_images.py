@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from iss_jax.data.json_file import read_object
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    from PIL import Image
 
 REGIONS = {"nuisance": 0, "support": 1, "action": 2}
 _REST = "*"

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from iss_jax.data import beside, lerobot_v21, lerobot_v30
 from iss_jax.data.episode import Episode
@@ -33,8 +31,13 @@ from iss_jax.data.lerobot_info import (
 )
 from iss_jax.data.lerobot_v21 import DATA_PATH, write_episode
 from iss_jax.data.video import read_frames
+from iss_jax.extras import imports_of
 
-__all__ = ["DATA_PATH", "IMAGES", "REGIONS", "Keys", "LeRobotDataset", "open_dataset"]
+with imports_of("data"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+__all__ = ["DATA_PATH", "IMAGES", "REGIONS", "Keys", "LeRobotDataset", "open_lerobot"]
 __all__ += ["write_episode"]
 
 _READERS = {
@@ -62,7 +65,7 @@ class Keys:
     action: str | None = None
 
 
-def open_dataset(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset:
+def open_lerobot(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset:
     """Opens a dataset for reading; only its metadata is read here.
 
     Args:
@@ -86,7 +89,7 @@ def open_dataset(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset
 
 @dataclasses.dataclass(frozen=True)
 class LeRobotDataset:
-    """A dataset opened for reading (see `open_dataset`).
+    """A dataset opened for reading (see `open_lerobot`).
 
     Attributes:
         root: the dataset's folder.
@@ -242,6 +245,15 @@ class LeRobotDataset:
         where = f"{entry.data} (episode {episode})"
         table = _read_table(entry, [name], where)
         return to_numpy(features[name], table[name], name, np.arange(entry.length), where)
+
+    def read_state(self, episode: int) -> np.ndarray:
+        """Reads the states of an episode, without decoding anything else: float32 [T, s].
+
+        Raises:
+            IndexError, FileNotFoundError, ValueError: as in `read`.
+        """
+        assert self.keys.state is not None
+        return _vectors(self.read_feature(episode, self.keys.state))
 
     def _entry(self, episode: int) -> Entry:
         if not 0 <= episode < len(self):

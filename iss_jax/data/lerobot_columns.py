@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from PIL import Image
+
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    import pyarrow as pa
+    from PIL import Image
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # Fast rather than small: level 1 costs a few per cent of size against level 6 on rendered frames.

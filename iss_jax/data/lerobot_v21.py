@@ -22,9 +22,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.data.episode import Episode
 from iss_jax.data.jsonl import append_line, drop_last_line, last_line, read_lines
@@ -43,6 +40,11 @@ from iss_jax.data.lerobot_info import (
     read_info,
 )
 from iss_jax.data.lerobot_stats import feature_stats
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 VERSION = "v2.1"
 DATA_PATH = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"

@@ -20,10 +20,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from iss_jax.data.lerobot_info import Clip, Entry, Index, filled
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 VERSION = "v3.0"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from iss_jax.data.atomic import atomic_directory
 from iss_jax.data.episode import Episode
@@ -25,6 +23,11 @@ from iss_jax.data.lerobot_info import (
 )
 from iss_jax.data.lerobot_stats import aggregated, feature_stats
 from iss_jax.data.lerobot_v30 import DATA_PATH, EPISODES_PATH, METADATA, VERSION
+from iss_jax.extras import imports_of
+
+with imports_of("data"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 DATA_MEGABYTES = 100
 

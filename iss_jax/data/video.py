@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from iss_jax.extras import imports_of
+
 # Of a frame's duration: further off than this, a picture is not the one of the time asked for.
 _TOLERANCE = 0.25
 
@@ -38,8 +40,9 @@ def read_frames(
         ValueError: it cannot be decoded, has no picture at one of the times, or one of another
             size; the message names the frame.
     """
-    import av
-    import av.error
+    with imports_of("data"):
+        import av
+        import av.error
 
     if not path.exists():
         raise FileNotFoundError(f"{where}: the video is missing")

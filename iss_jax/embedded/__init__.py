@@ -24,7 +24,7 @@ def checkpoint_path() -> Path:
 
 
 def episodes_path() -> Path:
-    """Folder of the held-out episodes, to be opened by `iss_jax.data.lerobot.open_dataset`."""
+    """Folder of the held-out episodes, to be opened by `iss_jax.data.dataset.open_dataset`."""
     return _path("episodes")
 
 

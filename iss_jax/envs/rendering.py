@@ -8,9 +8,12 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from PIL import Image
 
 from iss_jax.envs import simulator
+from iss_jax.extras import imports_of
+
+with imports_of("libero"):
+    from PIL import Image
 
 _TEXELS = 96  # side of a texture as rendered: a texel is about a pixel of these small images
 

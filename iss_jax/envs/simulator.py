@@ -21,6 +21,8 @@ import tempfile
 import types
 import warnings
 
+from iss_jax.extras import command
+
 
 def _stub_opencv() -> None:
     if "cv2" in sys.modules:
@@ -73,7 +75,7 @@ def load() -> types.SimpleNamespace:
     except ImportError as error:
         raise ImportError(
             "LIBERO environments need the simulator, which is not installed or does not import "
-            f"({error}). Install it with: pip install 'iss-jax[libero]'"
+            f"({error}): {command('libero')}"
         ) from error
     # Every module that it loads is a line of output otherwise.
     warp.config.log_level = warp.LOG_WARNING

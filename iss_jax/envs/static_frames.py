@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset
 from iss_jax.envs.demonstrations import ACTION_HORIZON
 from iss_jax.envs.experts import scene_of
 from iss_jax.envs.hand_response import expert_chunk

@@ -127,15 +127,41 @@ class RunDirectory:
         return self.path / "figures" / name
 
 
-def open_run(path: Path, config: ml_collections.ConfigDict) -> RunDirectory:
+def open_run(path: Path, config: ml_collections.ConfigDict, *, layout: int = 1) -> RunDirectory:
     """Creates or reopens a run directory and notes the configuration and the environment.
 
-    The run is shared by the processes that the command line names (`experiments.app`).
+    The run is shared by the processes that the command line names (`experiments.runs.app`).
+
+    Args:
+        path: Its folder.
+        config: Of the command.
+        layout: Raised by a command whose work items have changed, so that a run directory of an
+            earlier version is refused instead of computed anew in silence.
+
+    Raises:
+        ValueError: The directory is of another layout; the message names both.
     """
     run = RunDirectory(path, current())
+    found = _layout(path)
+    if found not in (None, layout):
+        raise ValueError(
+            f"{path}: a run of another version of this command (layout {found}, {layout} wanted); "
+            "give another --workdir"
+        )
     run.write_json("config.json", config.to_dict())
-    run.write_json("environment.json", environment())
+    run.write_json("environment.json", environment() | {"layout": layout})
     return run
+
+
+def _layout(path: Path) -> int | None:
+    """The layout of a run directory that exists; those that do not say are of the first."""
+    file = path / "environment.json"
+    try:
+        return int(json.loads(file.read_bytes()).get("layout", 1))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"{file}: cannot be read ({error})") from error
 
 
 def run_items(

@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 
+from iss_jax import __version__
+
 _PACKAGES = (
-    "iss-jax",
     "jax",
     "jaxlib",
     "flax",
@@ -28,7 +29,9 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        # An installation from a checkout keeps the version that it was made with: ask the code.
+        "packages": {"iss-jax": __version__}
+        | {name: version for name in _PACKAGES if (version := _version(name))},
         "backend": jax.default_backend(),
         "devices": [str(device.device_kind) for device in jax.devices()],
         "processes": jax.process_count(),
@@ -45,7 +48,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -1,9 +1,66 @@
-"""The options of ISS in an experiment's config, which all that explain a policy share."""
+"""Options that commands share: the policy, the frames that it is shown, ISS.
+
+A command's options are a frozen dataclass with one attribute per key of its config.
+"""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeVar
 
-from iss_jax import ISSConfig
+import ml_collections
+
+from iss_jax.config import ISSConfig
+from iss_jax.data.dataset import Dataset, open_dataset
+from iss_jax.jobs.packaged import located
+from iss_jax.policies.frames import FrameOptions
+from iss_jax.policies.restored import Policy, load_policy
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyOptions:
+    """A policy and how it is shown the frames of a dataset; see `configs/parts/policy.py`."""
+
+    checkpoint: str
+    dataset: str
+    tokenizer: str
+    dtype: str
+    cameras: dict[str, str]
+    discrete_state_input: bool
+    mirror: bool
+    max_token_len: int
+    action_horizon: int
+    num_steps: int
+
+    def load(self) -> tuple[Policy, Dataset]:
+        """The policy and the dataset.
+
+        Raises:
+            ValueError: A path is empty, or the dataset cannot be read.
+            FileNotFoundError: One of them is not there.
+        """
+        dataset = open_dataset(located(self.dataset, "dataset"))
+        path = located(self.checkpoint, "checkpoint")
+        return load_policy(path, tokenizer=self.tokenizer, dtype=self.dtype), dataset
+
+    @property
+    def frame_options(self) -> FrameOptions:
+        """How frames are shown."""
+        return FrameOptions(
+            self.cameras, self.max_token_len, self.discrete_state_input, self.mirror
+        )
+
+    @property
+    def mirror_key(self) -> dict[str, bool]:
+        """What a work item says of mirroring: nothing where there is none."""
+        return {"mirror": True} if self.mirror else {}
+
+    def run_keys(self, policy: Policy) -> dict[str, Any]:
+        """What a work item holds of the policy and of these options."""
+        names = ("dtype", "cameras", "discrete_state_input", "max_token_len", "action_horizon")
+        return {
+            **{name: getattr(self, name) for name in (*names, "num_steps")},
+            **self.mirror_key,
+            "checkpoint": policy.fingerprint,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,3 +75,27 @@ class ISSOptions:
         if options["action_dims"] is None:
             options["action_dims"] = action_dims
         return ISSConfig(**options)
+
+
+Options = TypeVar("Options")
+
+
+def from_config(config: ml_collections.ConfigDict, options: type[Options]) -> Options:
+    """The config's keys, without its name, as a command's options; lists become tuples.
+
+    Raises:
+        TypeError: A key is missing or unknown.
+        ValueError: What the options themselves refuse.
+    """
+    content: dict[str, Any] = {}
+    for key, value in config.to_dict().items():
+        if key != "name":
+            content[key] = tuple(value) if isinstance(value, list | tuple) else value
+    return options(**content)
+
+
+def at_least_one(options: Any, *names: str) -> None:
+    """Raises ValueError where one of the options is below 1; the message names it."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"config.{name}: {getattr(options, name)} given, at least 1 wanted")

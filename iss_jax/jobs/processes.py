@@ -7,6 +7,14 @@ other: jax would end all of them when one dies, and nothing that they do later n
 """
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import jax
+
+from iss_jax.jobs import cluster
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,20 +81,22 @@ def join(
 
 
 def _meet(address: str | None, count: int | None, index: int | None) -> Processes:
-    import jax
-    from jax._src import distributed
-
-    try:
-        jax.distributed.initialize(address, count, index)
-    except (RuntimeError, ValueError) as error:
+    # In a process of its own: what has once met counts the others for ever, and orbax would wait
+    # for them at every restore. It computes nothing, so that it needs no accelerator.
+    options = {"coordinator_address": address, "num_processes": count, "process_id": index}
+    done = subprocess.run(
+        [sys.executable, "-P", cluster.__file__, json.dumps(options)],
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no word of why"]
         raise RuntimeError(
-            f"--distributed: {error} Where no scheduler is detected give --coordinator_address, "
+            f"--distributed: {said[-1]} Where no scheduler is detected give --coordinator_address, "
             "--num_processes and --process_id, or the last two alone."
-        ) from error
-    # `jax.process_index()` would say the same, and tie this process's devices to the others'.
-    state = distributed.global_state
-    found = Processes(int(state.num_processes or 1), int(state.process_id or 0))
-    jax.distributed.shutdown()
-    # Left as they are, jax would count the others still, and orbax wait for them at every restore.
-    state.num_processes, state.process_id = 1, 0
-    return found
+        )
+    found = json.loads(done.stdout.splitlines()[-1])
+    for name, devices in found["devices"].items():
+        jax.config.update(name, devices)
+    return Processes(found["count"], found["index"])

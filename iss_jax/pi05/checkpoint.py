@@ -38,7 +38,7 @@ def restore_params(
 
     folder = params_folder(path)
     with ocp.PyTreeCheckpointer() as checkpointer:
-        tree = _saved_tree(checkpointer, folder)
+        tree = saved_tree(checkpointer, folder)
         placed = _leaf_rule(sharding)
 
         def arguments(keys: Any, leaf: Any) -> ocp.ArrayRestoreArgs:
@@ -126,13 +126,13 @@ def read_sizes(path: epath.PathLike) -> Sizes:
     import orbax.checkpoint as ocp
 
     with ocp.PyTreeCheckpointer() as checkpointer:
-        tree = _saved_tree(checkpointer, params_folder(path))
+        tree = saved_tree(checkpointer, params_folder(path))
     return sizes_of(
         as_params(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree))
     )
 
 
-def _saved_tree(checkpointer: Any, folder: epath.Path) -> Any:
+def saved_tree(checkpointer: Any, folder: epath.Path) -> Any:
     """What was saved: a tree of leaves that have a shape and a dtype."""
     metadata = checkpointer.metadata(folder)
     tree = getattr(metadata, "item_metadata", metadata)

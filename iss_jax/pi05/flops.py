@@ -9,7 +9,7 @@ from typing import NamedTuple
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05.params import Sizes
 from iss_jax.pi05.prepare import trimmed_length
-from iss_jax.savings import Savings
+from iss_jax.sampling import Savings
 
 
 class Flops(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int
 
 # The value that the reference uses for masked logits; finite, so that a row without any valid key
@@ -195,14 +196,13 @@ def _action_leaves(layers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attend(q: Array, k: Array, v: Array, pairs: Bool[Array, "b t s"]) -> Array:
-    b, t, heads, head_dim = q.shape
-    kv_heads = k.shape[2]
-    q = q * jnp.asarray(head_dim**-0.5, q.dtype)
-    q = q.reshape(b, t, kv_heads, heads // kv_heads, head_dim)
+    q = q * jnp.asarray(q.shape[-1] ** -0.5, q.dtype)
+    # Query heads come in groups, each of which shares one head of keys and values.
+    q = rearrange(q, "b t (k g) h -> b t k g h", k=k.shape[2])
     logits = jnp.einsum("btkgh,bskh->bkgts", q, k, preferred_element_type=jnp.float32)
     logits = jnp.where(pairs[:, None, None], logits, MASKED_LOGIT)
     weights = jax.nn.softmax(logits, axis=-1).astype(q.dtype)
-    return jnp.einsum("bkgts,bskh->btkgh", weights, v).reshape(b, t, heads, head_dim)
+    return rearrange(jnp.einsum("bkgts,bskh->btkgh", weights, v), "b t k g h -> b t (k g) h")
 
 
 def _feed_forward(mlp: dict[str, Any], x: Array) -> Array:

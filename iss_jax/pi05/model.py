@@ -10,10 +10,9 @@ from iss_jax.pi05 import gemma, siglip
 from iss_jax.pi05.gemma import Cache
 from iss_jax.pi05.observation import VIEWS, Observation, require_prompt
 from iss_jax.pi05.params import Params
-from iss_jax.savings import Savings
+from iss_jax.sampling import Sampling
 
 MIN_PERIOD, MAX_PERIOD = 4e-3, 4.0
-NUM_STEPS = 10
 
 
 class Prefix(NamedTuple):
@@ -31,52 +30,46 @@ def compute_dtype(params: Params) -> jnp.dtype:
 def embed_images(
     params: Params,
     images: Float[Array, "b h w 3"],
-    dtype: Any = None,
-    *,
-    rematerialise: bool = False,
+    sampling: Sampling = Sampling(),
 ) -> Float[Array, "b t w"]:
     """One view's images -> prefix tokens."""
-    dtype = compute_dtype(params) if dtype is None else dtype
+    dtype = sampling.resolved(compute_dtype(params)).dtype
     img = params["PaliGemma"]["img"]
-    return siglip.encode(img, images, dtype, rematerialise=rematerialise).tokens
+    return siglip.encode(img, images, dtype, rematerialise=sampling.rematerialise).tokens
 
 
-def embed_prompt(params: Params, tokens: Int[Array, "b l"], dtype: Any = None) -> Array:
+def embed_prompt(
+    params: Params, tokens: Int[Array, "b l"], sampling: Sampling = Sampling()
+) -> Array:
     """Prompt ids -> prefix tokens: table rows times √width."""
     table = params["PaliGemma"]["llm"]["embedder"]["input_embedding"]
-    dtype = compute_dtype(params) if dtype is None else dtype
+    dtype = sampling.resolved(compute_dtype(params)).dtype
     scale = jnp.sqrt(jnp.float32(table.shape[-1])).astype(table.dtype)
     return (table[tokens] * scale).astype(dtype)
 
 
-def embed_prefix(params: Params, obs: Observation, dtype: Any = None) -> Prefix:
+def embed_prefix(params: Params, obs: Observation, sampling: Sampling = Sampling()) -> Prefix:
     """Embed a preprocessed observation: its views in the order of `VIEWS`, then the prompt."""
     require_prompt(obs)
     assert obs.tokenized_prompt is not None and obs.tokenized_prompt_mask is not None
     tokens, masks = [], []
     for view in (view for view in VIEWS if view in obs.images):
-        embedded = embed_images(params, obs.images[view], dtype)
+        embedded = embed_images(params, obs.images[view], sampling)
         tokens.append(embedded)
         masks.append(jnp.broadcast_to(obs.image_masks[view][:, None], embedded.shape[:2]))
-    tokens.append(embed_prompt(params, obs.tokenized_prompt, dtype))
+    tokens.append(embed_prompt(params, obs.tokenized_prompt, sampling))
     masks.append(obs.tokenized_prompt_mask)
     return Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(masks, axis=1))
 
 
-def prefill(
-    params: Params,
-    prefix: Prefix,
-    *,
-    last_layer_keys_only: bool = True,
-    rematerialise: bool = False,
-) -> Cache:
-    """Fill the KV cache from the prefix."""
+def prefill(params: Params, prefix: Prefix, sampling: Sampling = Sampling()) -> Cache:
+    """Fill the KV cache from the prefix; the cache's dtype is the prefix's."""
     return gemma.prefill(
         params["PaliGemma"]["llm"],
         prefix.tokens,
         prefix.mask,
-        last_layer_keys_only=last_layer_keys_only,
-        rematerialise=rematerialise,
+        last_layer_keys_only=sampling.savings.last_layer_keys_only,
+        rematerialise=sampling.rematerialise,
     )
 
 
@@ -121,10 +114,7 @@ def denoise(
     cache: Cache,
     prefix_mask: Bool[Array, "b s"],
     noise: Float[Array, "b H A"],
-    num_steps: int = NUM_STEPS,
-    *,
-    modulate_once: bool = True,
-    rematerialise: bool = False,
+    sampling: Sampling = Sampling(),
 ) -> Float[Array, "b H A"]:
     """Integrate the flow from noise (t = 1) to actions (t = 0) in equal Euler steps.
 
@@ -133,24 +123,21 @@ def denoise(
         cache: from `prefill`.
         prefix_mask: validity of the prefix tokens.
         noise: standard normal.
-        num_steps: Euler steps.
-        modulate_once: whether the adaRMS condition, which depends on the time alone, is computed
-            once for the batch.
-        rematerialise: whether a derivative computes each step again instead of keeping its
-            activations.
+        sampling: its steps, its saving `modulate_once`, and whether a derivative computes each step
+            again; the dtype is the cache's.
     """
-    dt = -1.0 / num_steps
-    times = 1 if modulate_once else noise.shape[0]
+    dt = -1.0 / sampling.num_steps
+    times = 1 if sampling.savings.modulate_once else noise.shape[0]
 
     def step(carry, _):
         x_t, time = carry
         v = velocity(params, cache, prefix_mask, x_t, jnp.broadcast_to(time[None], (times,)))
         return (x_t + dt * v.astype(jnp.float32), time + dt), None
 
-    if rematerialise:
+    if sampling.rematerialise:
         step = jax.checkpoint(step, prevent_cse=False)
     start = (noise.astype(jnp.float32), jnp.ones((), jnp.float32))
-    (actions, _), _ = jax.lax.scan(step, start, None, length=num_steps)
+    (actions, _), _ = jax.lax.scan(step, start, None, length=sampling.num_steps)
     return actions
 
 
@@ -158,9 +145,7 @@ def sample_actions(
     params: Params,
     obs: Observation,
     noise: Float[Array, "b H A"],
-    num_steps: int = NUM_STEPS,
-    dtype: Any = None,
-    savings: Savings = Savings(),
+    sampling: Sampling = Sampling(),
 ) -> Float[Array, "b H A"]:
     """Sample one action chunk an observation.
 
@@ -169,18 +154,15 @@ def sample_actions(
         obs: preprocessed observation (`observation.preprocess`). A view it does not hold takes no
             tokens, which equals one whose mask is False.
         noise: standard normal, float32; its H is the action horizon.
-        num_steps: Euler steps.
-        dtype: compute dtype; None takes the embedding table's.
-        savings: of the last prefix layer and of the modulation; `Savings.none()` computes all that
-            openpi's plain pass computes.
+        sampling: steps, dtype, rematerialisation, and the savings of the last prefix layer and of
+            the modulation; with `Savings.none()` all is computed that openpi's plain pass computes.
 
     Returns:
         Actions in the policy's normalised space, float32.
     """
-    prefix = embed_prefix(params, obs, dtype)
-    cache = prefill(params, prefix, last_layer_keys_only=savings.last_layer_keys_only)
-    once = savings.modulate_once
-    return denoise(params, cache, prefix.mask, noise, num_steps, modulate_once=once)
+    prefix = embed_prefix(params, obs, sampling)
+    cache = prefill(params, prefix, sampling)
+    return denoise(params, cache, prefix.mask, noise, sampling)
 
 
 def _linear(leaf: dict[str, Any], x: Array) -> Array:

@@ -1,8 +1,8 @@
 """What the policy sees: openpi's observation, brought to the model's range and size."""
 
+import dataclasses
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -18,7 +18,9 @@ DEFAULT_CAMERAS: dict[str, str] = {
 """Which camera of a dataset feeds which view."""
 
 
-@flax.struct.dataclass
+# Not `flax.struct`: importing flax would double the time that importing this package takes.
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Observation:
     """A batch of observations, with openpi's names.
 
@@ -35,6 +37,10 @@ class Observation:
     state: Float[Array, "b s"]
     tokenized_prompt: Int[Array, "b l"] | None = None
     tokenized_prompt_mask: Bool[Array, "b l"] | None = None
+
+    def replace(self, **changes: Any) -> "Observation":
+        """The same observation with other fields."""
+        return dataclasses.replace(self, **changes)
 
 
 def require_prompt(obs: Any) -> None:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Float
 
 
@@ -22,13 +23,15 @@ class Encoding(NamedTuple):
 def patch_embeddings(img: dict[str, Any], images: Float[Array, "b h w 3"]) -> Float[Array, "b t w"]:
     """Non-overlapping patches through the patch kernel, in float32 whatever the compute dtype."""
     kernel = img["embedding"]["kernel"].astype(jnp.float32)
-    patch, _, channels, width = kernel.shape
-    b, h, w, _ = images.shape
-    rows, columns = h // patch, w // patch
-    patches = images.astype(jnp.float32).reshape(b, rows, patch, columns, patch, channels)
-    patches = patches.transpose(0, 1, 3, 2, 4, 5).reshape(b, rows * columns, -1)
+    height, width, _, _ = kernel.shape
+    patches = rearrange(
+        images.astype(jnp.float32),
+        "b (rows height) (columns width) c -> b (rows columns) (height width c)",
+        height=height,
+        width=width,
+    )
     bias = img["embedding"]["bias"].astype(jnp.float32)
-    return patches @ kernel.reshape(-1, width) + bias[None, None]
+    return patches @ rearrange(kernel, "height width c d -> (height width c) d") + bias[None, None]
 
 
 def attention_weights(

@@ -1,13 +1,18 @@
 """Prompts: the text π0.5 reads, its state bins, and the sentencepiece model that cuts it."""
 
+from __future__ import annotations
+
+import io
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sentencepiece
 from etils import epath
+
+if TYPE_CHECKING:
+    import sentencepiece
 
 FILE_NAME = "paligemma_tokenizer.model"
 NUM_BINS = 256
@@ -46,6 +51,8 @@ def load_tokenizer(path: epath.PathLike | None = None) -> sentencepiece.Sentence
 
 def open_tokenizer(proto: bytes) -> sentencepiece.SentencePieceProcessor:
     """A processor from a serialised sentencepiece model."""
+    import sentencepiece
+
     return sentencepiece.SentencePieceProcessor(model_proto=proto)
 
 
@@ -122,7 +129,7 @@ def train_tokenizer(prompts: Sequence[str]) -> bytes:
     Returns:
       The serialised model, to be written to a `.model` file.
     """
-    import io
+    import sentencepiece
 
     words = sorted({word for prompt in prompts for word in prompt.split()})
     pieces = [f"▁{word}" for word in words]

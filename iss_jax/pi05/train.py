@@ -13,12 +13,14 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from iss_jax.pi05 import gemma, model
 from iss_jax.pi05.lora import is_lora
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params, flatten, unflatten
+from iss_jax.sampling import Sampling
 
 
 class Batch(NamedTuple):
@@ -108,7 +110,7 @@ def flow_matching_loss(
         a uniform guess's; read off the image tokens where they enter the middle layer, half-way
         through what the action expert attends to.
     """
-    prefix = model.embed_prefix(params, batch.obs, dtype)
+    prefix = model.embed_prefix(params, batch.obs, Sampling(dtype=dtype))
     cache, hidden = gemma.prefill_with_hidden(
         params["PaliGemma"]["llm"], prefix.tokens, prefix.mask
     )
@@ -154,16 +156,17 @@ def init_auxiliary(
 
 
 def _objects_error(head: dict[str, Array], objects: Array, prefix: Array) -> Array:
-    b, views, tokens, kinds = objects.shape
+    _, views, tokens, _ = objects.shape
     logits = _read(head, prefix[:, : views * tokens])
-    labels = objects.reshape(b, views * tokens, kinds).astype(jnp.float32)
+    labels = rearrange(objects, "b views t kinds -> b (views t) kinds").astype(jnp.float32)
     entropy = optax.sigmoid_binary_cross_entropy(logits, labels)
     return jnp.mean(jnp.sum(entropy, axis=-1))
 
 
 def _wanted_error(head: dict[str, Array], wanted: Array, prefix: Array) -> Array:
-    b, views, tokens = wanted.shape
-    logits = _read(head, prefix[:, : views * tokens]).reshape(b, views, tokens)
+    _, views, tokens = wanted.shape
+    logits = _read(head, prefix[:, : views * tokens])
+    logits = rearrange(logits, "b (views t) 1 -> b views t", views=views)
     label, shown = jnp.argmax(wanted, axis=-1), jnp.any(wanted, axis=-1).astype(jnp.float32)
     entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label) / math.log(tokens)
     return jnp.sum(entropy * shown) / jnp.maximum(jnp.sum(shown), 1.0)

@@ -14,9 +14,21 @@ from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.pi05_saliency import saliency
 from iss_jax.results import Saliency
 
+__all__ = [
+    "Writer",
+    "saliency_callback",
+]
+
 
 class Writer(Protocol):
-    """What takes the figures: the `wandb` module, a wandb run, `iss_jax.viz.tensorboard`."""
+    """What takes the figures: the `wandb` module, a wandb run, `iss_jax.viz.tensorboard`.
+
+    >>> class Printer:
+    ...     def log(self, data, /, step):
+    ...         print(step, data)
+    >>> Printer().log({"iss/effect": 0.25}, step=100)
+    100 {'iss/effect': 0.25}
+    """
 
     def log(self, data: dict[str, Any], /, step: int) -> Any:
         """Takes scalars and pictures by name."""
@@ -41,6 +53,25 @@ def saliency_callback(
     Parameters are taken as they lie, sharded or not. Masks and flow noise are the same at every
     step, so that the curves show the policy's change and not the draw's.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import ISSConfig
+    >>> from iss_jax.policies.callback import saliency_callback
+    >>> class Printer:
+    ...     def log(self, data, /, step):
+    ...         print(step, sorted(data))
+    >>> callback = saliency_callback(
+    ...     Printer(),
+    ...     obs,
+    ...     every=1000,
+    ...     config=ISSConfig(num_masks=4, action_dims=7),
+    ...     overlays=0,
+    ...     action_horizon=16,
+    ... )
+    >>> for step in (0, 500):
+    ...     logged = callback(policy.params, step)
+    0 ['iss/effect', 'iss/stderr']
+
     Args:
         writer: Has `log(dict, step=int)`.
         obs: A batch of observations to watch, with openpi's attributes: the first batch of a data
@@ -53,8 +84,8 @@ def saliency_callback(
         overlays: Observations that are pictured; needs the `viz` extra unless 0.
         picture: What the writer wants a picture [h, w, 3] uint8 to be, such as `wandb.Image`.
         prefix: Of all names.
-        options: Of `iss_jax.saliency`: action_horizon, dtype, key, num_steps, valid. openpi's
-            training state is float32 and it computes in bfloat16: `dtype=jnp.bfloat16` does so.
+        options: Of `iss_jax.saliency`: action_horizon, key, sampling, valid. openpi's training
+            state is float32 and it computes in bfloat16: `Sampling(dtype=jnp.bfloat16)` does so.
 
     Returns:
         The callback. `state` is openpi's `TrainState`, whose averaged parameters are used where it

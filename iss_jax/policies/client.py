@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from iss_jax.extras import imports_of
 from iss_jax.policies import wire
 
 
@@ -87,7 +88,8 @@ class PolicyClient:
 
     def _insist(self, act: Callable[[], Any]) -> Any:
         """Does something on an open connection, connecting again where that fails."""
-        from websockets.exceptions import WebSocketException
+        with imports_of("serve"):
+            from websockets.exceptions import WebSocketException
 
         for attempt in range(self._retries + 1):
             try:
@@ -110,7 +112,8 @@ class PolicyClient:
         raise AssertionError
 
     def _connect(self) -> None:
-        from websockets.sync.client import connect
+        with imports_of("serve"):
+            from websockets.sync.client import connect
 
         self._socket = self._open.enter_context(
             connect(

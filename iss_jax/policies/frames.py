@@ -1,86 +1,219 @@
-"""Frames of an episode as the policy sees them, with their labels in the same geometry."""
+"""The one way from a stored episode to what a policy sees, with its labels in the same geometry.
+
+    episode = read_frames(dataset, 3, [0, 8], options)     # of any format, mirrored if asked
+    seen = see(episode, policy, options)                   # observation, pictures, labels
+    key = source_key(dataset, 3)                           # of all files that it was read from
+
+What changes pixels in between (a perturbation, a painted panel) changes the episode's images.
+"""
+
+from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from iss_jax.data.dataset import Dataset, digest
 from iss_jax.data.episode import Episode
 from iss_jax.data.regions import fit_regions
 from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.observation import VIEWS, Observation, resize_with_pad
+from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation, resize_with_pad
 from iss_jax.policies.restored import Policy
 
+Labels = Literal["required", "optional", "none"]
 
-class Observed(NamedTuple):
-    """Some frames of an episode.
+
+@dataclasses.dataclass(frozen=True)
+class FrameOptions:
+    """How a policy is shown the frames of a dataset.
+
+    >>> FrameOptions(cameras={"base_0_rgb": "front", "left_wrist_0_rgb": ""}).used
+    {'base_0_rgb': 'front'}
 
     Attributes:
-        obs: what the policy takes; views without a camera are absent.
-        images: view to the picture in the geometry of the policy's input, for display.
-        regions: view to labels in that geometry, 0 in the padding.
-        valid: view to the pixels that are picture.
-    """
-
-    obs: Observation
-    images: dict[str, UInt8[np.ndarray, "t h w 3"]]
-    regions: dict[str, UInt8[np.ndarray, "t h w"]]
-    valid: dict[str, Bool[np.ndarray, "t h w"]]
-
-
-def observed(
-    episode: Episode,
-    rows: Sequence[int] | np.ndarray,
-    policy: Policy,
-    cameras: Mapping[str, str],
-    *,
-    max_token_len: int,
-    discrete_state_input: bool,
-) -> Observed:
-    """Some frames of an episode, for a policy.
-
-    Args:
-        episode: with labels for every camera that is used.
-        rows: which frames.
-        policy: whose image size, tokenizer and statistics count.
-        cameras: view to camera; an empty camera leaves the view out.
-        max_token_len: prompts are padded or cut to this.
-        discrete_state_input: whether the state stands in the prompt.
+        cameras: View -> camera of the dataset; a view without one, or with "", is absent.
+        max_token_len: Prompts are padded or cut to this.
+        discrete_state_input: Whether the state stands in the prompt.
+        mirror: Whether frames and labels are mirrored left to right.
 
     Raises:
-        ValueError: a camera has no images or no labels; the message names it.
+        ValueError: A view that π0.5 does not have, or no camera at all.
     """
-    used = {view: cameras[view] for view in VIEWS if cameras.get(view)}
+
+    cameras: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(DEFAULT_CAMERAS))
+    max_token_len: int = 200
+    discrete_state_input: bool = True
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.cameras) - set(VIEWS))
+        if unknown:
+            raise ValueError(f"cameras: views {unknown} given, of {list(VIEWS)} wanted")
+        if not self.used:
+            raise ValueError(f"cameras: {dict(self.cameras)} given, one camera at least wanted")
+
+    @property
+    def used(self) -> dict[str, str]:
+        """View -> camera of the views that are there, in the policy's order."""
+        return {view: self.cameras[view] for view in VIEWS if self.cameras.get(view)}
+
+    @classmethod
+    def of_item(cls, item: Mapping[str, Any]) -> FrameOptions:
+        """Those that a work item holds; items name mirroring only where there is some."""
+        return cls(
+            item["cameras"],
+            item["max_token_len"],
+            item["discrete_state_input"],
+            item.get("mirror", False),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """t frames of an episode, as a policy sees them.
+
+    Attributes:
+        episode: The frames themselves.
+        obs: What the policy takes; views without a camera are absent.
+        cameras: View -> camera of the views that are there, in the policy's order.
+        regions: View -> labels in the geometry of the policy's input, 0 in the padding; of the
+            views whose camera has labels.
+        valid: View -> pixels that are picture rather than padding.
+        size: Side of the policy's images, pixels.
+    """
+
+    episode: Episode
+    obs: Observation
+    cameras: dict[str, str]
+    regions: dict[str, UInt8[np.ndarray, "t h w"]]
+    valid: dict[str, Bool[np.ndarray, "t h w"]]
+    size: int
+
+    @functools.cached_property
+    def images(self) -> dict[str, UInt8[np.ndarray, "t h w 3"]]:
+        """View -> the picture at the policy's size, for display."""
+        return {
+            view: np.asarray(
+                jax.device_get(resize_with_pad(self.obs.images[view], self.size, self.size))
+            )
+            for view in self.cameras
+        }
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that are there, in the policy's order."""
+        return tuple(self.cameras)
+
+
+def read_frames(
+    dataset: Dataset,
+    index: int,
+    frames: slice | Sequence[int] | np.ndarray | None,
+    options: FrameOptions,
+    *,
+    labels: Labels = "required",
+) -> Episode:
+    """Some frames of a dataset's episode, mirrored where the options say so.
+
+    Args:
+        dataset: Of any format that `iss_jax.data.dataset.open_dataset` opens.
+        index: The episode's.
+        frames: Which; all when None.
+        options: Cameras and mirroring.
+        labels: `required`: every camera that is used must have region labels; `optional`: those
+            that are there are read; `none`: none are.
+
+    Raises:
+        ValueError: A camera that the dataset lacks, or one without labels; the message names the
+            dataset, the episode and the cameras.
+    """
+    episode = dataset.read(index, frames, regions=labels != "none")
     for what, there in (("images", episode.images), ("region labels", episode.regions)):
-        if missing := sorted(set(used.values()) - set(there)):
-            raise ValueError(f"episode: no {what} of {missing}, only of {sorted(there)}")
-    rows = np.asarray(rows)
-    size = policy.image_size
+        missing = sorted(set(options.used.values()) - set(there))
+        if missing and (what == "images" or labels == "required"):
+            raise ValueError(
+                f"{dataset.root}, episode {index}: no {what} of {missing}, only of {sorted(there)}"
+            )
+    return mirrored(episode) if options.mirror else episode
+
+
+def mirrored(episode: Episode) -> Episode:
+    """An episode's frames and labels mirrored left to right; nothing else changes."""
+    return dataclasses.replace(
+        episode,
+        images={camera: image[:, :, ::-1] for camera, image in episode.images.items()},
+        regions={camera: labels[:, :, ::-1] for camera, labels in episode.regions.items()},
+    )
+
+
+def see(
+    episode: Episode, policy: Policy, options: FrameOptions, *, trim_prompt: bool = False
+) -> Seen:
+    """Frames of an episode as a policy sees them.
+
+    Args:
+        episode: As `read_frames` gives it; its images may have been changed since.
+        policy: Whose image size, tokenizer and statistics count.
+        options: Cameras and prompt. Mirroring is `read_frames`'s.
+        trim_prompt: Prompts are cut to the longest of them, hence one compilation for frames whose
+            states are written in one to three digits.
+
+    Raises:
+        ValueError: A camera has no images.
+    """
+    used = options.used
+    missing = sorted(set(used.values()) - set(episode.images))
+    if missing:
+        raise ValueError(f"episode: no images of {missing}, only of {sorted(episode.images)}")
     obs = make_observation(
-        {camera: episode.images[camera][rows] for camera in used.values()},
-        episode.state[rows],
-        [episode.prompt] * len(rows),
+        {camera: episode.images[camera] for camera in used.values()},
+        episode.state,
+        [episode.prompt] * len(episode),
         tokenizer=policy.tokenizer,
         norm_stats=policy.norm_stats,
-        max_token_len=max_token_len,
+        max_token_len=options.max_token_len,
         cameras={view: used.get(view, "") for view in VIEWS},
-        discrete_state_input=discrete_state_input,
+        discrete_state_input=options.discrete_state_input,
     )
-    # One length for all frames, hence one compilation: states are written in one to three digits.
-    mask, tokens = np.asarray(obs.tokenized_prompt_mask), np.asarray(obs.tokenized_prompt)
-    longest = int(mask.sum(-1).max())
-    obs = dataclasses.replace(
-        obs,
-        tokenized_prompt=jnp.asarray(tokens[:, :longest]),
-        tokenized_prompt_mask=jnp.asarray(mask[:, :longest]),
-    )
-    images, regions, valid = {}, {}, {}
+    if trim_prompt:
+        mask, tokens = np.asarray(obs.tokenized_prompt_mask), np.asarray(obs.tokenized_prompt)
+        longest = int(mask.sum(-1).max())
+        obs = dataclasses.replace(
+            obs,
+            tokenized_prompt=jnp.asarray(tokens[:, :longest]),
+            tokenized_prompt_mask=jnp.asarray(mask[:, :longest]),
+        )
+    size, regions, valid = policy.image_size, {}, {}
     for view, camera in used.items():
-        images[view] = np.asarray(jax.device_get(resize_with_pad(obs.images[view], size, size)))
-        regions[view], inside = fit_regions(episode.regions[camera][rows], size, size)
-        valid[view] = np.broadcast_to(inside, regions[view].shape)
-    return Observed(obs, images, regions, valid)
+        image = episode.images[camera]
+        labels = episode.regions.get(camera)
+        fitted, inside = fit_regions(
+            np.zeros(image.shape[:3], np.uint8) if labels is None else labels, size, size
+        )
+        if labels is not None:
+            regions[view] = fitted
+        valid[view] = np.broadcast_to(inside, fitted.shape)
+    return Seen(episode, obs, used, regions, valid, size)
+
+
+def source_key(dataset: Dataset, index: int) -> str:
+    """Tells apart what an episode is read from: all its files, videos and masks included.
+
+    16 hexadecimal digits. Episodes that share a file share it, so that a work item names its
+    episode beside it.
+    """
+    return digest(dataset.files(index))
+
+
+def present_views(obs: Observation, views: Sequence[str]) -> Observation:
+    """The observation with its masks known at trace time, so that absent views are left out."""
+    batch = obs.state.shape[0]
+    return dataclasses.replace(
+        obs, image_masks={view: np.full(batch, view in views) for view in obs.images}
+    )

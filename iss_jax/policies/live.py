@@ -8,11 +8,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import as_params
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.openpi import OpenpiPolicy
+from iss_jax.sampling import Sampling
+
+__all__ = [
+    "from_policy",
+]
 
 
 def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> OpenpiPolicy:
@@ -20,6 +24,14 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
 
     Nothing of openpi is imported: the policy is known by `_model`, `_input_transform`,
     `_output_transform` and `_sample_kwargs`.
+
+    >>> from iss_jax.policies.live import from_policy
+    >>> trained = create_trained_policy(config, "checkpoints/pi05_libero")  # doctest: +SKIP
+    >>> sal = from_policy(trained, "pi05_libero").explain(raw)  # doctest: +SKIP
+    >>> from_policy("a policy of another kind")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    TypeError: policy: str lacks ['_model', ...]; wanted an openpi Policy...
 
     Args:
         policy: What openpi's `create_trained_policy` returns.
@@ -55,14 +67,14 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
             f"config {config.name!r}: chunks of {config.action_horizon}, the live model predicts "
             f"{live.action_horizon}"
         )
+    steps = getattr(policy, "_sample_kwargs", {}).get("num_steps", Sampling().num_steps)
     return OpenpiPolicy(
         params=as_params(nnx.state(live, nnx.Param)),
         config=config,
         observe=partial(_observe_live, policy._input_transform),
         to_robot=partial(_to_robot_live, policy._output_transform),
         action_horizon=int(live.action_horizon),
-        num_steps=int(getattr(policy, "_sample_kwargs", {}).get("num_steps", model.NUM_STEPS)),
-        dtype=_live_dtype(live),
+        sampling=Sampling(num_steps=int(steps), dtype=_live_dtype(live)),
     )
 
 

@@ -37,6 +37,7 @@ from iss_jax.policies.callback import saliency_callback
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import action_scale, in_units
 from iss_jax.results import Cameras, Saliency, effect_unit
+from iss_jax.sampling import Sampling
 
 __all__ = [
     "UNITS",
@@ -54,14 +55,25 @@ UNITS = ("normalised", "robot")
 class OpenpiPolicy:
     """A π0.5 with its robot (see `from_checkpoint` and `from_policy`).
 
+    >>> import numpy as np
+    >>> import iss_jax
+    >>> from iss_jax import embedded
+    >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+    >>> frames = {c: np.zeros((80, 80, 3), np.uint8) for c in policy.config.cameras.values()}
+    >>> raw = policy.config.join(frames, np.zeros(8), "pick up the milk")
+    >>> policy.infer(raw, noise=np.zeros((16, 7), np.float32)).shape
+    (16, 7)
+    >>> sal = policy.explain(raw, config=iss_jax.ISSConfig(num_masks=4))
+    >>> sal.effects.shape
+    (1, 4)
+
     Attributes:
         params: openpi's tree.
         config: The robot's side; None for a live policy of an unnamed robot.
         observe: The robot's dict -> `Observation` of batch one.
         to_robot: Normalised actions [H, A] and normalised state [s] -> the robot's actions [H, a].
         action_horizon: H.
-        num_steps: Denoising steps.
-        dtype: Compute dtype, that of the embedding table when None.
+        sampling: How its actions are sampled.
     """
 
     params: Any
@@ -69,8 +81,7 @@ class OpenpiPolicy:
     observe: Callable[[Mapping[str, Any]], Observation]
     to_robot: Callable[[np.ndarray, np.ndarray], np.ndarray]
     action_horizon: int
-    num_steps: int = model.NUM_STEPS
-    dtype: Any = None
+    sampling: Sampling = Sampling()
 
     @property
     def image_size(self) -> int:
@@ -98,10 +109,8 @@ class OpenpiPolicy:
         sizes = sizes_of(self.params)
         if noise.shape[-1] != sizes.action_dim or noise.ndim != 3:
             raise ValueError(f"noise must be [H, {sizes.action_dim}], got {list(noise.shape[1:])}")
-        dtype = model.compute_dtype(self.params) if self.dtype is None else jnp.dtype(self.dtype)
-        actions = _sample(
-            self.params, obs, noise, sizes.image.image_size, self.num_steps, dtype=dtype
-        )
+        sampling = self.sampling.resolved(model.compute_dtype(self.params))
+        actions = _sample(self.params, obs, noise, sizes.image.image_size, sampling)
         return self.to_robot(np.asarray(actions)[0], np.asarray(obs.state)[0])
 
     def saliency(
@@ -116,6 +125,7 @@ class OpenpiPolicy:
         *,
         units: str = "normalised",
         config: ISSConfig = ISSConfig(),
+        sampling: Sampling | None = None,
         **options: Any,
     ) -> Saliency:
         """Interventional saliency of what the robot sees.
@@ -125,6 +135,7 @@ class OpenpiPolicy:
             units: `normalised` (the policy's action space, App. A.2) or `robot`; the module says
                 what the effect then is.
             config: Options of ISS. Its `action_dims` are the robot's own when None.
+            sampling: How the actions are sampled; as the policy's are when None.
             options: Of `iss_jax.saliency`: key, noise, masks, mesh, valid.
 
         Returns:
@@ -150,8 +161,7 @@ class OpenpiPolicy:
             obs,
             config=config,
             action_horizon=self.action_horizon,
-            num_steps=self.num_steps,
-            dtype=self.dtype,
+            sampling=self.sampling if sampling is None else sampling,
             **options,
         )
         cameras = {} if self.config is None else self.config.cameras
@@ -189,12 +199,18 @@ def from_checkpoint(
     norm_stats: Mapping[str, NormStats] | None = None,
     tokenizer: epath.PathLike | None = None,
     dtype: Any = jnp.bfloat16,
-    num_steps: int = model.NUM_STEPS,
+    sampling: Sampling = Sampling(),
 ) -> OpenpiPolicy:
     """A policy from a checkpoint in openpi's layout; openpi need not be installed.
 
     Frames of another size than the model's are resized with padding by this package, not by the
     Pillow filter of openpi's input transform: they differ by rounding.
+
+    >>> import iss_jax
+    >>> from iss_jax import embedded
+    >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded")
+    >>> policy.image_size, policy.action_horizon, sorted(policy.config.cameras.values())
+    (80, 16, ['front', 'overhead', 'wrist'])
 
     Args:
         path: The step's folder, which holds `params/` and `assets/`.
@@ -203,7 +219,8 @@ def from_checkpoint(
         tokenizer: A sentencepiece file. When None it is the `.model` file in the checkpoint's
             assets, or PaliGemma's where openpi caches it.
         dtype: Of the floating parameters; openpi infers in bfloat16. None keeps them as saved.
-        num_steps: Denoising steps.
+        sampling: How the actions are sampled; it computes in the parameters' dtype where it names
+            none.
 
     Raises:
         FileNotFoundError: Parameters, statistics or tokenizer are missing.
@@ -221,7 +238,7 @@ def from_checkpoint(
         config,
         norm_stats=norm_stats,
         tokenizer=checkpoint_tokenizer(root, tokenizer),
-        num_steps=num_steps,
+        sampling=sampling,
     )
 
 
@@ -231,18 +248,32 @@ def from_params(
     *,
     norm_stats: Mapping[str, NormStats],
     tokenizer: Any,
-    num_steps: int = model.NUM_STEPS,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> OpenpiPolicy:
     """A policy from parameters in memory, such as those of a training state.
+
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from iss_jax import embedded
+    >>> from iss_jax.pi05.checkpoint import restore_params
+    >>> from iss_jax.pi05.normalize import load_norm_stats
+    >>> from iss_jax.policies.openpi import checkpoint_tokenizer, from_params
+    >>> folder = embedded.checkpoint_path()
+    >>> policy = from_params(
+    ...     restore_params(folder, dtype=jnp.float32),
+    ...     "embedded",
+    ...     norm_stats=load_norm_stats(folder),
+    ...     tokenizer=checkpoint_tokenizer(folder),
+    ... )
+    >>> policy.action_horizon
+    16
 
     Args:
         params: Any form that `iss_jax.saliency` takes.
         config: A name in `iss_jax.policies.configs.CONFIGS`, or your own.
         norm_stats: {"state", "actions"}.
         tokenizer: A sentencepiece model.
-        num_steps: Denoising steps.
-        dtype: Compute dtype, that of the embedding table when None.
+        sampling: How the actions are sampled.
 
     Raises:
         ValueError: Statistics or model are of fewer dimensions than the robot.
@@ -262,13 +293,17 @@ def from_params(
         observe=partial(_observe, config=config, norm_stats=norm_stats, tokenizer=tokenizer),
         to_robot=partial(_to_robot, config=config, norm_stats=norm_stats),
         action_horizon=config.action_horizon,
-        num_steps=num_steps,
-        dtype=dtype,
+        sampling=sampling,
     )
 
 
 def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = None) -> Any:
     """The tokenizer of a checkpoint: the given file, the checkpoint's own, else PaliGemma's.
+
+    >>> from iss_jax import embedded
+    >>> from iss_jax.policies.openpi import checkpoint_tokenizer
+    >>> checkpoint_tokenizer(embedded.checkpoint_path()).encode("pick up the milk", add_bos=True)[0]
+    2
 
     Raises:
         FileNotFoundError: There is none.
@@ -341,8 +376,8 @@ def _picture(
     return valid or None
 
 
-@partial(jax.jit, static_argnames=("image_size", "num_steps", "dtype"))
+@partial(jax.jit, static_argnames=("image_size", "sampling"))
 def _sample(
-    params: Any, obs: Observation, noise: jax.Array, image_size: int, num_steps: int, dtype: Any
+    params: Any, obs: Observation, noise: jax.Array, image_size: int, sampling: Sampling
 ) -> jax.Array:
-    return model.sample_actions(params, preprocess(obs, image_size), noise, num_steps, dtype)
+    return model.sample_actions(params, preprocess(obs, image_size), noise, sampling)

@@ -24,7 +24,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,13 +37,18 @@ from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import in_units
-from iss_jax.records import Record, is_concrete
+from iss_jax.records import Record, is_concrete, record
 from iss_jax.results import Cameras, Saliency, effect_unit
+
+__all__ = [
+    "ServedSaliency",
+    "attribute",
+]
 
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class ServedSaliency(Record):
     """What came of a policy that was asked.
 
@@ -103,6 +107,19 @@ def attribute(
     progress: Callable[[int, int], object] | None = None,
 ) -> ServedSaliency:
     """Interventional saliency (Algorithm 1) of one observation, one call a mask.
+
+    >>> import numpy as np
+    >>> from iss_jax import ISSConfig
+    >>> from iss_jax.policies import served
+    >>> from iss_jax.policies.configs import PolicyConfig
+    >>> arm = PolicyConfig("arm", {"base_0_rgb": "front"}, {"state": 1}, 1, 3)
+    >>> def infer(raw):
+    ...     return {"actions": raw["front"][:7].mean((0, 1))[None]}
+    >>> frame = np.linspace(0, 255, 14 * 14 * 3).astype(np.uint8).reshape(14, 14, 3)
+    >>> raw = {"front": frame, "state": [0.0], "prompt": "reach"}
+    >>> found = served.attribute(infer, raw, arm, config=ISSConfig(num_masks=10))
+    >>> found.saliency.maps["base_0_rgb"].shape, found.floor
+    ((14, 14), 0.0)
 
     Args:
         infer: Observation -> a dict with `actions` [H, a]; `PolicyClient.infer`, or any other.

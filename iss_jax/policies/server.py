@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from iss_jax.extras import imports_of
 from iss_jax.policies import wire
 
 
@@ -31,9 +32,10 @@ def serve(
     """
     import threading
 
-    from websockets.exceptions import ConnectionClosed
-    from websockets.http11 import Request, Response
-    from websockets.sync.server import ServerConnection, serve as listen
+    with imports_of("serve"):
+        from websockets.exceptions import ConnectionClosed
+        from websockets.http11 import Request, Response
+        from websockets.sync.server import ServerConnection, serve as listen
 
     # Connections have threads of their own; a policy is not made for that.
     turn = threading.Lock()

@@ -11,8 +11,12 @@ openpi's own client, `openpi-client`, wants numpy below 2; this one runs on eith
 import math
 from typing import Any
 
-import msgpack
 import numpy as np
+
+from iss_jax.extras import imports_of
+
+with imports_of("serve"):
+    import msgpack
 
 _REFUSED = "OVc"
 

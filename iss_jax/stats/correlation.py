@@ -21,6 +21,18 @@ from iss_jax.stats.resampling import (
     expanded_interval,
 )
 
+__all__ = [
+    "Correlation",
+    "bootstrap_interval",
+    "coefficient",
+    "correlate",
+    "fisher_interval",
+    "mean_interval",
+    "partial_correlate",
+    "permutation_p_value",
+    "weighted_coefficients",
+]
+
 Kind = Literal["pearson", "spearman"]
 # Weighted ranks are computed for this many resamples at once.
 _BATCH = 256
@@ -28,6 +40,13 @@ _BATCH = 256
 
 class Correlation(NamedTuple):
     """A correlation coefficient and how well it is known.
+
+    >>> import numpy as np
+    >>> from iss_jax.stats.correlation import correlate
+    >>> x = np.arange(8.0)
+    >>> found = correlate(x, -x, resamples=99, permutations=99)
+    >>> found.r, found.n, found.clusters
+    (-1.0, 8, 8)
 
     Attributes:
         kind: `pearson` or `spearman`.
@@ -128,6 +147,14 @@ def partial_correlate(
     `bootstrap_interval`; the p-value deals the residuals of y to other clusters (Freedman and Lane
     1983). With `spearman` all columns are replaced by their ranks first.
 
+    >>> import numpy as np
+    >>> from iss_jax.stats.correlation import partial_correlate
+    >>> z = np.arange(8.0)
+    >>> x = z + np.array([1.0, -1.0] * 4)
+    >>> found = partial_correlate(x, 3 * z - x, z[:, None], resamples=99, permutations=99)
+    >>> round(found.r, 6)
+    -1.0
+
     Args:
         x: one value a row.
         y: one value a row.
@@ -160,7 +187,8 @@ def partial_correlate(
         x, y, z = (scipy.stats.rankdata(v, axis=0) for v in (x, y, z))
     z = np.column_stack([np.ones(x.size), z])
     ones = np.ones((1, x.size))
-    r = float(_weighted_partial(x, y, z, ones)[0])
+    constant = np.ptp(x) == 0 or np.ptp(y) == 0
+    r = math.nan if constant else float(_weighted_partial(x, y, z, ones)[0])
     free = x.size - np.linalg.matrix_rank(z) + 1
     count = int(labels.max()) + 1
     interval, p_value = (math.nan, math.nan), 1.0
@@ -194,7 +222,14 @@ def partial_correlate(
 def coefficient(
     x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], *, kind: Kind = "pearson"
 ) -> float:
-    """Pearson's r, or Spearman's on mid-ranks; nan when x or y is constant."""
+    """Pearson's r, or Spearman's on mid-ranks; nan when x or y is constant.
+
+    >>> import numpy as np
+    >>> from iss_jax.stats.correlation import coefficient
+    >>> x = np.arange(5.0)
+    >>> round(coefficient(x, x**3, kind="spearman"), 6), coefficient(x, np.ones(5))
+    (1.0, nan)
+    """
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         return math.nan
     if kind == "spearman":
@@ -209,6 +244,11 @@ def fisher_interval(
 
     The standard error is 1/√(n − 3) (Fisher 1915), for Spearman √((1 + r²/2)/(n − 3)) (Bonett and
     Wright 2000). Four rows are the fewest that say anything; below that it is (−1, 1).
+
+    >>> from iss_jax.stats.correlation import fisher_interval
+    >>> low, high = fisher_interval(0.5, 30)
+    >>> round(low, 3), round(high, 3)
+    (0.17, 0.729)
     """
     if math.isnan(r):
         return (math.nan, math.nan)
@@ -225,6 +265,12 @@ def mean_interval(
     values: Float[np.ndarray, " n"], *, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Student's interval of a mean of independent values.
+
+    >>> import numpy as np
+    >>> from iss_jax.stats.correlation import mean_interval
+    >>> low, high = mean_interval(np.array([1.0, 2.0, 3.0]))
+    >>> round(low, 3), round(high, 3)
+    (-0.484, 4.484)
 
     Args:
         values: one value a row.
@@ -260,6 +306,14 @@ def bootstrap_interval(
     rows, in eight settings of 400 simulations, it covered 93.5 to 96.2 % at a nominal 95 %; plain
     percentiles covered 89.5 to 93.2 %, BCa 87.8 to 93.0 %.
 
+    >>> import numpy as np
+    >>> from iss_jax.stats.correlation import bootstrap_interval
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=20)
+    >>> low, high = bootstrap_interval(x, x + rng.normal(size=20), resamples=199)
+    >>> -1 < low < high < 1
+    True
+
     Args:
         x: one value a row.
         y: one value a row.
@@ -291,6 +345,12 @@ def weighted_coefficients(
     """The coefficient of b resamples, each given by how often it holds each row.
 
     Equal to `coefficient` of the rows repeated so often, at the cost of one matrix product.
+
+    >>> import numpy as np
+    >>> from iss_jax.stats.correlation import weighted_coefficients
+    >>> x, y = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 0.0])
+    >>> weighted_coefficients(x, y, np.array([[1, 1, 1], [1, 1, 0]])).round(6).tolist()
+    [0.0, 1.0]
 
     Args:
         x: one value a row.
@@ -324,6 +384,12 @@ def permutation_p_value(
     within a cluster. Blocks go only to clusters of the same size, so with sizes that all differ
     nothing can be permuted and p is 1. Random permutations count the observed order as one of them
     (Phipson and Smyth 2010), so p is never below 1/(permutations + 1).
+
+    >>> import numpy as np
+    >>> from iss_jax.stats.correlation import permutation_p_value
+    >>> x = np.arange(4.0)
+    >>> round(permutation_p_value(x, x), 4)  # two of 4! orders
+    0.0833
 
     Args:
         x: one value a row.

@@ -9,9 +9,19 @@ from jaxtyping import Float, Shaped
 
 from iss_jax.stats.resampling import cluster_weights, expanded_interval
 
+__all__ = [
+    "Estimate",
+    "auc",
+    "clustered_mean",
+]
+
 
 class Estimate(NamedTuple):
     """A number and its interval.
+
+    >>> from iss_jax.stats.groups import Estimate
+    >>> Estimate(value=0.7, low=0.6, high=0.8).low
+    0.6
 
     Attributes:
         value: the estimate.
@@ -33,6 +43,12 @@ def clustered_mean(
     seed: int = 0,
 ) -> Estimate:
     """Mean over rows, with the interval of `iss_jax.stats.correlation.bootstrap_interval`.
+
+    >>> import numpy as np
+    >>> from iss_jax.stats.groups import clustered_mean
+    >>> found = clustered_mean(np.arange(6.0), np.array([0, 0, 1, 1, 2, 2]), resamples=99)
+    >>> found.value, found.low < 2.5 < found.high
+    (2.5, True)
 
     Args:
         x: one value a row, finite.

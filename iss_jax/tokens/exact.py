@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from iss_jax.pi05 import model
+from iss_jax.sampling import Sampling
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
     Example,
@@ -32,9 +32,8 @@ def token_significance(
     action_dims: int | tuple[int, ...] | None = None,
     horizon: int | None = None,
     micro_batch: int | None = None,
-    num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> TokenSignificance:
     """Exact interventional significance of each visual and each language token (Eq. 4-6).
 
@@ -42,6 +41,16 @@ def token_significance(
     scores by how far the action chunk moves. Costs one run of the language model and the action
     expert for each token; the image encoder runs once. Prompt padding and absent views are left out
     when they are known. Scores of tokens that are not there (absent views, padding) are zero.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import Sampling, tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.token_significance(
+    ...     policy.params, obs, means, action_horizon=16, sampling=Sampling(num_steps=1)
+    ... )
+    >>> found.maps["base_0_rgb"].shape, found.prompt.shape == obs.tokenized_prompt.shape
+    ((1, 80, 80), True)
 
     Args:
         params: openpi's parameter tree, as for `saliency`.
@@ -55,9 +64,8 @@ def token_significance(
         action_dims: The first k action dimensions, or their indices; all when None.
         horizon: The first steps of the chunk that count; all when None.
         micro_batch: Runs of an example at once; chosen when None.
-        num_steps: Denoising steps.
         action_horizon: H of the drawn noise; openpi's default of 50 when None.
-        dtype: Compute dtype; that of the embedding table when None.
+        sampling: Denoising steps, compute dtype, rematerialisation, savings.
 
     Raises:
         ValueError: A leaf or array that is missing or of the wrong shape, by name, or a sigma that
@@ -75,9 +83,8 @@ def token_significance(
         action_dims=action_dims,
         horizon=horizon,
         micro_batch=micro_batch,
-        num_steps=num_steps,
         action_horizon=action_horizon,
-        dtype=dtype,
+        sampling=sampling,
     )
     return _significance(*call)
 
@@ -91,5 +98,5 @@ def _significance(
         scores, baseline = replaced_effects(params, example, keep, options)
         return jnp.where(example.mask, scores, 0.0), baseline
 
-    scores, actions = each_example(analyse, params, obs, means, noise, layout, options.dtype)
+    scores, actions = each_example(analyse, params, obs, means, noise, layout, options.sampling)
     return significance(scores, actions, layout, options)

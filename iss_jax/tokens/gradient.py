@@ -39,6 +39,16 @@ def linear_token_significance(
     such one-pass scores (Sec. 6). A replacement is no small step, so the scores are a surrogate of
     the exact ones, not an estimate: `sampled_token_significance` makes one of them.
 
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.linear_token_significance(
+    ...     policy.params, obs, means, num_probes=2, action_horizon=16
+    ... )
+    >>> found.maps["base_0_rgb"].shape
+    (1, 80, 80)
+
     Args:
         params: openpi's parameter tree, as for `saliency`.
         obs: Batched object with openpi's `Observation` attributes.
@@ -74,8 +84,9 @@ def _linear(
         return slopes(params, example, key, num_probes, options)
 
     keys = jax.random.split(key, noise.shape[0])
-    dtype = options.dtype
-    scores, actions = each_example(analyse, params, obs, means, noise, layout, dtype, keys)
+    scores, actions = each_example(
+        analyse, params, obs, means, noise, layout, options.sampling, keys
+    )
     return significance(scores, actions, layout, options)
 
 

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Unpack
 
-import flax.struct
 import jax
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import estimators
 from iss_jax.masks import sample_masks
-from iss_jax.records import Record
+from iss_jax.records import Record, record
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
     Example,
@@ -26,9 +25,20 @@ from iss_jax.tokens.prefix import (
 )
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class MaskedSignificance(Record):
     """Expected effects of replacing a token while others are at random.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.masked_token_significance(
+    ...     policy.params, obs, means, num_masks=10, action_horizon=16
+    ... )
+    >>> scores, errors = found.scores.views["base_0_rgb"], found.stderr["base_0_rgb"]
+    >>> scores.shape == errors.shape
+    True
 
     Attributes:
         scores: Estimates of Psi_i(p) = E[delta | token i replaced] (Eq. 11).
@@ -75,6 +85,16 @@ def masked_token_significance(
     not the exact score of `token_significance`, which replaces one token and keeps all others: it
     tends to that as keep_prob goes to 1 (App. A.1), where hardly a mask replaces a given token, and
     its variance grows without bound.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.masked_token_significance(
+    ...     policy.params, obs, means, num_masks=10, action_horizon=16
+    ... )
+    >>> found.scores.maps["base_0_rgb"].shape, found.effects.shape
+    ((1, 80, 80), (1, 10))
 
     Args:
         params: openpi's parameter tree, as for `saliency`.
@@ -128,7 +148,7 @@ def _masked(
         return found.scores, found.stderr, found.contrast_stderr, effects, baseline
 
     scores, stderr, contrast, effects, actions = each_example(
-        analyse, params, obs, means, noise, layout, options.dtype
+        analyse, params, obs, means, noise, layout, options.sampling
     )
     return MaskedSignificance(
         significance(scores, actions, layout, options),

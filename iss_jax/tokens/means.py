@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,10 +11,10 @@ from jaxtyping import Array, Float
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of
-from iss_jax.records import Record
+from iss_jax.records import Record, record
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class TokenMeans(Record):
     """Mean embedding of each modality (Eq. 5), in float32.
 
@@ -37,6 +36,13 @@ class TokenMeans(Record):
 
 def mean_embeddings(params: Any, observations: Iterable[Any]) -> TokenMeans:
     """Mean embedding of the visual and of the language tokens of a dataset, in one pass.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> means.visual.shape == means.language.shape
+    True
 
     Args:
         params: openpi's parameter tree, as for `saliency`.

@@ -9,9 +9,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
 
-import flax.struct
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence
@@ -22,11 +22,12 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import Params, as_params, sizes_of
 from iss_jax.pi05.prepare import flow_noise, policy_observation, possible_views
-from iss_jax.records import MapsRecord, static
+from iss_jax.records import MapsRecord, record, static
+from iss_jax.sampling import Sampling
 from iss_jax.tokens.means import TokenMeans
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class TokenSignificance(MapsRecord):
     """Significance of every token of a batch of observations.
 
@@ -80,8 +81,7 @@ class Options(NamedTuple):
     action_dims: int | tuple[int, ...] | None
     horizon: int | None
     micro_batch: int | None
-    num_steps: int
-    dtype: jnp.dtype
+    sampling: Sampling
 
 
 class Call(NamedTuple):
@@ -112,9 +112,8 @@ class RunOptions(TypedDict, total=False):
     action_dims: int | tuple[int, ...] | None
     horizon: int | None
     micro_batch: int | None
-    num_steps: int
     action_horizon: int | None
-    dtype: Any
+    sampling: Sampling
 
 
 def checked_call(
@@ -128,9 +127,8 @@ def checked_call(
     action_dims: int | tuple[int, ...] | None = None,
     horizon: int | None = None,
     micro_batch: int | None = None,
-    num_steps: int = model.NUM_STEPS,
     action_horizon: int | None = None,
-    dtype: Any = None,
+    sampling: Sampling = Sampling(),
 ) -> Call:
     """Names what is wrong with the arguments of an analysis of tokens.
 
@@ -145,17 +143,18 @@ def checked_call(
     if sigma is not None and not sigma > 0:
         raise ValueError(f"sigma must be positive, got {sigma}")
     given = obs.tokenized_prompt
-    obs = policy_observation(obs)
+    obs = policy_observation(obs, trim=sampling.savings.trim_prompt)
     assert obs.tokenized_prompt is not None
     batch, length = obs.tokenized_prompt.shape
     noise = flow_noise(noise, noise_key, batch, 1, action_horizon, sizes.action_dim)[:, 0]
     image = sizes.image
-    layout = Layout(possible_views(obs), image.tokens, image.image_size, given.shape[1] - length)
+    views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
+    layout = Layout(views, image.tokens, image.image_size, given.shape[1] - length)
     dims = (
         action_dims if action_dims is None or isinstance(action_dims, int) else tuple(action_dims)
     )
-    dtype = model.compute_dtype(params) if dtype is None else jnp.dtype(dtype)
-    options = Options(sigma, dims, horizon, micro_batch, num_steps, dtype)
+    sampling = sampling.resolved(model.compute_dtype(params))
+    options = Options(sigma, dims, horizon, micro_batch, sampling)
     return Call(params, obs, means, noise, layout, options)
 
 
@@ -166,15 +165,16 @@ def each_example(
     means: TokenMeans,
     noise: Array,
     layout: Layout,
-    dtype: jnp.dtype,
+    sampling: Sampling,
     extra: Any = None,
 ) -> Any:
     """`analyse(example, its slice of extra)` of one example after the other; under `jit`."""
     obs = preprocess(obs, layout.image_size)
     obs = dataclasses.replace(obs, images={view: obs.images[view] for view in layout.views})
-    prefix = model.embed_prefix(params, obs, dtype)
+    prefix = model.embed_prefix(params, obs, sampling)
     is_visual = (jnp.arange(prefix.tokens.shape[1]) < layout.visual)[:, None]
-    mean = jnp.where(is_visual, means.visual[None], means.language[None]).astype(dtype)
+    mean = jnp.where(is_visual, means.visual[None], means.language[None])
+    mean = mean.astype(prefix.tokens.dtype)
 
     def one(args: Any) -> Any:
         tokens, mask, noise, extra = args
@@ -217,9 +217,9 @@ def sample(
 ) -> Float[Array, "n horizon dims"]:
     """Action chunks of prefixes that differ in their tokens alone."""
     masks = jnp.broadcast_to(example.mask[None], tokens.shape[:2])
-    cache = model.prefill(params, model.Prefix(tokens, masks))
+    cache = model.prefill(params, model.Prefix(tokens, masks), options.sampling)
     noise = jnp.broadcast_to(example.noise[None], (tokens.shape[0], *example.noise.shape))
-    return model.denoise(params, cache, masks, noise, options.num_steps)
+    return model.denoise(params, cache, masks, noise, options.sampling)
 
 
 def error(actions: Array, baseline: Array, options: Options) -> Float[Array, " n"]:
@@ -243,7 +243,10 @@ def significance(
     """Scores of the prefix by view and prompt, and as maps."""
     views, prompt = split(scores, layout)
     grid, size = round(layout.per_view**0.5), (layout.image_size, layout.image_size)
-    maps = {view: upsample(s.reshape(-1, grid, grid), size) for view, s in views.items()}
+    maps = {
+        view: upsample(rearrange(tokens, "b (rows columns) -> b rows columns", rows=grid), size)
+        for view, tokens in views.items()
+    }
     unit = "mean squared error, normalised actions" if options.sigma is None else "nats"
     return TokenSignificance(maps, views, prompt, actions, unit)
 

@@ -17,13 +17,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, Unpack
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.records import Record
+from iss_jax.records import Record, record
 from iss_jax.tokens.gradient import slopes
 from iss_jax.tokens.means import TokenMeans
 from iss_jax.tokens.prefix import (
@@ -40,9 +39,21 @@ from iss_jax.tokens.prefix import (
 )
 
 
-@flax.struct.dataclass(eq=False, repr=False)
+@record
 class SampledSignificance(Record):
     """Estimates of `token_significance`; the prompt's scores are exact in both.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.sampled_token_significance(
+    ...     policy.params, obs, means, num_top=0, num_drawn=8, num_probes=0, action_horizon=16
+    ... )
+    >>> run = found.measured["base_0_rgb"]
+    >>> exact, known = found.estimate.views["base_0_rgb"], found.predicted.views["base_0_rgb"]
+    >>> run.shape == exact.shape == known.shape
+    True
 
     Attributes:
         estimate: Unbiased for every token, and so are sums over tokens (`significance_total`).
@@ -97,6 +108,16 @@ def sampled_token_significance(
     Costs a run for each prompt token, `num_top` + `num_drawn` more, and for the first-order scores
     one run and `num_probes` gradients. Without those of the parameters, a gradient is counted as
     1.2 runs on the embedded policy.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.sampled_token_significance(
+    ...     policy.params, obs, means, num_top=0, num_drawn=8, num_probes=0, action_horizon=16
+    ... )
+    >>> sum(int(run.sum()) for run in found.measured.values())
+    8
 
     Args:
         params: openpi's parameter tree, as for `saliency`.
@@ -162,9 +183,8 @@ def _sampled(
         return combined, is_top | is_drawn, is_drawn, scores[visual:], baseline
 
     keys = jax.random.split(key, noise.shape[0])
-    dtype = options.dtype
     combined, measured, drawn, prompt, actions = each_example(
-        analyse, params, obs, means, noise, layout, dtype, keys
+        analyse, params, obs, means, noise, layout, options.sampling, keys
     )
 
     def by_view(values: Array) -> dict[str, Array]:
@@ -235,6 +255,18 @@ def significance_total(
 
     With the nuisance share of each token's pixels as weights it is the significance of nuisance.
     The variance estimate is unbiased, too, as is that of any total under simple random sampling.
+
+    With `policy` and `obs` of `iss_jax.saliency`'s example:
+
+    >>> from iss_jax import tokens
+    >>> means = tokens.mean_embeddings(policy.params, [obs])
+    >>> found = tokens.sampled_token_significance(
+    ...     policy.params, obs, means, num_top=0, num_drawn=8, num_probes=0, action_horizon=16
+    ... )
+    >>> weights = {view: scores > 0 for view, scores in found.estimate.views.items()}
+    >>> total, error = tokens.significance_total(found, weights)
+    >>> total.shape, error.shape
+    ((1,), (1,))
 
     Args:
         found: From `sampled_token_significance`.

@@ -14,6 +14,10 @@ _SPACE = "▁"
 class PromptWord(NamedTuple):
     """A word of a prompt.
 
+    >>> from iss_jax.tokens import PromptWord
+    >>> PromptWord(text="milk", part="instruction", pieces=(4, 5)).pieces
+    (4, 5)
+
     Attributes:
         text: As it is read.
         part: Of the prompt: `instruction`, `state` (the bins), or `template` (the words around
@@ -32,6 +36,15 @@ def prompt_words(tokenizer: Any, tokens: Int[np.ndarray, " l"], length: int) -> 
     A word starts at a piece with a leading space, and at every change between letters or digits and
     marks, so that the comma after an instruction is a word of its own. Bytes that fell back count
     to the word they are in, and are read as UTF-8 together.
+
+    >>> import numpy as np
+    >>> from iss_jax import embedded, tokens
+    >>> from iss_jax.policies.openpi import checkpoint_tokenizer
+    >>> tokenizer = checkpoint_tokenizer(embedded.checkpoint_path())
+    >>> ids = np.asarray(tokenizer.encode("pick up the milk", add_bos=True))
+    >>> words = tokens.prompt_words(tokenizer, ids, len(ids))
+    >>> [word.text for word in words if word.part == "instruction"]
+    ['pick', 'up', 'the', 'milk']
 
     Args:
         tokenizer: Sentencepiece model.
@@ -107,6 +120,12 @@ def word_scores(
     words: Sequence[PromptWord], scores: Float[np.ndarray, "*b l"]
 ) -> Float[np.ndarray, "*b words"]:
     """Score of each word: the sum of its pieces', each of which was replaced on its own.
+
+    >>> import numpy as np
+    >>> from iss_jax.tokens import PromptWord, word_scores
+    >>> words = [PromptWord("the", "instruction", (0,)), PromptWord("milk", "instruction", (1, 2))]
+    >>> word_scores(words, np.array([1.0, 2.0, 0.5])).tolist()
+    [1.0, 2.5]
 
     Args:
         words: From `prompt_words`.

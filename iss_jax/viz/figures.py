@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from iss_jax.extras import imports_of
 from iss_jax.stats.correlation import Correlation
+
+with imports_of("viz"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def correlation_figure(

@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 
+from iss_jax.extras import imports_of
 from iss_jax.viz.frames import displayed, magnified
 from iss_jax.viz.overlays import overlay
 from iss_jax.viz.picture import Picture
+
+with imports_of("viz"):
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
 
 COLORMAP = "inferno"
 

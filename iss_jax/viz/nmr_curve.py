@@ -7,8 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+from iss_jax.extras import imports_of
+
+with imports_of("viz"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class Curve(NamedTuple):

@@ -2,7 +2,10 @@
 
 import io
 
-from matplotlib.figure import Figure
+from iss_jax.extras import imports_of
+
+with imports_of("viz"):
+    from matplotlib.figure import Figure
 
 
 class Picture(Figure):

@@ -18,17 +18,20 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib import colormaps, patches
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
 
 from iss_jax import contrasts
+from iss_jax.extras import imports_of
 from iss_jax.masks import upsample
 from iss_jax.results import Saliency, told
 from iss_jax.viz.frames import displayed, factor, magnified
 from iss_jax.viz.overlays import OUTLINES, grey, magnify, overlay
 from iss_jax.viz.picture import Picture
 from iss_jax.viz.regions import NAMES
+
+with imports_of("viz"):
+    from matplotlib import colormaps, patches
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
 
 COLORMAP = "coolwarm"
 # Outline of critical pixels: none of the map's colours, and seen on black and on white.

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from iss_jax.extras import imports_of
+
 
 class TensorboardLog:
     """A writer with wandb's `log(dict, step=)`: numbers become scalars, arrays [h, w, 3] pictures.
@@ -16,7 +18,8 @@ class TensorboardLog:
     """
 
     def __init__(self, folder: str | Path):
-        from tensorboardX import SummaryWriter
+        with imports_of("tensorboard"):
+            from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(str(folder))
 

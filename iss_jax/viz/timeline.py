@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from iss_jax.data.atomic import atomic_path
+from iss_jax.extras import imports_of
 from iss_jax.viz.nmr_curve import Curve
 
 
@@ -38,7 +39,8 @@ def write_timeline(
     Raises:
         ModuleNotFoundError: rerun-sdk is not installed (extra `rerun`).
     """
-    import rerun as rr
+    with imports_of("rerun"):
+        import rerun as rr
 
     with atomic_path(path) as temporary:
         recording = rr.RecordingStream("iss_jax", recording_id=name)

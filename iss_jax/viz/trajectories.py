@@ -8,10 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from mpl_toolkits.mplot3d import Axes3D
-from mpl_toolkits.mplot3d.art3d import Line3DCollection
+
+from iss_jax.extras import imports_of
+
+with imports_of("viz"):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+    from mpl_toolkits.mplot3d import Axes3D
+    from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 # Blue and vermilion of Okabe and Ito: apart without red-green vision.
 OUTCOMES = {True: ("#0072b2", "success"), False: ("#d55e00", "failure")}

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from iss_jax.data.atomic import atomic_path
+from iss_jax.extras import imports_of
 from iss_jax.viz.nmr_curve import Curve, draw_curve
+
+with imports_of("viz"):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
 
 def episode_frames(
@@ -92,7 +95,8 @@ def write_mp4(
         ModuleNotFoundError: PyAV is not installed (extra `viz`).
         ValueError: no frames, or frames of odd or differing sizes.
     """
-    import av
+    with imports_of("viz"):
+        import av
 
     size = None
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
@@ -136,7 +140,8 @@ def write_gif(
     Raises:
         ValueError: no frames.
     """
-    from PIL import Image
+    with imports_of("viz"):
+        from PIL import Image
 
     arrays = list(frames)
     if not arrays:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from iss_jax.extras import imports_of
 from iss_jax.tokens.words import PARTS, PromptWord
+
+with imports_of("viz"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLOURS = dict(zip(PARTS, ("0.6", "C3", "C0"), strict=True))
 

@@ -14,6 +14,7 @@ from iss_jax.interventions import blur
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import PI05, Expert, ImageTower, shapes, unflatten
+from iss_jax.sampling import Sampling
 
 SIZES = dataclasses.replace(
     PI05,
@@ -26,7 +27,7 @@ SIZES = dataclasses.replace(
     vocab=32,
     action_dim=5,
 )
-SIZE, HORIZON, STEPS = 28, 3, 2
+SIZE, HORIZON, SAMPLING = 28, 3, Sampling(2)
 RNG = np.random.default_rng(0)
 NOISE = jnp.asarray(RNG.normal(size=(2, HORIZON, 5)), jnp.float32)
 # Smooth, as frames are: the blur of white noise is next to nothing, and the path to it chaotic.
@@ -82,17 +83,17 @@ def params():
 
 
 def gradient(params, obs=None, **options):
-    options = {"noise": NOISE, "num_steps": STEPS} | options
+    options = {"noise": NOISE, "sampling": SAMPLING} | options
     return baselines.input_gradient(params, observation() if obs is None else obs, **options)
 
 
 def integrated(params, obs=None, **options):
-    options = {"noise": NOISE, "num_steps": STEPS} | options
+    options = {"noise": NOISE, "sampling": SAMPLING} | options
     return baselines.integrated_gradients(params, observation() if obs is None else obs, **options)
 
 
 METHODS = PASSIVE | {"input_gradient": gradient, "integrated_gradients": integrated}
-JITTED_SAMPLE = jax.jit(model.sample_actions, static_argnames="num_steps")
+JITTED_SAMPLE = jax.jit(model.sample_actions, static_argnames="sampling")
 
 
 def sample(params, images, noise=NOISE, row=0):
@@ -107,7 +108,7 @@ def sample(params, images, noise=NOISE, row=0):
         tokenized_prompt_mask=mask,
     )
     draws = jnp.broadcast_to(noise[row][None], (n, *noise.shape[1:]))
-    return np.asarray(JITTED_SAMPLE(params, preprocess(obs, SIZE), draws, num_steps=STEPS))
+    return np.asarray(JITTED_SAMPLE(params, preprocess(obs, SIZE), draws, sampling=SAMPLING))
 
 
 def bilinear(grid, size):
@@ -239,7 +240,7 @@ def test_integrated_gradients_by_region_equal_finite_differences_along_the_path(
 def test_the_effect_is_that_of_iss_with_every_cell_dropped(params):
     """The same flow noise from the same key, the same blur, error and several draws."""
     options = {"action_dims": 4, "horizon": 2, "reduction": "sum", "noise_draws": 2}
-    shared = {"key": jax.random.key(3), "num_steps": STEPS, "action_horizon": HORIZON}
+    shared = {"key": jax.random.key(3), "sampling": SAMPLING, "action_horizon": HORIZON}
     found = integrated(params, noise=None, num_points=8, blur_sigma=20.0, **shared, **options)
     dropped = iss_jax.saliency(
         params,
@@ -418,7 +419,10 @@ def test_the_users_call_works_without_options(params):
 
 @pytest.mark.parametrize("method", [*PASSIVE, "input_gradient"])
 def test_compute_dtype(params, method):
-    half = METHODS[method](params, observation(), dtype=jnp.bfloat16)
+    narrow = {"dtype": jnp.bfloat16}
+    if method not in PASSIVE:
+        narrow = {"sampling": dataclasses.replace(SAMPLING, dtype=jnp.bfloat16)}
+    half = METHODS[method](params, observation(), **narrow)
     full = METHODS[method](params, observation())
     for view in VIEWS:
         assert half.maps[view].dtype == jnp.float32
@@ -437,7 +441,6 @@ def test_compute_dtype(params, method):
         ),
         (lambda p: gradient(p, action_horizon=7), r"noise must be \[2, 7, 5\].*got \[2, 3, 5\]"),
         (lambda p: gradient(p, noise_draws=0), "noise_draws must be an integer >= 1, got 0"),
-        (lambda p: gradient(p, num_steps=0), "num_steps must be an integer >= 1, got 0"),
         (lambda p: gradient(p, action_dims=6), r"action_dims must lie in 1..5, got 6"),
         (
             lambda p: gradient(p, action_dims=[5]),

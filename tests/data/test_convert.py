@@ -6,10 +6,12 @@ import os
 
 import numpy as np
 import pytest
+from command_line import smoke
 from episodes import an_episode, three_episodes
 
 from configs.convert_dataset import get_config
 from experiments import convert_dataset
+from iss_jax import embedded
 from iss_jax.data.convert import FORMATS, convert, differences, verify
 from iss_jax.data.dataset import digest, open_dataset
 from iss_jax.data.folders_write import write_folders
@@ -148,8 +150,9 @@ def test_the_command(tmp_path, capsys):
         convert_dataset.main(config, tmp_path / "c")
 
 
-def test_the_packaged_episodes_as_v30(tmp_path, capsys):
-    config = get_config("smoke")
-    config.quiet = True
-    convert_dataset.main(config, tmp_path / "out")
-    assert "equals its source to the bit" in capsys.readouterr().out
+def test_the_packaged_episodes_as_v30(tmp_path):
+    printed = smoke("convert_dataset", tmp_path / "out")
+    assert "3 episodes as v3.0" in printed and "equals its source to the bit" in printed
+    written, packaged = open_dataset(tmp_path / "out"), open_dataset(embedded.episodes_path())
+    assert len(written) == 3
+    np.testing.assert_array_equal(written.read(2).state, packaged.read(2).state)

@@ -9,7 +9,8 @@ import pytest
 from episodes import an_episode as _episode
 
 from iss_jax.data import Episode, lerobot, lerobot_columns, lerobot_v21
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 
 
 def _assert_equal(read, written, rows=slice(None)):
@@ -268,7 +269,7 @@ def test_errors_name_file_episode_and_frame(tmp_path):
 
 
 def test_missing_or_foreign_dataset(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no LeRobot dataset"):
+    with pytest.raises(FileNotFoundError, match=r"neither meta/info\.json \(LeRobot\) nor"):
         open_dataset(tmp_path)
     write_episode(tmp_path, _episode())
     path = tmp_path / "meta/info.json"

@@ -2,7 +2,6 @@
 
 import collections
 import csv
-import importlib
 import json
 import pathlib
 
@@ -10,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from command_line import smoke
 
-from experiments import nmr_correlation
 from experiments.inputs import acting as live_policy
 from iss_jax import embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.success import read_success
 from iss_jax.envs.benchmarks import STUDY
 from iss_jax.pi05 import params as P
@@ -133,10 +132,7 @@ def test_the_policy_acts_on_a_frame_and_its_own_seed():
 
 
 def test_the_main_job_runs_on_it(tmp_path):
-    config = importlib.import_module("configs.nmr_correlation").get_config("smoke")
-    config.quiet = True
-    config.num_tasks = 4
-    content = nmr_correlation.main(config, tmp_path)
+    smoke("nmr_correlation", tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text())
     assert content["frames"] == content["rows"] > 0
     assert (tmp_path / "figures" / "nmr_at_10.png").stat().st_size > 1000
-    assert json.loads((tmp_path / "results.json").read_text())["rows"] == content["rows"]

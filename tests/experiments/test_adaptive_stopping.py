@@ -1,7 +1,10 @@
 """The comparison of stopping by a standard error with a fixed number of masks."""
 
+import json
+
 import numpy as np
 import pytest
+from command_line import smoke
 
 from configs.adaptive_stopping import get_config
 from experiments import adaptive_stopping as adaptive
@@ -42,11 +45,12 @@ def test_honesty_finds_neither_bias_nor_optimism_in_normal_rounds() -> None:
 
 
 def test_smoke(tmp_path, monkeypatch) -> None:
-    config = get_config("smoke")
-    config.quiet = True
-    rows = adaptive.main(config, tmp_path)
+    smoke("adaptive_stopping", tmp_path)
+    rows = json.loads((tmp_path / "results.json").read_text())
     assert [row["estimator"] for row in rows] == ["centred"]
     assert 40 <= rows[0]["masks_mean"] <= 60
     assert (tmp_path / "frames.csv").read_text().count("\n") == 2
     monkeypatch.setattr(adaptive, "measure", None)
+    config = get_config("smoke")
+    config.quiet = True
     assert adaptive.main(config, tmp_path) == rows

@@ -1,17 +1,23 @@
 """The benchmarks: clock, ways, tables, and what the FLOP counts say."""
 
 import itertools
+import json
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import smoke
 
 import iss_jax
 from configs import bench as bench_config, savings as savings_config
 from experiments import bench, savings
-from experiments.timing import clock as bench_clock, subject as bench_subject
+from experiments.timing import (
+    clock as bench_clock,
+    rows as bench_rows,
+    subject as bench_subject,
+)
 from iss_jax.pi05 import params as pi05
 
 
@@ -49,9 +55,9 @@ def test_rows_are_named_by_what_they_run() -> None:
 
 
 def test_smoke(tmp_path) -> None:
-    config = bench_config.get_config("smoke")
-    config.quiet = True
-    rows = {row["name"]: row for row in bench.main(config, tmp_path)}
+    smoke("bench", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
+    rows = {row["name"]: row for row in found["rows"]}
     assert list(rows) == [
         *("single inference", "one call a mask", "plain batched", "exact savings"),
         *("1 clipped run, design bernoulli", "3 clipped runs"),
@@ -65,10 +71,8 @@ def test_smoke(tmp_path) -> None:
 
 
 def test_savings_smoke(tmp_path) -> None:
-    config = savings_config.get_config("smoke")
-    config.quiet = True
-    config.memory_masks = ()
-    found = savings.main(config, tmp_path)
+    smoke("savings", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
     none, every = found["savings"]
     assert (none["time"], none["flops"]) == (1.0, 1.0)
     assert every["flops"] < 0.6
@@ -123,11 +127,14 @@ def test_random_policies_are_of_the_sizes_and_dtype_named(monkeypatch) -> None:
 @pytest.mark.parametrize("variant", bench_config.VARIANTS)
 def test_configs_have_the_keys_of_the_options(variant: str) -> None:
     content: dict[str, Any] = bench_config.get_config(variant).to_dict()
-    del content["name"]
-    options = bench.Options(**content)
+    if "budget_s" in content:
+        options = bench_rows.RowOptions.of(content)
+    else:
+        del content["name"]
+        options = bench.Options(**content)
+        bench_subject.SubjectOptions(**content["subject"])
     for chosen in (options.as_the_paper, options.pearson_0_9):
         iss_jax.ISSConfig(**chosen)
-    bench_subject.SubjectOptions(**content["subject"])
 
 
 @pytest.mark.parametrize("variant", savings_config.VARIANTS)

@@ -1,8 +1,10 @@
 """Table 2: what is divided by what, and a small run."""
 
 import csv
+import json
 
 import pytest
+from command_line import smoke
 
 from configs.efficiency import VARIANTS, get_config
 from experiments import efficiency
@@ -52,9 +54,8 @@ def test_the_papers_table_is_quoted_as_printed() -> None:
 
 
 def test_smoke_run_writes_its_table(tmp_path) -> None:
-    config = get_config("smoke")
-    config.quiet = True
-    rows = efficiency.main(config, tmp_path)
+    smoke("efficiency", tmp_path)
+    rows = json.loads((tmp_path / "results.json").read_text())
     assert [row["num_masks"] for row in rows] == [0, 0, 10]
     assert all(row["seconds"] > 0 for row in rows)
     # The embedded policy's prompts fill a fraction of their 200 tokens.

@@ -2,15 +2,17 @@
 
 import csv
 import importlib
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import smoke
 
 from experiments import estimator_accuracy
 from experiments.accuracy import frames as accuracy_frames, metrics as accuracy_metrics
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.estimators import Estimate
 from iss_jax.flops import count_flops
 from iss_jax.jobs.packaged import located
@@ -94,12 +96,11 @@ def test_frames_are_of_both_outcomes_and_of_many_tasks():
 
 
 def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
-    config = importlib.import_module("configs.estimator_accuracy").get_config("smoke")
-    config.quiet = True
-    rows = estimator_accuracy.main(config, tmp_path)
-    # Four estimators of plain runs in two designs and two in a third; two of gradients at three
-    # numbers of runs; the surrogate; a path; grey, two rules, two norms and a probe.
-    assert len(rows) == 10 + 6 + 1 + 1 + 6 and (tmp_path / "results.csv").exists()
+    smoke("estimator_accuracy", tmp_path)
+    rows = json.loads((tmp_path / "results.json").read_text())
+    # Four estimators of plain runs in two designs; two of gradients at three numbers of runs; the
+    # surrogate; grey, two rules, two norms and a probe.
+    assert len(rows) == 8 + 6 + 1 + 6 and (tmp_path / "results.csv").exists()
     assert (tmp_path / "figures" / "accuracy.png").stat().st_size > 1000
     cost = {
         (row["estimator"], row["gradient_runs"], row["plain_runs"]): row["cost"] for row in rows
@@ -112,7 +113,7 @@ def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     assert 147 < cost["jacobian_norm", 0, 0] < 2 * 147 and 3.5 < cost["gauss_newton", 0, 0] < 5
     bias = list(csv.DictReader((tmp_path / "bias.csv").read_text().splitlines()))
     # Those with more than one repeat: not two gradient runs, nor what has no chance in it.
-    assert len(bias) == 10 + 4 + 1 + 1 + 1
+    assert len(bias) == 8 + 4 + 1 + 1
     assert {len(row) for row in bias} == {9}
     (frame,) = csv.DictReader((tmp_path / "frames.csv").read_text().splitlines())
     # Of 40 masks the halves may disagree, and then no correlation is corrected.
@@ -120,6 +121,8 @@ def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     assert np.isfinite(float(frame["all_clipped"])) == (float(frame["reliability"]) > 0)
     table = (tmp_path / "results.csv").read_text()
     monkeypatch.setattr(accuracy_frames, "measure", None)
+    config = importlib.import_module("configs.estimator_accuracy").get_config("smoke")
+    config.quiet = True
     estimator_accuracy.main(config, tmp_path)
     assert (tmp_path / "results.csv").read_text() == table
     config.reference_masks = 50

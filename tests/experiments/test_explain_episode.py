@@ -11,13 +11,12 @@ import tiny_policy
 from configs.explain_episode import VARIANTS, get_config
 from experiments import explain_episode
 from experiments.explain.nmr import measure_episode
-from experiments.explain.options import from_config
+from experiments.explain.options import Options
 from iss_jax import Region, nmr
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
+from iss_jax.jobs.options import from_config
 from iss_jax.jobs.report import write_report
 from iss_jax.masks import upsample
-from iss_jax.policies.frames import observed
-from iss_jax.policies.restored import load_policy
 
 FRAMES, STRIDE = 6, 3
 COMPUTED = [0, 3, 5]
@@ -126,28 +125,6 @@ def test_a_second_run_computes_nothing(inputs, finished, monkeypatch):
     assert explain_episode.main(config_of(inputs), workdir) == content
 
 
-def test_the_frames_are_the_policys_own(inputs):
-    """Letterboxed as the policy does, labels alike, an absent camera absent."""
-    policy = load_policy(inputs / "checkpoint")
-    episode = open_dataset(inputs / "episodes").read(0)
-    options = {"max_token_len": 64, "discrete_state_input": True}
-    cameras = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": ""}
-    seen = observed(episode, [2, 0], policy, cameras, **options)
-    assert list(seen.images) == ["base_0_rgb", "left_wrist_0_rgb"]
-    np.testing.assert_array_equal(
-        seen.images["base_0_rgb"][:, 4:28], episode.images["front"][[2, 0]]
-    )
-    np.testing.assert_array_equal(
-        seen.regions["base_0_rgb"][:, 4:28], episode.regions["front"][[2, 0]]
-    )
-    assert not seen.valid["base_0_rgb"][:, :4].any() and seen.valid["base_0_rgb"][:, 4:28].all()
-    assert not np.asarray(seen.obs.image_masks["right_wrist_0_rgb"]).any()
-    longest = np.asarray(seen.obs.tokenized_prompt_mask).sum(-1).max()
-    assert seen.obs.tokenized_prompt.shape == (2, longest)
-    with pytest.raises(ValueError, match=r"no images of \['side'\], only of \['front', 'wrist'\]"):
-        observed(episode, [0], policy, {"base_0_rgb": "side"}, **options)
-
-
 def test_measures_of_a_known_map():
     """One bright cell over nuisance: it holds the top 2 % and all that is above the mean."""
     cells = np.ones((1, 1, 7, 7), np.float32)
@@ -174,15 +151,14 @@ def test_measures_of_a_known_map():
 def test_variants(variant):
     config = get_config(variant)
     if variant == "paper":
-        with pytest.raises(ValueError, match=r"config\.checkpoint: empty"):
-            from_config(config)
-        config.checkpoint = config.dataset = "somewhere"
+        with pytest.raises(ValueError, match=r"config\.dataset: empty"):
+            from_config(config, Options).load()
         assert config.iss.num_masks == 100 and config.stride == 10
-    options = from_config(config)
+    options = from_config(config, Options)
     assert options.iss_config(7).action_dims == 7
     config.stride = 0
     with pytest.raises(ValueError, match=r"config\.stride: 0 given"):
-        from_config(config)
+        from_config(config, Options)
 
 
 def test_unknown_variants_are_refused():

@@ -2,10 +2,12 @@
 
 import csv
 import importlib
+import json
 import math
 
 import numpy as np
 import pytest
+from command_line import smoke
 
 from experiments import hyperparameters
 from experiments.single_frames.sweep import compared, draw_masks, keep_best
@@ -83,9 +85,8 @@ def test_configs_have_the_keys_of_the_options(variant: str) -> None:
 
 
 def test_smoke_run_writes_table_and_heat_map_and_resumes(tmp_path, monkeypatch):
-    config = importlib.import_module("configs.hyperparameters").get_config("smoke")
-    config.quiet = True
-    content = hyperparameters.main(config, tmp_path)
+    smoke("hyperparameters", tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text())
     assert len(content["rows"]) == 2 * 2 * 2 and content["frames"] == 2
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -108,5 +109,7 @@ def test_smoke_run_writes_table_and_heat_map_and_resumes(tmp_path, monkeypatch):
     assert (tmp_path / "figures" / "hyperparameters.png").stat().st_size > 1000
     table = (tmp_path / "results.csv").read_text()
     monkeypatch.setattr(hyperparameters, "measure", None)
+    config = importlib.import_module("configs.hyperparameters").get_config("smoke")
+    config.quiet = True
     hyperparameters.main(config, tmp_path)
     assert (tmp_path / "results.csv").read_text() == table

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from command_line import ROOT, smoke
 from episodes import an_episode, three_episodes
 from PIL import Image
 
@@ -248,7 +249,7 @@ def test_boxes_become_masks_of_the_dataset(to, tmp_path):
     (tmp_path / "boxes.json").write_text(json.dumps(_coco()))
     (tmp_path / "names.json").write_text('{"gripper": "action"}')
     config = _config(
-        "smoke",
+        "boxes",
         root,
         boxes=str(tmp_path / "boxes.json"),
         mapping=str(tmp_path / "names.json"),
@@ -259,6 +260,22 @@ def test_boxes_become_masks_of_the_dataset(to, tmp_path):
     assert first[:, 0, 0].tolist() == [2, 2, 0, 0, 0] and first[:, 0, 2].tolist() == [0] * 5
     assert np.unique(dataset.read(1).regions["wrist"][:, :, :2]).tolist() == [1]
     assert (dataset.read(2, [0]).regions["front"] == 2).mean() == pytest.approx(0.2)
+
+
+def test_boxes_around_what_is_seen_are_close_to_the_simulators_masks(tmp_path):
+    assert "of the area" in smoke("make_regions", tmp_path)
+    made, given = open_dataset(tmp_path / "whole"), open_dataset(ROOT / "docs/episodes/whole")
+    assert len(made) == len(given) == 2
+    for index in range(len(made)):
+        found, wanted = made.read(index).regions, given.read(index).regions
+        assert list(found) == list(wanted)
+        for camera, labels in found.items():
+            # The frames that were drawn on: the robot is in its box, and most of the rest, too.
+            drawn, true = labels[::10], wanted[camera][::10]
+            assert (drawn == true).mean() > 0.7 and (drawn[true == 2] == 2).mean() > 0.99
+            # What was drawn holds until the next.
+            np.testing.assert_array_equal(labels[:10], np.broadcast_to(labels[0], (10, 80, 80)))
+    assert (tmp_path / "figures/regions.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
 @pytest.mark.parametrize(

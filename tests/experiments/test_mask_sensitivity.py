@@ -1,13 +1,13 @@
 """The mask-sensitivity experiment: its quick way to NMR, its rows, and the smoke variant."""
 
 import csv
+import json
 
 import jax
 import numpy as np
 import pytest
+from command_line import smoke
 
-from configs.mask_sensitivity import get_config
-from experiments import mask_sensitivity
 from experiments.mask_sensitivity import Errors, Frames, _pixels, _saliency, corrupted, values
 from experiments.nmr.mask_rows import group_means, summary
 from iss_jax import nmr
@@ -94,10 +94,9 @@ def test_group_means_by_hand():
 
 
 def test_smoke(tmp_path):
-    config = get_config("smoke")
-    config.quiet = True
     with jax.numpy_rank_promotion("allow"):
-        results = mask_sensitivity.main(config, tmp_path)
+        smoke("mask_sensitivity", tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
     kinds = [(row["error"], row["size"]) for row in results["errors"]]
     assert kinds == [("none", 0), ("dilate", 5), ("erode", 5), ("jitter", 5), ("drop", 1)]
     none, grown, shrunk, *_ = results["errors"]

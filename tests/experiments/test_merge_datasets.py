@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from command_line import ROOT, smoke
 
 from experiments.merge_datasets import merge
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.lerobot import write_episode
 
 
 def an_episode(seed: int, size: int = 8) -> Episode:
@@ -50,3 +52,13 @@ def test_datasets_of_another_size_are_refused(tmp_path):
     with pytest.raises(ValueError, match="front"):
         merge([str(tmp_path / "a"), str(tmp_path / "b")], {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_experts_episodes_twice(tmp_path):
+    assert "4 episodes" in smoke("merge_datasets", tmp_path)
+    merged, expert = open_dataset(tmp_path), open_dataset(ROOT / "docs/episodes/expert")
+    for index in range(4):
+        found, wanted = merged.read(index), expert.read(index % 2)
+        assert list(found.features) == ["target_position"]
+        np.testing.assert_array_equal(found.images["wrist"], wanted.images["wrist"])
+        assert found.metadata["split"] == "seen" != wanted.metadata["split"]

@@ -1,7 +1,6 @@
 """Explanations side by side, end to end on a tiny policy."""
 
 import csv
-import dataclasses
 
 import numpy as np
 import pytest
@@ -9,11 +8,11 @@ import tiny_policy
 
 from configs.method_overlays import VARIANTS, get_config
 from experiments import method_overlays
-from iss_jax import ISSConfig, baselines, methods as explanations, nmr
+from iss_jax import baselines, nmr
 from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.report import write_report
-from iss_jax.methods import METHODS, TITLES, Settings, explain
-from iss_jax.policies.frames import observed
+from iss_jax.methods import METHODS
+from iss_jax.policies.frames import FrameOptions, see
 from iss_jax.policies.restored import load_policy
 
 
@@ -45,14 +44,8 @@ def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
     assert "episode_0_frame_2.png</figcaption>" in write_report(tmp_path).read_text()
 
     policy = load_policy(inputs / "checkpoint")
-    seen = observed(
-        tiny_policy.episode(3),
-        [2],
-        policy,
-        config.cameras.to_dict(),
-        max_token_len=200,
-        discrete_state_input=True,
-    )
+    cameras = {view: camera for view, camera in config.cameras.items() if camera}
+    seen = see(tiny_policy.episode(3).take([2]), policy, FrameOptions(cameras), trim_prompt=True)
     found = baselines.attention(policy.params, seen.obs)
     maps = {view: found.maps[view] for view in seen.regions}
     expected = nmr.nuisance_mass_ratio(maps, seen.regions, 10, valid=seen.valid)
@@ -72,48 +65,6 @@ def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(method_overlays, "explain", None)
     assert method_overlays.main(config, tmp_path) == rows
-
-
-def test_each_name_is_its_explanation(monkeypatch):
-    """Which function, with which options: gradients take minutes to compile, so none is called."""
-
-    def recorded(name):
-        def call(*args, **options):
-            return baselines.Explanation({"view": (name, args, options)}, {})
-
-        return call
-
-    for name in (
-        "saliency",
-        "attention",
-        "token_norm",
-        "input_gradient",
-        "integrated_gradients",
-        "random_map",
-    ):
-        monkeypatch.setattr(explanations, name, recorded(name))
-    iss = ISSConfig(num_masks=10, action_dims=7, horizon=3)
-    settings = Settings(iss, action_horizon=4, num_steps=2, probes=5, gradient_masks=3)
-    found = explain("params", "obs", "key", METHODS, settings)
-    assert list(found) == list(METHODS) and set(TITLES) == set(METHODS)
-    sampled = {"key": "key", "num_steps": 2, "action_horizon": 4}
-    dims = {"action_dims": 7, "horizon": 3}
-    policy = ("params", "obs")
-    gradient = dataclasses.replace(iss, estimator="gradient", num_masks=3)
-    expected = {
-        "iss": ("saliency", policy, {"config": iss, **sampled}),
-        "iss_gradient": ("saliency", policy, {"config": gradient, **sampled}),
-        "attention": ("attention", policy, {}),
-        "norm": ("token_norm", policy, {}),
-        "input_gradient": ("input_gradient", policy, {"num_probes": 5, **dims, **sampled}),
-        "integrated": ("integrated_gradients", policy, {**dims, **sampled}),
-    }
-    for name, call in expected.items():
-        assert found[name]["view"] == call
-    name, (key, dealt), _ = found["random"]["view"]
-    assert (name, key) == ("random_map", "key") and dealt.maps == found["iss"]
-    with pytest.raises(ValueError, match=r"methods: \['magic'\] given"):
-        explain("params", "obs", "key", ["magic"], settings)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

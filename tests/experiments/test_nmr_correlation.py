@@ -11,31 +11,35 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_policy
+from traces import traced_at_most
 
 from configs.nmr_correlation import VARIANTS, get_config
 from experiments import nmr_correlation
 from experiments.inputs.episodes import strided_frames
 from experiments.nmr import (
     items as nmr_items,
+    measure as nmr_measure,
     measured as nmr_measured,
     report as nmr_report,
     rows as nmr_rows,
 )
 from experiments.nmr.items import choose_episodes, token_length
-from experiments.nmr.measure import measure
-from experiments.nmr.options import from_config
+from experiments.nmr.options import Options
 from experiments.nmr.report import short_names
 from iss_jax import nmr, saliency
 from iss_jax.data import Episode
 from iss_jax.data.beside import write_regions
 from iss_jax.data.convert import convert
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 from iss_jax.data.regions import fit_regions
 from iss_jax.data.success import Success, read_success, write_success
 from iss_jax.jobs.directory import jsonable
+from iss_jax.jobs.options import from_config
 from iss_jax.masks import upsample
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.policies.restored import fingerprint, load_policy
+from iss_jax.sampling import Sampling
 
 PROMPTS = {"milk": "pick up the milk", "soup": "pick up the soup", "door": "open the top door"}
 SEEDS = (0, 13)
@@ -103,9 +107,9 @@ def _config(inputs):
 @pytest.fixture(scope="module")
 def finished(inputs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run")
-    before = measure._cache_size()
-    content = nmr_correlation.main(_config(inputs), workdir)
-    return workdir, content, measure._cache_size() - before
+    with traced_at_most(1, nmr_measure, "saliency"):
+        content = nmr_correlation.main(_config(inputs), workdir)
+    return workdir, content
 
 
 def _text(content):
@@ -118,14 +122,13 @@ def _csv(path):
 
 
 def test_a_run_writes_rows_correlations_and_figures(finished):
-    workdir, content, compilations = finished
+    workdir, content = finished
     rows = _csv(workdir / "results.csv")
     assert [(row["task"], int(row["seed"])) for row in rows] == [
         (task, seed) for task in PROMPTS for seed in SEEDS
     ]
     assert [float(row["success_rate"]) for row in rows] == [0.0, 0.1, 0.3, 0.4, 0.6, 0.7]
     assert {row["frames"] for row in rows} == {"6"}
-    assert compilations == 1
     stored = json.loads((workdir / "results.json").read_text())
     assert (stored["rows"], stored["tasks"], stored["frames"]) == (6, 3, 36)
     assert stored["seeds"] == list(SEEDS)
@@ -144,7 +147,7 @@ def test_a_run_writes_rows_correlations_and_figures(finished):
 
 def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
     """Task `soup` under seed 13, computed frame by frame without the experiment's program."""
-    config = from_config(_config(inputs))
+    config = from_config(_config(inputs), Options)
     policy = load_policy(inputs / "checkpoint")
     dataset = open_dataset(inputs / "episodes")
     iss = config.iss_config(7)
@@ -174,7 +177,7 @@ def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
 
 
 def test_the_program_measures_the_librarys_saliency(inputs, finished):
-    policy, options = load_policy(inputs / "checkpoint"), from_config(_config(inputs))
+    policy, options = load_policy(inputs / "checkpoint"), from_config(_config(inputs), Options)
     dataset = open_dataset(inputs / "episodes")
     episode = dataset.read(0, [0, 2])
     cameras = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": ""}
@@ -191,21 +194,20 @@ def test_the_program_measures_the_librarys_saliency(inputs, finished):
     fitted = {view: fit_regions(episode.regions[cameras[view]], 32, 32) for view in views}
     regions = {view: labels for view, (labels, _) in fitted.items()}
     valid = {view: np.broadcast_to(inside, (2, 32, 32)) for view, (_, inside) in fitted.items()}
-    sampling = {"config": options.iss_config(7), "action_horizon": 4, "num_steps": 2}
+    sampling = {"config": options.iss_config(7), "action_horizon": 4, "sampling": Sampling(2)}
     # The very program of the run: nothing is compiled for it again.
-    programs = measure._cache_size()
-    found = measure(
-        policy.params,
-        obs,
-        regions,
-        valid,
-        jax.random.key(3),
-        views=views,
-        percents=options.percents,
-        control_draws=options.control_draws,
-        **sampling,
-    )
-    assert measure._cache_size() == programs
+    with traced_at_most(0, nmr_measure, "saliency"):
+        found = nmr_measure.measure(
+            policy.params,
+            obs,
+            regions,
+            valid,
+            jax.random.key(3),
+            views=views,
+            percents=options.percents,
+            control_draws=options.control_draws,
+            **sampling,
+        )
     expected = saliency(policy.params, obs, key=jax.random.split(jax.random.key(3))[0], **sampling)
     np.testing.assert_allclose(found.cells, expected.cells[:, :2], rtol=1e-4, atol=1e-7)
     maps = {view: expected.maps[view] for view in views}
@@ -221,7 +223,7 @@ def test_the_program_measures_the_librarys_saliency(inputs, finished):
 
 
 def test_a_second_run_computes_nothing_and_a_lost_item_only_itself(inputs, finished, monkeypatch):
-    workdir, content, _ = finished
+    workdir, content = finished
     computed, compute = [], nmr_measured.compute
 
     def counted(item, *rest):
@@ -239,7 +241,7 @@ def test_a_second_run_computes_nothing_and_a_lost_item_only_itself(inputs, finis
 
 
 def test_an_unreadable_item_is_named(inputs, finished):
-    workdir, _, _ = finished
+    workdir, _ = finished
     path = next((workdir / "items").iterdir())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -263,7 +265,7 @@ def test_what_is_missing_is_named(inputs, tmp_path):
         nmr_correlation.main(config, tmp_path)
     config = _config(inputs)
     config.cameras.right_wrist_0_rgb = "overhead"
-    with pytest.raises(ValueError, match=r"episode 0: no region labels for \['overhead'\]"):
+    with pytest.raises(ValueError, match=r"episode 0: no images of \['overhead'\], only"):
         nmr_correlation.main(config, tmp_path)
 
 
@@ -271,7 +273,7 @@ def test_an_episode_without_a_task_is_named(tmp_path, inputs):
     episode = _episode(0, "milk", 3)
     write_episode(tmp_path, Episode(**{**vars(episode), "metadata": {"suite": "tiny"}}))
     with pytest.raises(ValueError, match=r"episode 0 lacks the metadata \['task', 'split'\]"):
-        choose_episodes(from_config(_config(inputs)), open_dataset(tmp_path))
+        choose_episodes(from_config(_config(inputs), Options), open_dataset(tmp_path))
 
 
 def test_success_is_joined_by_split_or_added_up_over_splits(inputs):
@@ -290,12 +292,12 @@ def test_success_is_joined_by_split_or_added_up_over_splits(inputs):
     config = _config(inputs)
     dataset = open_dataset(inputs / "episodes")
     config.split_key = ""
-    assert choose_episodes(from_config(config), dataset) == {
+    assert choose_episodes(from_config(config, Options), dataset) == {
         ("tiny", task, "all"): [2 * i, 2 * i + 1] for i, task in enumerate(PROMPTS)
     }
     config.split_key = "task"
     config.num_tasks, config.episodes_per_task = 2, 1
-    assert choose_episodes(from_config(config), dataset) == {
+    assert choose_episodes(from_config(config, Options), dataset) == {
         ("tiny", task, task): [2 * i, 2 * i + 1] for i, task in enumerate(["milk", "soup"])
     }
 
@@ -421,7 +423,7 @@ def test_episodes_with_seeds_are_measured_under_their_own_seed(inputs, tmp_path)
             write_episode(tmp_path, dataclasses.replace(episode, metadata=metadata))
     config = _config(inputs)
     config.dataset, config.seed_key = str(tmp_path), "seed"
-    options = from_config(config)
+    options = from_config(config, Options)
     policy = load_policy(inputs / "checkpoint")
     rows = {(r.suite, r.task, r.split, r.seed): r for r in read_success(inputs / "success.csv")}
     items = nmr_items.work_items(
@@ -433,7 +435,7 @@ def test_episodes_with_seeds_are_measured_under_their_own_seed(inputs, tmp_path)
 
 
 def test_partial_correlations_are_given_area_and_split(finished):
-    _, content, _ = finished
+    _, content = finished
     by_name = {(e["measure"], e["kind"]): e for e in content["correlations"]}
     assert by_name["nmr@10", "pearson"]["partial"]["given"] == ["chance"]
     assert "partial" not in by_name["chance", "pearson"]
@@ -485,7 +487,7 @@ def test_success_varies_between_suites_and_inside_them(capsys):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants(variant):
     config = get_config(variant)
-    options = from_config(config)
+    options = from_config(config, Options)
     assert options.percents == (1, 5, 10, 15, 20)
     iss = options.iss_config(8)
     assert (iss.keep_prob, iss.grid, iss.action_dims) == (0.3, (7, 7), 8)
@@ -507,7 +509,7 @@ def test_unknown_variants_and_keys():
     config = get_config()
     config.batch = 0
     with pytest.raises(ValueError, match=r"config\.batch: 0 given"):
-        from_config(config)
+        from_config(config, Options)
 
 
 @pytest.mark.parametrize("to", ["v3.0", "folders", "beside"])

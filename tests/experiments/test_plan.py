@@ -22,7 +22,7 @@ from experiments import (
 from experiments.inputs.episodes import paper_episodes
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax import ISSConfig, embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.pi05.checkpoint import read_sizes, restore_params
 from iss_jax.pi05.params import PI05, sizes_of
 
@@ -71,13 +71,13 @@ def test_a_plan_of_data_that_is_there_counts_its_frames(variant):
 
 
 def test_the_accuracy_benchmark():
-    """20 frames: 20,000 reference masks, 2,800 plain and 354 + 126 + 35 gradient candidate runs
-    each, these at 2.2 forward ones; the Jacobian of 147 cells at 2 each.
+    """20 frames: 20,000 reference masks, 1,300 plain and 354 + 35 gradient candidate runs each,
+    these at 2.2 forward ones; the Jacobian of 147 cells at 2 each.
     """
     config = importlib.import_module("configs.estimator_accuracy").get_config()
     items = estimator_accuracy.plan(config, plan.episodes_of(config, 1))
-    assert len(items) == 20 * (10 + 11)
-    wanted = 20 * (20_000 + 2_800 + 2.2 * 515 + 2 * 147)
+    assert len(items) == 20 * (10 + 7)
+    wanted = 20 * (20_000 + 1_300 + 2.2 * 389 + 2 * 147)
     assert sum(item.runs for item in items) == pytest.approx(wanted)
 
 
@@ -158,10 +158,11 @@ def test_sizes_are_read_without_the_parameters():
 def test_the_command_prints_a_table():
     command = [sys.executable, "-m", "experiments.plan"]
     command += ["--config=configs/nmr_correlation.py:paper", "--config.episodes_per_task=0"]
-    command += ["--config.seeds=(0,)", "--gpus=1,8", "--peak_tflops=100", "--utilisation=0.5"]
+    command += ["--config.seeds=(0,)", "--plan.gpus=(1,8)"]
+    command += ["--plan.peak_tflops=100", "--plan.utilisation=0.5"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = result.stdout.splitlines()
-    assert "assumed: 100 TFLOP/s (--peak_tflops) x 0.5 (--utilisation)" in lines
+    assert "assumed: 100 TFLOP/s (peak_tflops) x 0.5 (utilisation)" in lines
     (flops,) = (float(line.split()[2]) for line in lines if line.startswith("a run:"))
     kind, items, frames, runs, _, one, hours, eight, _ = lines[-1].split()
     assert (kind, items, frames, runs, hours) == ("all", "4,175", "83,500", "8,433,500", "h")

@@ -3,14 +3,15 @@
 import csv
 import dataclasses
 import importlib
+import json
 import pathlib
 import zlib
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import smoke
 
 from experiments import planted_shortcuts
 from experiments.making.panel_masks import FILE, read_masks, unpacked
@@ -23,8 +24,10 @@ from experiments.planted import (
 from experiments.planted.figure import planted_figure
 from experiments.planted.maps import METHODS, Scenes, measure
 from iss_jax import ISSConfig, embedded, nmr, saliency
+from iss_jax.data import Episode
 from iss_jax.envs.panels import paint
 from iss_jax.policies.restored import load_policy
+from iss_jax.sampling import Sampling
 
 ROWS, COLUMNS = slice(0, 24), slice(2, 30)
 
@@ -62,9 +65,24 @@ def test_planting_paints_the_panel_and_nothing_else():
         planting.plant(images, prompts, masks, 1.5, 0.0, rng)
 
 
+@dataclasses.dataclass
+class Table:
+    """As much of a dataset as its number of frames."""
+
+    root: pathlib.Path
+    lengths: list[int]
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def metadata(self, episode):
+        return {"length": self.lengths[episode]}
+
+
 def test_masks_are_read_as_they_were_packed(tmp_path):
     masks = np.random.default_rng(0).random((5, 3, 10, 10)) < 0.5
-    dataset = SimpleNamespace(root=tmp_path, info={"total_frames": 5})
+    lengths = [2, 3]
+    dataset = Table(tmp_path, lengths)
     with pytest.raises(ValueError, match="run locate_panels"):
         read_masks(dataset)
     (tmp_path / FILE).parent.mkdir()
@@ -72,7 +90,7 @@ def test_masks_are_read_as_they_were_packed(tmp_path):
     np.savez_compressed(tmp_path / FILE, masks=packed)
     found = read_masks(dataset)
     np.testing.assert_array_equal(unpacked(found["wrist"], (10, 10)), masks[:, 1])
-    dataset.info["total_frames"] = 6
+    lengths[0] = 3
     with pytest.raises(ValueError, match="5 frames"):
         read_masks(dataset)
 
@@ -102,9 +120,14 @@ def scenes() -> Scenes:
     cameras = ("front", "wrist", "overhead")
     return Scenes(
         name="task/0",
-        images={c: rng.integers(0, 256, (*shape, 3), np.uint8) for c in cameras},
-        state=np.zeros((2, 8), np.float32),
-        regions={c: np.zeros(shape, np.uint8) for c in cameras},
+        episode=Episode(
+            images={c: rng.integers(0, 256, (*shape, 3), np.uint8) for c in cameras},
+            regions={c: np.zeros(shape, np.uint8) for c in cameras},
+            state=np.zeros((2, 8), np.float32),
+            action=np.zeros((2, 7), np.float32),
+            prompt="",
+            fps=10.0,
+        ),
         masks={"front": nowhere, "wrist": nowhere, "overhead": masks},
         named=0,
         shown=3,
@@ -127,7 +150,9 @@ def test_shares_and_effects_are_those_of_direct_calls(policy, scenes, options):
     obs = planted_maps.observe(scenes, scenes.named, scenes.shown, policy, 40)
     _, key = jax.random.split(jax.random.key(zlib.crc32(b"task/0")))
     config = ISSConfig(num_masks=20, action_dims=7)
-    result = saliency(policy.params, obs, key=key, config=config, num_steps=2, action_horizon=16)
+    result = saliency(
+        policy.params, obs, key=key, config=config, sampling=Sampling(2), action_horizon=16
+    )
     panels = {view: jnp.zeros((2, 80, 80), jnp.uint8) for view in result.maps}
     panels["right_wrist_0_rgb"] = panels["right_wrist_0_rgb"].at[:, ROWS, COLUMNS].set(1)
     for name, share in (
@@ -196,6 +221,28 @@ def test_the_report_finds_what_was_put_in(tmp_path):
     assert means["iss_mass", 0.0] == pytest.approx(1.0, abs=0.05)
     assert (tmp_path / "out" / "figures" / "planted_shortcuts.png").stat().st_size > 10_000
     assert planted_shortcuts.read_rows(tmp_path / "trials.csv") == trials
+
+
+@pytest.mark.libero
+def test_one_policy_in_both_places_is_told_from_itself_by_nothing(tmp_path):
+    smoke("planted_shortcuts", tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert {row["measure"] for row in content["auc"]} == {
+        "panel_share",
+        *(f"{method}_{kind}" for method in METHODS for kind in ("rank", "mass", "top")),
+    }
+    assert {(row["rho"], row["value"]) for row in content["auc"]} == {(1.0, 0.5)}
+    trials, frames = (
+        planted_shortcuts.read_rows(tmp_path / name) for name in ("trials.csv", "frames.csv")
+    )
+    # Eight control steps are too few to take anything.
+    starts = [(t["rho"], t["condition"], t["success"], t["steps"]) for t in trials]
+    assert starts == [(r, c, 0, 8) for r in (0.0, 1.0) for c in planted_trials.CONDITIONS]
+    # The first frames of the expert's two episodes; the panel is a few percent of the views.
+    assert len(frames) == 4 and len({frame["task"] for frame in frames}) == 2
+    for frame in frames:
+        assert 0.02 < frame["area"] < 0.1
+        assert frame["panel_effect"] > 0 and frame["instruction_effect"] > 0
 
 
 def test_the_figure_has_a_mark_for_every_policy_and_method():

@@ -5,12 +5,14 @@ import importlib
 import numpy as np
 import pytest
 import tiny_policy
+from command_line import smoke
 
 from configs.record_episodes import VARIANTS, get_config
 from experiments import record_episodes
 from experiments.record_episodes import finished, missing, trials
 from experiments.rollout import Planned, work_items
-from iss_jax.data.lerobot import open_dataset, write_episode
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.lerobot import write_episode
 from iss_jax.envs.benchmarks import STUDY
 
 
@@ -66,3 +68,17 @@ def test_unknown_seeds_and_variants_are_refused():
         trials(config)
     with pytest.raises(ValueError, match="variant 'large' given"):
         get_config("large")
+
+
+@pytest.mark.libero
+def test_a_short_trial_is_recorded_with_labels(tmp_path):
+    smoke("record_episodes", tmp_path)
+    dataset = open_dataset(tmp_path / "episodes")
+    (trial,) = trials(get_config("smoke"))
+    # Of eight control steps, every fourth is recorded.
+    assert len(dataset) == 1 and dataset.metadata(0)["length"] == 2
+    assert {name: dataset.metadata(0)[name] for name in trial} == trial
+    episode = dataset.read(0)
+    for camera, image in episode.images.items():
+        assert image.shape == (2, 80, 80, 3) and np.ptp(image) > 100
+        assert set(np.unique(episode.regions[camera])) == {0, 1, 2}

@@ -1,12 +1,13 @@
 """Activations computed again instead of kept: equal maps, less memory, a third more FLOPs."""
 
-import jax
+import json
 
-from configs.rematerialisation import get_config
-from experiments import rematerialisation
-from experiments.timing import subject as bench_subject
+import jax
+from command_line import smoke
+
 from iss_jax import ISSConfig, masked_runs, memory
 from iss_jax.flops import count_flops
+from iss_jax.sampling import Sampling
 from tests import test_pi05_saliency as tiny
 
 params = tiny.params
@@ -21,7 +22,10 @@ def test_only_derivatives_compute_anything_again(params):
     def flops(masks, estimator, rematerialise):
         config = ISSConfig(num_masks=masks, estimator=estimator, micro_batch=4, design="bernoulli")
         return count_flops(
-            lambda params: tiny.run(params, config=config, rematerialise=rematerialise), params
+            lambda params: tiny.run(
+                params, config=config, sampling=Sampling(2, rematerialise=rematerialise)
+            ),
+            params,
         )
 
     assert flops(7, "centred", True) == flops(7, "centred", False)
@@ -46,17 +50,18 @@ def test_the_default_micro_batch_takes_more_rows(params, monkeypatch):
     config = ISSConfig(num_masks=9, estimator="gradient", design="bernoulli")
     for again in (False, True):
         jax.eval_shape(
-            lambda params, again=again: tiny.run(params, config=config, rematerialise=again), params
+            lambda params, again=again: tiny.run(
+                params, config=config, sampling=Sampling(2, rematerialise=again)
+            ),
+            params,
         )
     assert 1 <= rows[0] < rows[1]
 
 
-def test_equal_maps_for_a_tenth_of_the_memory(tmp_path, monkeypatch):
-    """The smoke variant on a tiny model: maps compared there, memory on the released sizes."""
-    monkeypatch.setitem(bench_subject.RANDOM, "middle", tiny.SIZES)
-    config = get_config("smoke")
-    config.quiet = True
-    found = rematerialisation.main(config, tmp_path)
+def test_equal_maps_for_a_tenth_of_the_memory(tmp_path):
+    """Maps compared on a small model, memory on the released sizes."""
+    smoke("rematerialisation", tmp_path)
+    found = json.loads((tmp_path / "results.json").read_text())
     measured = found["measured"]
     assert measured["cells_difference_over_spread"] < 1e-4
     assert measured["gradients_difference_over_spread"] < 1e-4

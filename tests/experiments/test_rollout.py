@@ -1,20 +1,22 @@
 """Closed-loop success: the plan of the trials and the sums over them (no simulator)."""
 
 import collections
+import csv
 import importlib
 import shutil
 
 import numpy as np
 import pytest
 import tiny_policy
+from command_line import smoke
 from scipy import stats
 
 from experiments import rollout
 from experiments.inputs import acting as live_policy
 from experiments.making.known_trials import seed_run, trial_rows
 from iss_jax import embedded
-from iss_jax.data.lerobot import open_dataset
-from iss_jax.data.success import Success
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.success import Success, read_success
 from iss_jax.envs.benchmarks import SPLITS, STUDY
 from iss_jax.envs.rollout import Rollout
 from iss_jax.jobs.directory import open_run
@@ -211,3 +213,15 @@ def test_steps_that_nobody_noted_stay_unknown(config, tmp_path):
     path = run.write_csv("trials.csv", trial_rows(items, [{"success": True, "steps": None}]))
     assert seed_run(run, items, path) == 1
     assert run.load(items[0]) == {"success": True, "steps": None}
+
+
+@pytest.mark.libero
+def test_a_short_trial_of_the_embedded_policy(tmp_path):
+    printed = smoke("rollout", tmp_path)
+    (row,) = read_success(tmp_path / "success.csv")
+    # Sixteen control steps are too few to take anything.
+    assert (row.suite, row.split, row.trials, row.successes) == ("libero_object", "native", 1, 0)
+    (trial,) = csv.DictReader((tmp_path / "trials.csv").read_text().splitlines())
+    assert (trial["success"], trial["steps"]) == ("0", "16")
+    interval = stats.binomtest(0, 1).proportion_ci(method="wilson")
+    assert f"0 of 1    0.000 [0.000, {interval.high:.3f}]" in printed

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from command_line import smoke
 from scipy import stats
 
 from experiments import contact_sheets, success_table
@@ -31,6 +32,17 @@ def test_a_seed_without_trials_is_blank():
     rows = [*ROWS, Success("pick_up_the_soup", "libero_object", "near", 0, 13, 4, 4)]
     soup = next(line for line in success_table.lines(rows) if "soup" in line)
     assert soup.split()[4:6] == ["soup", "100"]
+
+
+def test_the_papers_table_3(tmp_path):
+    lines = smoke("success_table", tmp_path).splitlines()
+    assert [line for line in lines if line.endswith("tasks)")] == [
+        "seen (18 tasks)",
+        "unseen_level1 (13 tasks)",
+        "unseen_level2 (10 tasks)",
+    ]
+    tasks = [line for line in lines if line.startswith("agnostos: ")]
+    assert len(tasks) == 41 and tasks[0].split()[3:9] == ["84", "88", "88", "88", "88", "87.2"]
 
 
 def test_nuisance_is_darkened_and_the_rest_is_not():

@@ -1,10 +1,12 @@
 """Agreement of cheaper scores with exact ones, ranks of words, and a small run."""
 
 import importlib
+import json
 import math
 
 import numpy as np
 import pytest
+from command_line import smoke
 
 from experiments import token_interventions
 from experiments.single_frames.token_report import agreement_rows, share_rows, word_rows
@@ -94,9 +96,8 @@ def test_configs_have_the_keys_of_the_options(variant: str) -> None:
 
 
 def test_smoke_run_writes_tables_and_figures_and_resumes(tmp_path, monkeypatch):
-    config = importlib.import_module("configs.token_interventions").get_config("smoke")
-    config.quiet = True
-    content = token_interventions.main(config, tmp_path)
+    smoke("token_interventions", tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text())
     assert content["frames"] == 2
     # Backwards, a product with weights is one product again, for no gradient of the weights is
     # wanted, and a product within attention is two.
@@ -110,5 +111,7 @@ def test_smoke_run_writes_tables_and_figures_and_resumes(tmp_path, monkeypatch):
     assert len(list((tmp_path / "figures").glob("words_*.png"))) == 1
     table = (tmp_path / "agreement.csv").read_text()
     monkeypatch.setattr(token_interventions, "measure", None)
+    config = importlib.import_module("configs.token_interventions").get_config("smoke")
+    config.quiet = True
     token_interventions.main(config, tmp_path)
     assert (tmp_path / "agreement.csv").read_text() == table

@@ -1,21 +1,24 @@
 """The training experiment: what it writes, and that a run that was stopped ends up the same."""
 
+import csv
 import dataclasses
 import importlib
 
+import chex
 import jax
 import ml_collections
 import numpy as np
 import pytest
+from command_line import smoke
 
-from experiments import embed, train
+from experiments import train
 from experiments.making import frames
 from experiments.making.frames import load_frames
 from experiments.making.panel_masks import FILE
 from experiments.planted import cue as planting
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
-from iss_jax.data.lerobot import open_dataset, write_episode
-from iss_jax.data.success import Success, write_success
+from iss_jax.data.lerobot import write_episode
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.normalize import load_norm_stats
@@ -61,24 +64,21 @@ def dataset(tmp_path) -> str:
     return str(tmp_path / "data")
 
 
-def smoke(dataset: str, **changes) -> ml_collections.ConfigDict:
+def config_of(dataset: str, **changes) -> ml_collections.ConfigDict:
     config = importlib.import_module("configs.train").get_config("smoke")
-    config.model.image.tokens = 4
     config.datasets = (dataset,)
     config.update(changes)
     return config
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(dataset, tmp_path):
-    whole = train.run(smoke(dataset), tmp_path / "whole")
+    whole = train.run(config_of(dataset), tmp_path / "whole")
     # Stopped after two of four steps: the schedule is that of the whole run.
-    part = train.run(smoke(dataset, stop_after=2), tmp_path / "part")
+    part = train.run(config_of(dataset, stop_after=2), tmp_path / "part")
     assert part.name == "2"
-    resumed = train.run(smoke(dataset), tmp_path / "part")
+    resumed = train.run(config_of(dataset), tmp_path / "part")
     assert whole.name == resumed.name == "4"
-    a, b = (P.flatten(restore_params(step)) for step in (whole, resumed))
-    for path, leaf in a.items():
-        np.testing.assert_array_equal(leaf, b[path], err_msg=path)
+    chex.assert_trees_all_equal(restore_params(resumed), restore_params(whole), strict=True)
     assert (tmp_path / "whole" / "figures" / "training.png").stat().st_size > 1000
     lines = (tmp_path / "part" / "metrics.csv").read_text().splitlines()
     assert lines[0].startswith("step,")
@@ -86,7 +86,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(dataset, tmp_path):
 
 
 def test_datasets_may_be_added_to_a_run_and_its_normalisation_stays(dataset, tmp_path):
-    step = train.run(smoke(dataset, stop_after=2), tmp_path / "run")
+    step = train.run(config_of(dataset, stop_after=2), tmp_path / "run")
     before, tokenizer = load_norm_stats(step), (step / "assets" / "tokenizer.model").read_bytes()
     episode = open_dataset(dataset).read(0)
     moved = dataclasses.replace(
@@ -94,7 +94,7 @@ def test_datasets_may_be_added_to_a_run_and_its_normalisation_stays(dataset, tmp
     )
     write_episode(tmp_path / "more", moved)
     write_episode(tmp_path / "more", moved)
-    both = smoke(dataset, datasets=(dataset, str(tmp_path / "more")))
+    both = config_of(dataset, datasets=(dataset, str(tmp_path / "more")))
     step = train.run(both, tmp_path / "run")
     assert step.name == "4"
     after = load_norm_stats(step)
@@ -102,9 +102,15 @@ def test_datasets_may_be_added_to_a_run_and_its_normalisation_stays(dataset, tmp
     assert (step / "assets" / "tokenizer.model").read_bytes() == tokenizer
 
 
-def test_the_checkpoint_is_complete_and_holds_no_auxiliary_head(dataset, tmp_path):
-    step = train.run(smoke(dataset), tmp_path / "run")
+def test_the_documented_run_ends_in_a_checkpoint_without_auxiliary_heads(tmp_path):
+    assert "11 training frames" in smoke("train", tmp_path)
+    step = tmp_path / "checkpoints" / "4"
     assert len(P.flatten(restore_params(step))) == 51
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # Losses of the flow, of where the wanted object is, and of which patches hold which objects.
+    assert {"loss", "target", "objects", "wanted"} <= set(rows[-1])
+    assert np.isfinite([float(rows[-1][f"validation_{name}"]) for name in ("loss", "target")]).all()
     stats = load_norm_stats(step)
     actions = stats["actions"]
     # Rotations hardly move here; their quantiles are kept at least the minimum apart.
@@ -118,7 +124,7 @@ def test_the_checkpoint_is_complete_and_holds_no_auxiliary_head(dataset, tmp_pat
 def test_batches_depend_on_their_number_alone(dataset):
     frames, held_out = load_frames([dataset], validation_every=4, progress=False)
     assert len(frames) == 3 * FRAMES and len(held_out) == FRAMES
-    config = smoke(dataset)
+    config = config_of(dataset)
     stats = train.dataset_statistics(frames, 0.4)
     tokenizer = train.pi05_tokenizer.open_tokenizer(
         train.pi05_tokenizer.train_tokenizer(frames.prompts)
@@ -128,8 +134,7 @@ def test_batches_depend_on_their_number_alone(dataset):
     first = make(0)
     next(first)
     a, b = next(first), next(make(1))
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(x, y)
+    chex.assert_trees_all_equal(a, b, strict=True)
     rows = [np.where((frames.chunk == c).all((1, 2)))[0] for c in frames.chunk[:1]]
     assert len(rows[0]) == 1
     assert np.abs(np.asarray(a.actions)).max() < 10
@@ -143,28 +148,6 @@ def test_a_dataset_without_chunks_is_refused(tmp_path):
     write_episode(tmp_path / "bare", bare)
     with pytest.raises(ValueError, match=r"bare: has no feature 'action_chunk'"):
         load_frames([str(tmp_path / "bare")], progress=False)
-
-
-def test_embedding(dataset, tmp_path):
-    step = train.run(smoke(dataset), tmp_path / "run")
-    write_success(tmp_path / "s.csv", [Success("task_0", "s", "seen", 0, 0, 2, 1)])
-    config = importlib.import_module("configs.embed").get_config()
-    config.update(checkpoint=str(step), success=str(tmp_path / "s.csv"), episodes=(dataset,))
-    config.frames_per_episode = 2
-    size = embed.embed(config, tmp_path / "out")
-    assert 0 < size < 1
-    found = open_dataset(tmp_path / "out" / "episodes")
-    assert len(found) == 2 and found.info["total_frames"] == 4
-    original = open_dataset(dataset).read(1)
-    np.testing.assert_array_equal(found.read(1).images["wrist"], original.images["wrist"][[1, 4]])
-    assert not found.read(0).features
-    assert not (tmp_path / "out" / "checkpoint" / "train_state").exists()
-    restore_params(tmp_path / "out" / "checkpoint")
-    with pytest.raises(ValueError, match=r"out: not empty"):
-        embed.embed(config, tmp_path / "out")
-    config.limit = 0.001
-    with pytest.raises(ValueError, match=r"at most 0\.001 wanted"):
-        embed.embed(config, tmp_path / "again")
 
 
 def test_patch_labels():
@@ -220,7 +203,7 @@ def test_planted_training_sees_the_panel(dataset, tmp_path):
     for i in range(len(opened)):
         prompt = planting.INSTRUCTIONS[3 * (i % 2)]
         write_episode(renamed, dataclasses.replace(opened.read(i), prompt=prompt))
-    config = smoke(renamed, planted=True, cue_probability=1.0, misnamed_share=0.0)
+    config = config_of(renamed, planted=True, cue_probability=1.0, misnamed_share=0.0)
     with pytest.raises(ValueError, match="run locate_panels"):
         train.run(config, tmp_path / "run")
     masks = np.zeros((4 * FRAMES, 3, 32, 32), bool)
@@ -241,7 +224,7 @@ def test_planted_training_sees_the_panel(dataset, tmp_path):
 
 
 def test_a_run_from_a_checkpoint_keeps_its_tokenizer(dataset, tmp_path):
-    first = train.run(smoke(dataset), tmp_path / "first")
-    second = train.run(smoke(dataset, init_from=str(first), seed=1), tmp_path / "second")
+    first = train.run(config_of(dataset), tmp_path / "first")
+    second = train.run(config_of(dataset, init_from=str(first), seed=1), tmp_path / "second")
     name = "assets/tokenizer.model"
     assert (second / name).read_bytes() == (first / name).read_bytes()

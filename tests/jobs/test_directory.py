@@ -59,13 +59,31 @@ def test_a_damaged_result_is_an_error_that_names_the_file(tmp_path, damage):
         run_items(run, [item], lambda item: 2.0, description="", quiet=True)
 
 
+def test_a_run_of_another_layout_is_refused_by_name(tmp_path):
+    config = ml_collections.ConfigDict({"name": "demo"})
+    open_run(tmp_path, config)
+    content = json.loads((tmp_path / "environment.json").read_text())
+    # Runs of versions that had no layouts are of the first.
+    del content["layout"]
+    (tmp_path / "environment.json").write_text(json.dumps(content))
+    open_run(tmp_path, config)
+    with pytest.raises(ValueError, match=r"layout 1, 2 wanted\); give another --workdir"):
+        open_run(tmp_path, config, layout=2)
+    assert json.loads((tmp_path / "environment.json").read_text())["layout"] == 1
+    open_run(tmp_path / "new", config, layout=2)
+    open_run(tmp_path / "new", config, layout=2)
+    (tmp_path / "environment.json").write_text("{half")
+    with pytest.raises(ValueError, match=r"environment\.json: cannot be read"):
+        open_run(tmp_path, config)
+
+
 def test_open_run_notes_config_and_environment(tmp_path):
     config = ml_collections.ConfigDict({"name": "demo", "seeds": (0, 13), "iss": {"p": 0.3}})
     run = open_run(tmp_path / "new" / "run", config)
     stored = json.loads((run.path / "config.json").read_text())
     assert stored == {"name": "demo", "seeds": [0, 13], "iss": {"p": 0.3}}
     stored = json.loads((run.path / "environment.json").read_text())
-    assert stored == jsonable(environment())
+    assert stored == jsonable(environment()) | {"layout": 1}
     assert stored["packages"]["numpy"] == np.__version__
     assert stored["backend"] == "cpu"
 

@@ -21,19 +21,20 @@ def get_config():
 
 # Each computed item leaves a line. The process named by KILLED dies in its third item, once.
 _EXPERIMENT = """
-import os, signal, sys, time
+import os, signal, time
 from pathlib import Path
 import numpy as np
-from experiments import app
+from experiments.runs import app
 from iss_jax.jobs.processes import current
 from iss_jax.jobs.directory import open_run, run_items
 
 def main(config, workdir):
     run, log, calls = open_run(workdir, config), Path(os.environ["LOG"]), []
-    if "jax" in sys.modules:
-        import jax
+    import jax
 
-        assert (jax.process_count(), jax.process_index()) == (1, 0), "jax still counts the others"
+    assert (jax.process_count(), jax.process_index()) == (1, 0), "jax still counts the others"
+    seen = jax.config.values["jax_cuda_visible_devices"]
+    assert seen == os.environ.get("SLURM_LOCALID", "all"), "one GPU a process under Slurm"
 
     def compute(item):
         calls.append(item)

@@ -1,5 +1,6 @@
 """openpi's checkpoint layout, read and written."""
 
+import chex
 import goldens
 import jax
 import jax.numpy as jnp
@@ -17,10 +18,8 @@ STEP = goldens.FOLDER / "ckpt_tiny_b" / "7"
 
 @pytest.mark.parametrize("path", [STEP, STEP / "params"])
 def test_restores_what_openpi_saved(path):
-    restored, expected = P.flatten(restore_params(path)), goldens.arrays("tiny_b_params")
-    assert restored.keys() == expected.keys()
-    for name, leaf in expected.items():
-        np.testing.assert_array_equal(restored[name], leaf)
+    expected = P.unflatten(dict(goldens.arrays("tiny_b_params")))
+    chex.assert_trees_all_equal(restore_params(path), expected, strict=True)
 
 
 def test_restores_to_dtype_and_sharding():
@@ -71,9 +70,7 @@ def test_round_trip(tmp_path):
     }
     proto = train_tokenizer(["open the drawer"])
     save_checkpoint(tmp_path / "3", params, norm_stats=stats, asset_id="a/b", tokenizer=proto)
-    restored = P.flatten(restore_params(tmp_path / "3"))
-    for name, leaf in P.flatten(params).items():
-        np.testing.assert_array_equal(restored[name], leaf)
+    chex.assert_trees_all_equal(restore_params(tmp_path / "3"), params, strict=True)
     np.testing.assert_array_equal(load_norm_stats(tmp_path / "3")["actions"].q99, np.arange(7.0))
     assert load_tokenizer(tmp_path / "3" / "assets").vocab_size() > 256
     with pytest.raises(ValueError, match="already holds params"):

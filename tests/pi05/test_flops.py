@@ -10,7 +10,7 @@ import pytest
 from iss_jax.flops import count_flops
 from iss_jax.pi05 import flops, model, params as P, siglip
 from iss_jax.pi05.observation import VIEWS
-from iss_jax.savings import Savings
+from iss_jax.sampling import Sampling, Savings
 
 
 def test_real_model():
@@ -71,7 +71,7 @@ def test_against_a_count_of_the_traced_program(savings):
         tokenized_prompt=struct((rows, length), jnp.int32),
         tokenized_prompt_mask=struct((rows, length), jnp.bool_),
     )
-    sample = functools.partial(model.sample_actions, num_steps=7, savings=savings)
+    sample = functools.partial(model.sample_actions, sampling=Sampling(7, savings=savings))
     found = count_flops(sample, tree, obs, struct((rows, 9, 5), jnp.float32))
     count = flops.masked_copy_flops(
         sizes,

@@ -1,8 +1,8 @@
 """LoRA leaves: openpi's scaling, merging, adding."""
 
+import chex
 import goldens
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,13 +26,16 @@ def test_alpha_matters_for_attention_only():
     obs, noise = preprocess(goldens.observation("tiny_c")), goldens.noise("tiny_c")
     unscaled = sample(goldens.raw_params("tiny_c"), obs, noise)
     assert np.abs(unscaled - golden["actions"]).max() > 100 * goldens.ATOL
-    scaled = P.flatten(goldens.params("tiny_c"))
-    for path, leaf in P.flatten(goldens.raw_params("tiny_c")).items():
+
+    def factor(path):
         # alpha 8 over ranks 4 (VLM) and 2 (action expert).
-        factor = 1.0
         if "/attn/" in path and path.endswith("lora_b"):
-            factor = 4.0 if "_1/" in path.split("/attn/")[1] else 2.0
-        np.testing.assert_array_equal(scaled[path], factor * leaf)
+            return 4.0 if "_1/" in path.split("/attn/")[1] else 2.0
+        return 1.0
+
+    raw = P.flatten(goldens.raw_params("tiny_c"))
+    expected = P.unflatten({path: factor(path) * leaf for path, leaf in raw.items()})
+    chex.assert_trees_all_equal(goldens.params("tiny_c"), expected)
 
 
 def test_adding_changes_nothing_until_trained():
@@ -52,5 +55,4 @@ def test_scaling_needs_lora():
 
 def test_merge_without_lora_is_the_identity():
     params = goldens.raw_params("tiny_b")
-    merged = P.flatten(lora.merge_lora(params))
-    assert all(jnp.array_equal(merged[k], v) for k, v in P.flatten(params).items())
+    chex.assert_trees_all_equal(lora.merge_lora(params), params, strict=True)

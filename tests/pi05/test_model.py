@@ -11,9 +11,10 @@ import pytest
 import iss_jax
 from iss_jax.pi05 import model, params as P, siglip
 from iss_jax.pi05.observation import VIEWS, preprocess
+from iss_jax.sampling import Sampling
 
 MODELS = ("tiny_a", "tiny_b", "tiny_c")
-sample = jax.jit(model.sample_actions, static_argnames=("num_steps", "dtype"))
+sample = jax.jit(model.sample_actions, static_argnames="sampling")
 
 
 def close(actual, expected, atol=goldens.ATOL):
@@ -30,7 +31,7 @@ def test_actions(name):
     golden, obs = goldens.arrays(name), preprocess(goldens.observation(name))
     params, noise = goldens.params(name), goldens.noise(name)
     close(sample(params, obs, noise), golden["actions"])
-    close(sample(params, obs, noise, num_steps=5), golden["actions_5_steps"])
+    close(sample(params, obs, noise, sampling=Sampling(5)), golden["actions_5_steps"])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -87,10 +88,10 @@ def test_bfloat16(name, param_dtype):
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
     obs = preprocess(goldens.observation(name))
     key = f"bf16_compute_{param_dtype}_params"
-    actions = sample(params, obs, goldens.noise(name), dtype=jnp.bfloat16)
+    actions = sample(params, obs, goldens.noise(name), sampling=Sampling(dtype=jnp.bfloat16))
     assert actions.dtype == jnp.float32
     close(actions, golden[f"{key}/actions"], goldens.ATOL_BF16)
-    prefix = model.embed_prefix(params, obs, jnp.bfloat16)
+    prefix = model.embed_prefix(params, obs, Sampling(dtype=jnp.bfloat16))
     cache = model.prefill(params, prefix)
     assert prefix.tokens.dtype == cache.k.dtype == jnp.bfloat16
     velocity = model.velocity(

@@ -2,10 +2,10 @@
 
 import warnings
 
+import chex
 import goldens
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from flax import nnx
 
@@ -56,10 +56,7 @@ def test_every_form_of_the_tree_is_the_same_tree():
     # What a training loop holds: its leaves are of another class on openpi's flax.
     own = nnx.state(Node(plain))
     for form in (plain, under_value, {"params": under_value}, state, own):
-        unwrapped = P.flatten(P.as_params(form))
-        assert unwrapped.keys() == flat.keys()
-        for path, leaf in flat.items():
-            np.testing.assert_array_equal(unwrapped[path], leaf)
+        chex.assert_trees_all_equal(P.as_params(form), plain, strict=True)
     with pytest.raises(TypeError, match=r"params: expected .* got list"):
         P.as_params([1, 2])
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-import jax
+import chex
 import jax.numpy as jnp
 import numpy as np
 import openpi_standins
@@ -11,7 +11,7 @@ from goldens import ATOL, FOLDER, noise, raw_params
 
 import iss_jax
 from iss_jax import ISSConfig, embedded
-from iss_jax.data.lerobot import open_dataset
+from iss_jax.data.dataset import open_dataset
 from iss_jax.divergence import effects
 from iss_jax.interventions import blend, blur
 from iss_jax.masks import upsample
@@ -29,6 +29,7 @@ from iss_jax.policies.configs import (
     PolicyConfig,
 )
 from iss_jax.policies.units import action_scale, in_units
+from iss_jax.sampling import Sampling
 
 STEP = FOLDER / "ckpt_tiny_b" / "7"
 RNG = np.random.default_rng(0)
@@ -52,7 +53,7 @@ def tokenizer(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def policy(tokenizer):
-    return openpi.from_checkpoint(STEP, TINY, tokenizer=tokenizer, dtype=None, num_steps=2)
+    return openpi.from_checkpoint(STEP, TINY, tokenizer=tokenizer, dtype=None, sampling=Sampling(2))
 
 
 def frames(*cameras, size=(224, 224)):
@@ -130,7 +131,7 @@ def test_observation_is_the_one_that_training_makes(policy, seen):
         max_token_len=64,
         cameras={view: TINY.cameras.get(view, "") for view in VIEWS},
     )
-    jax.tree.map(np.testing.assert_array_equal, obs, wanted)
+    chex.assert_trees_all_equal(obs, wanted)
     assert [bool(obs.image_masks[view][0]) for view in VIEWS] == [True, True, False]
     without = dataclasses.replace(TINY, discrete_state_input=False)
     short = openpi._observe(
@@ -168,7 +169,7 @@ def test_saliency_in_the_policys_and_in_the_robots_units(policy, seen):
         policy.params,
         policy.observation(*seen),
         noise=drawn,
-        num_steps=2,
+        sampling=Sampling(2),
         config=dataclasses.replace(ISS, action_dims=5),
     )
     np.testing.assert_array_equal(plain.effects, direct.effects)
@@ -263,7 +264,7 @@ def test_live_policy_equals_its_checkpoint(policy, seen):
     )
     drawn = noise("tiny_b")
     found = live_policy.from_policy(live, TINY)
-    assert (found.action_horizon, found.num_steps) == (10, 2)
+    assert (found.action_horizon, found.sampling.num_steps) == (10, 2)
     raw = TINY.join(*seen)
     for units in openpi.UNITS:
         options = {"noise": drawn[:1], "config": ISS, "units": units}

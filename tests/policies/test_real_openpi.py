@@ -1,7 +1,7 @@
 """openpi's own classes: their model, transforms, training state and training step against ours.
 
 Run against a checkout at `third_party/openpi` or `OPENPI_PATH`, on openpi's stack with what its
-modules import; `docs/openpi.md` says how. Skipped, with the reason, where that is absent.
+modules import; `docs/making/openpi.md` says how. Skipped, with the reason, where that is absent.
 """
 
 import dataclasses
@@ -31,9 +31,11 @@ from iss_jax.pi05.tokenizer import FILE_NAME, open_tokenizer, train_tokenizer
 from iss_jax.policies import live as live_policies, openpi
 from iss_jax.policies.client import PolicyClient, ServerError
 from iss_jax.policies.configs import PI05_ALOHA, PI05_DROID, PI05_LIBERO
+from iss_jax.sampling import Sampling
 
 ROOT = pathlib.Path(os.environ.get("OPENPI_PATH", "third_party/openpi")).resolve()
 HORIZON, STEPS = 10, 3
+SAMPLING = Sampling(STEPS)
 ISS = ISSConfig(num_masks=4, micro_batch=5, action_dims=7)
 PROMPT = train_tokenizer(["pick up the bowl"])
 
@@ -130,11 +132,11 @@ def test_their_sampling_equals_ours_and_so_does_saliency_of_theirs(live, obs, re
     wanted = np.asarray(theirs(live, obs))
     params = as_params(nnx.state(live))
     found = np.asarray(
-        jax.jit(model.sample_actions, static_argnums=3)(params, preprocess(obs), NOISE, STEPS)
+        jax.jit(model.sample_actions, static_argnums=3)(params, preprocess(obs), NOISE, SAMPLING)
     )
     assert np.abs(wanted - np.asarray(NOISE)).max() > 0.1
     np.testing.assert_allclose(found, wanted, atol=1e-4)
-    sal = iss_jax.saliency(nnx.state(live), obs, noise=NOISE, num_steps=STEPS, config=ISS)
+    sal = iss_jax.saliency(nnx.state(live), obs, noise=NOISE, sampling=SAMPLING, config=ISS)
     np.testing.assert_allclose(sal.actions, wanted, atol=1e-4)
     assert float(sal.effects.min()) > 0
     record_property("largest difference of the actions", float(np.abs(found - wanted).max()))
@@ -225,7 +227,7 @@ def test_their_policy_infers_what_ours_does(live, cache):
     noise = np.asarray(NOISE[0])
     wanted = policy.infer(dict(raw), noise=noise)["actions"]
     ours = live_policies.from_policy(policy, PI05_LIBERO)
-    assert (ours.action_horizon, ours.num_steps, ours.dtype) == (HORIZON, STEPS, jnp.float32)
+    assert (ours.action_horizon, ours.sampling) == (HORIZON, Sampling(STEPS, jnp.float32))
     np.testing.assert_allclose(ours.infer(raw, noise=noise), wanted, atol=2e-4)
     sal = ours.explain(raw, noise=NOISE, config=ISS, units="robot")
     assert float(sal.effects.min()) > 0
@@ -255,7 +257,7 @@ def test_their_training_state_sharded_and_one_of_their_steps(obs, record_propert
         def log(self, data, step):
             logged.append((step, data))
 
-    options = {"config": ISS, "num_steps": STEPS, "dtype": jnp.bfloat16, "noise": NOISE}
+    options = {"config": ISS, "sampling": Sampling(STEPS, jnp.bfloat16), "noise": NOISE}
     regions = {view: np.zeros((1, 224, 224), np.uint8) for view in ("base_0_rgb",)}
     regions["base_0_rgb"][:, :112] = 2
     callback = openpi.saliency_callback(Writer(), obs, every=1, regions=regions, **options)

@@ -16,9 +16,14 @@ from iss_jax import ISSConfig
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.callback import mean_stderr
 from iss_jax.policies.openpi import saliency_callback
+from iss_jax.sampling import Sampling
 from iss_jax.viz.tensorboard import TensorboardLog
 
-OPTIONS = {"config": ISSConfig(num_masks=6, micro_batch=7), "action_horizon": 3, "num_steps": 2}
+OPTIONS = {
+    "config": ISSConfig(num_masks=6, micro_batch=7),
+    "action_horizon": 3,
+    "sampling": Sampling(2),
+}
 OBS = random_observation(2)
 PARAMS, AVERAGED = random_params(0), random_params(1)
 

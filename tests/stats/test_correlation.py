@@ -169,10 +169,30 @@ def test_the_same_seed_gives_the_same_result():
 
 def test_a_constant_has_no_correlation():
     x = np.arange(6.0)
-    result = stats.correlate(x, np.ones(6))
-    assert math.isnan(result.r)
-    assert all(math.isnan(v) for v in (*result.fisher, *result.bootstrap))
-    assert result.p_value == 1.0
+    for pair in ((x, np.ones(6)), (np.ones(6), x)):
+        result = stats.correlate(*pair)
+        assert math.isnan(result.r)
+        assert all(math.isnan(v) for v in (*result.fisher, *result.bootstrap))
+        assert result.p_value == 1.0
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 3.0])
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_a_constant_has_no_partial_correlation(constant, kind):
+    """Its residuals are rounding, whose correlation would be a number like any other."""
+    x, y, z, _ = partial_case()
+    flat = np.full(len(x), constant)
+    for pair in ((flat, y), (x, flat)):
+        found = stats.partial_correlate(*pair, z, kind=kind, resamples=9, permutations=9)
+        assert math.isnan(found.r) and np.isnan(found.fisher + found.bootstrap).all()
+        assert found.p_value == 1.0
+
+
+def test_zeros_have_no_coefficient():
+    x, weights = np.arange(3.0), np.ones((1, 3))
+    for kind in ("pearson", "spearman"):
+        assert np.isnan(stats.weighted_coefficients(x, np.zeros(3), weights, kind=kind)).all()
+        assert np.isnan(stats.weighted_coefficients(np.zeros(3), x, weights, kind=kind)).all()
 
 
 def test_a_perfect_line():
@@ -231,6 +251,16 @@ def test_partial_correlation_equals_the_inverse_covariance_formula():
     wanted = -precision[0, 1] / np.sqrt(precision[0, 0] * precision[1, 1])
     found = stats.partial_correlate(x, y, z[:, :1], resamples=99, permutations=99)
     assert found.r == pytest.approx(wanted, abs=1e-12)
+
+
+def test_partial_spearman_is_the_formula_of_three_rank_correlations():
+    x, y, z, _ = partial_case(seed=9)
+    x, y, z = np.round(np.exp(x), 1), np.round(y, 1), z[:, 0] ** 3
+    xy, xz, yz = (scipy.stats.spearmanr(*pair)[0] for pair in ((x, y), (x, z), (y, z)))
+    wanted = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
+    found = stats.partial_correlate(x, y, z[:, None], kind="spearman", resamples=9, permutations=9)
+    assert found.r == pytest.approx(wanted, abs=1e-12)
+    assert found.kind == "spearman"
 
 
 def test_partial_correlation_sees_through_a_common_cause():
@@ -305,3 +335,112 @@ def test_partial_correlation_of_what_covariates_explain_is_nan():
     assert np.isnan(found.r) and found.p_value == 1.0
     with pytest.raises(ValueError, match="covariates"):
         stats.partial_correlate(np.arange(5.0), np.arange(5.0) ** 2, np.zeros((4, 1)))
+
+
+def test_partial_correlation_of_what_covariates_explain_of_y_is_nan_too():
+    z = np.arange(10.0)[:, None]
+    found = stats.partial_correlate(np.sin(z[:, 0]), 2 * z[:, 0] + 1, z, permutations=9)
+    assert np.isnan(found.r) and found.p_value == 1.0
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_correlations_do_not_change_with_the_units(partial):
+    """Pearson's r, its intervals and its p-value are the same in millimetres and in kilometres."""
+    x, y, z, labels = partial_case()
+    options = {"clusters": labels, "resamples": 99, "permutations": 99}
+
+    def measure(x, y):
+        if partial:
+            return stats.partial_correlate(x, y, z, **options)
+        return stats.correlate(x, y, **options)
+
+    found, small = measure(x, y), measure(1e-6 * x, 1e-6 * y)
+    assert small.p_value == found.p_value
+    assert (small.r, *small.bootstrap) == pytest.approx((found.r, *found.bootstrap), rel=1e-9)
+
+
+def test_fishers_interval_at_its_edges():
+    reach = 1.959963984540054
+    wanted = [math.tanh(math.atanh(0.5) + sign * reach) for sign in (-1, 1)]
+    assert stats.fisher_interval(0.5, 4) == pytest.approx(wanted, abs=1e-12)
+    assert stats.fisher_interval(0.5, 3) == (-1.0, 1.0)
+    assert stats.fisher_interval(1.0, 9) == (1.0, 1.0)
+    assert stats.fisher_interval(-1.0, 9) == (-1.0, -1.0)
+
+
+def test_each_covariate_costs_fisher_a_degree_of_freedom():
+    """The standard error of a partial correlation given q covariates is 1/√(n − q − 3)."""
+    x, y, z, _ = partial_case()
+    found = stats.partial_correlate(x, y, z, resamples=9, permutations=9, confidence=0.9)
+    half = 1.6448536269514722 / math.sqrt(60 - 3 - 3)
+    wanted = [math.tanh(math.atanh(found.r) + sign * half) for sign in (-1, 1)]
+    assert found.fisher == pytest.approx(wanted, abs=1e-12)
+    assert (found.n, found.clusters, found.confidence) == (60, 60, 0.9)
+
+
+def test_students_interval_of_two_values():
+    """With one degree of freedom Student's t is Cauchy's, whose quantiles are tangents."""
+    reach = math.tan(math.pi * 0.475) * 0.5
+    assert stats.mean_interval(np.array([0.0, 1.0])) == pytest.approx((0.5 - reach, 0.5 + reach))
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_three_clusters_are_the_fewest_with_an_interval(kind):
+    x, y = np.arange(6.0), np.array([1.0, 0.0, 3.0, 2.0, 5.0, 4.0])
+    three, two = np.repeat([0, 1, 2], 2), np.repeat([0, 1], 3)
+    z = np.array([[1.0], [0.0], [0.0], [1.0], [1.0], [0.0]])
+    for clusters, known in ((three, True), (two, False)):
+        found = stats.correlate(x, y, clusters=clusters, kind=kind)
+        partly = stats.partial_correlate(x, y, z, clusters=clusters, kind=kind)
+        assert np.isfinite(found.bootstrap).all() == np.isfinite(partly.bootstrap).all() == known
+        assert found.clusters == partly.clusters == 2 + known
+
+
+def test_three_rows_are_the_fewest():
+    assert stats.correlate(np.arange(3.0), np.array([0.0, 2.0, 1.0])).r == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_random_permutations_count_the_observed_order_as_one_of_them(partial):
+    """On a line none of 9,999 random orders of ten rows comes near the observed one."""
+    x, z = np.arange(10.0), np.tile([[0.0], [1.0]], (5, 1))
+    y = 2 * x + 1
+    found = stats.partial_correlate(x, y, z) if partial else stats.correlate(x, y)
+    assert found.p_value == 1 / 10_000
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_naming_the_defaults_repeats_a_result(partial):
+    x, y, z, labels = partial_case()
+    named = {"confidence": 0.95, "resamples": 4999, "permutations": 9999, "seed": 0}
+    measure = stats.partial_correlate if partial else stats.correlate
+    given = (x, y, z) if partial else (x, y)
+    assert measure(*given, clusters=labels) == measure(*given, clusters=labels, **named)
+
+
+def test_naming_the_defaults_of_the_parts_repeats_their_results():
+    x, y, _, labels = partial_case()
+    options = {"clusters": labels}
+    named = options | {"confidence": 0.95, "resamples": 4999, "seed": 0}
+    assert stats.bootstrap_interval(x, y, **options) == stats.bootstrap_interval(x, y, **named)
+    named = options | {"permutations": 9999, "seed": 0}
+    assert stats.permutation_p_value(x, y, **options) == stats.permutation_p_value(x, y, **named)
+    assert stats.fisher_interval(0.3, 9) == stats.fisher_interval(0.3, 9, confidence=0.95)
+    assert stats.mean_interval(x) == stats.mean_interval(x, confidence=0.95)
+
+
+@pytest.mark.parametrize("rows", [3, 256, 257, 600])
+def test_resamples_are_complete_whatever_their_number(rows):
+    x, y = np.random.default_rng(11).normal(size=(2, 7))
+    weights = np.random.default_rng(12).multinomial(7, np.full(7, 1 / 7), size=rows)
+    for kind in ("pearson", "spearman"):
+        found = stats.weighted_coefficients(x, y, weights, kind=kind)
+        last = stats.coefficient(np.repeat(x, weights[-1]), np.repeat(y, weights[-1]), kind=kind)
+        assert found.shape == (rows,) and found[-1] == pytest.approx(last, abs=1e-12)
+
+
+def test_covariates_that_do_not_fit_the_rows():
+    x, y = np.arange(5.0), np.arange(5.0) ** 2
+    for covariates in (np.ones(5), np.full((5, 1), np.nan), np.ones((6, 1)), np.ones((5, 1, 1))):
+        with pytest.raises(ValueError, match=r"covariates: shape .* finite \(5, q\) wanted"):
+            stats.partial_correlate(x, y, covariates)

@@ -68,3 +68,51 @@ def test_two_clusters_have_no_interval_and_bad_scores_are_refused():
         clustered_mean(np.array([1.0, np.nan]), np.arange(2))
     with pytest.raises(ValueError, match="3 clusters given"):
         auc(np.ones(2), np.ones(2), np.arange(3), np.arange(2))
+
+
+def test_ties_are_half_won_in_every_resample():
+    ids = np.arange(3)
+    assert auc(np.ones(3), np.ones(3), ids, ids) == (0.5, 0.5, 0.5)
+
+
+def test_three_clusters_are_the_fewest_with_an_interval():
+    ids = np.arange(3)
+    assert auc(np.arange(3.0) + 3, np.arange(3.0), ids, ids) == (1.0, 1.0, 1.0)
+    assert clustered_mean(np.full(3, 0.5), ids) == (0.5, 0.5, 0.5)
+    assert math.isnan(clustered_mean(np.full(2, 0.5), ids[:2]).low)
+
+
+def test_resamples_without_one_of_the_groups_say_nothing():
+    """All positive rows lie in one cluster, which 8 of 27 resamples of three do not hold."""
+    found = auc(np.array([3.0, 4.0]), np.array([1.0, 2.0]), np.zeros(2), np.array([1, 2]))
+    assert found == (1.0, 1.0, 1.0)
+
+
+def test_naming_the_defaults_repeats_a_result():
+    rng = np.random.default_rng(4)
+    x, y, ids = rng.normal(size=60), rng.normal(size=60), np.arange(60)
+    named = {"confidence": 0.95, "resamples": 4999, "seed": 0}
+    assert clustered_mean(x, ids) == clustered_mean(x, ids, **named)
+    assert auc(x, y, ids, ids) == auc(x, y, ids, ids, **named)
+
+
+def test_rows_of_a_cluster_weigh_as_often_as_it_is_drawn():
+    """Clusters of one and of nine rows: a resample's mean is that of the rows that it repeats."""
+    x, ids = np.repeat([0.0, 1.0, 2.0], [1, 9, 2]), np.repeat([0, 1, 2], [1, 9, 2])
+    found = clustered_mean(x, ids, confidence=0.9)
+    sizes, sums = np.array([1, 9, 2]), np.array([0.0, 9.0, 4.0])
+    drawn = np.random.default_rng(0).multinomial(3, np.full(3, 1 / 3), size=4999)
+    means = (drawn @ sums) / (drawn @ sizes)
+    # Student's t of two degrees of freedom: t(q) = (2 q - 1) / sqrt(2 q (1 - q)).
+    tail = scipy.stats.norm.cdf(-0.9 / math.sqrt(2 * 0.95 * 0.05) * math.sqrt(3 / 2))
+    assert found.value == pytest.approx(13 / 12)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [tail, 1 - tail])))
+
+
+def test_scores_that_are_not_a_row_each_are_refused():
+    for scores in (np.ones((2, 2)), np.ones(0), np.array([1.0, np.inf])):
+        with pytest.raises(ValueError, match="finite \\[n\\] and one cluster a row wanted"):
+            clustered_mean(scores, np.arange(len(scores)))
+    # Either group, and the second one too.
+    with pytest.raises(ValueError, match="1 clusters given"):
+        auc(np.ones(2), np.ones(2), np.arange(2), np.arange(1))

@@ -12,6 +12,7 @@ from iss_jax import estimators
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.pi05.params import sizes_of
+from iss_jax.sampling import Sampling
 from iss_jax.tokens import (
     SampledSignificance,
     TokenMeans,
@@ -115,7 +116,7 @@ def test_every_other_token_is_drawn_equally_often():
 def case():
     params, obs = goldens.params("tiny_b"), goldens.observation("tiny_b", slice(0, 2))
     means = mean_embeddings(params, [obs])
-    options = {"action_horizon": 3, "num_steps": 1, "key": jax.random.key(5)}
+    options = {"action_horizon": 3, "sampling": Sampling(1), "key": jax.random.key(5)}
     return params, obs, means, options
 
 
@@ -160,7 +161,7 @@ def test_first_order_scores_are_norms_of_jacobian_vector_products(case):
 
     def actions(tokens):
         cache = model.prefill(params, model.Prefix(tokens, prefix.mask))
-        return model.denoise(params, cache, prefix.mask, noise[:, 0], 1)
+        return model.denoise(params, cache, prefix.mask, noise[:, 0], Sampling(1))
 
     moved = jax.jit(lambda step: jax.jvp(actions, (prefix.tokens,), (step,))[1])
     for view, token in ((0, 0), (0, 3), (2, 1)):
@@ -195,7 +196,7 @@ def test_masks_over_tokens_are_the_estimators_on_the_effects_of_whole_sets(case,
     # A set's effect, by hand: the mask that keeps all but one token has that token's exact score.
     everything_else = jnp.ones((2, tokens), bool).at[0, 0].set(False)
     noise_key = jax.random.split(options["key"])[1]
-    call = checked_call(params, obs, means, noise_key, num_steps=1, action_horizon=3)
+    call = checked_call(params, obs, means, noise_key, sampling=Sampling(1), action_horizon=3)
     effects, _ = each_example(
         lambda example, _: replaced_effects(params, example, everything_else, call.options),
         params,
@@ -203,7 +204,7 @@ def test_masks_over_tokens_are_the_estimators_on_the_effects_of_whole_sets(case,
         call.means,
         call.noise,
         call.layout,
-        call.options.dtype,
+        call.options.sampling,
     )
     np.testing.assert_allclose(effects[:, 0], exact.views[VIEWS[0]][:, 0], rtol=2e-3)
     np.testing.assert_allclose(effects[:, 1], 0, atol=1e-9)

@@ -13,9 +13,10 @@ from iss_jax.masks import upsample
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.pi05.params import sizes_of
+from iss_jax.sampling import Sampling
 from iss_jax.tokens import TokenMeans, mean_embeddings, token_significance
 
-NOISE_STEPS = 2
+SAMPLING = Sampling(2)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def case():
 def found(case):
     params, obs, noise, _ = case
     means = mean_embeddings(params, [obs])
-    return token_significance(params, obs, means, noise=noise, num_steps=NOISE_STEPS), means
+    return token_significance(params, obs, means, noise=noise, sampling=SAMPLING), means
 
 
 @jax.jit
@@ -39,7 +40,7 @@ def run_prefix(params, obs, noise, token, mean):
     prefix = model.embed_prefix(params, obs)
     replaced = model.Prefix(prefix.tokens.at[:, token].set(mean[None], mode="drop"), prefix.mask)
     cache = model.prefill(params, replaced)
-    return model.denoise(params, cache, replaced.mask, noise, NOISE_STEPS)
+    return model.denoise(params, cache, replaced.mask, noise, SAMPLING)
 
 
 def by_hand(case, means, example, token):
@@ -89,7 +90,7 @@ def test_micro_batches_and_jit_change_rounding_only(case, found, micro_batch):
     result, means = found
     call = jax.jit(
         lambda params, obs: token_significance(
-            params, obs, means, noise=noise, num_steps=NOISE_STEPS, micro_batch=micro_batch
+            params, obs, means, noise=noise, sampling=SAMPLING, micro_batch=micro_batch
         )
     )
     other = call(params, obs)
@@ -104,7 +105,7 @@ def test_micro_batches_and_jit_change_rounding_only(case, found, micro_batch):
 def test_sigma_scores_in_nats_of_the_chosen_steps(case, found):
     params, obs, noise, sizes = case
     _, means = found
-    options = {"noise": noise, "num_steps": NOISE_STEPS, "action_dims": 2, "horizon": 3}
+    options = {"noise": noise, "sampling": SAMPLING, "action_dims": 2, "horizon": 3}
     nats = token_significance(params, obs, means, sigma=0.5, **options)
     token = sizes.image.tokens
     moved = by_hand(case, means, 0, token)[:3, :2]

@@ -45,7 +45,7 @@ def test_jacobian_and_its_product_of_a_known_function(monkeypatch):
     """Actions tanh(W m), whose derivative is (1 - tanh^2) W; dropping is the other way."""
     weights = np.random.default_rng(0).normal(size=(14, 12)) / 12
 
-    def act(params, obs, noise, cells):
+    def act(params, obs, noise, cells, sampling=None):
         del obs, noise
         return jnp.tanh(cells.reshape(len(cells), -1) @ params.T).reshape(len(cells), 2, 7)
 

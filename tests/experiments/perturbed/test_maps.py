@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_policy
+from traces import traced_at_most
 
 from configs import (
     fidelity as fidelity_config,
@@ -19,13 +20,15 @@ from configs.parts.perturbed_frames import VARIANTS
 from experiments import fidelity, perturbation_grid, robustness
 from experiments.perturbed import maps as perturbed_maps
 from experiments.perturbed.fidelity_figure import fidelity_bars
-from experiments.perturbed.items import METHODS, episode_lines, from_config, load_inputs, work_item
-from experiments.perturbed.maps import explain, explained_copies, measure, similarities
+from experiments.perturbed.items import METHODS, episode_lines, load_inputs, work_item
+from experiments.perturbed.maps import explained_copies, measure, similarities
 from experiments.perturbed.robustness_figure import robustness_figure
 from iss_jax import saliency
 from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.directory import jsonable
+from iss_jax.jobs.options import from_config
 from iss_jax.masked_runs import draw_masks
+from iss_jax.sampling import Sampling
 
 SPLITS = {"milk": "seen", "soup": "near", "ham": "seen"}
 SEEDS = (0, 13)
@@ -55,10 +58,9 @@ def _config(module, inputs):
 @pytest.fixture(scope="module")
 def robust(inputs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("robustness")
-    before = explain._cache_size()
-    content = robustness.main(_config(robustness_config, inputs), workdir)
     # One program for the selection and one for the comparison, whatever the episodes.
-    assert explain._cache_size() - before <= 2
+    with traced_at_most(2, perturbed_maps, "preprocess"):
+        content = robustness.main(_config(robustness_config, inputs), workdir)
     return workdir, content
 
 
@@ -124,7 +126,12 @@ def test_maps_and_actions_are_those_of_the_library(parts):
     noise = jnp.broadcast_to(jax.random.normal(noise_key, (1, 1, 4, 7)), (2, 1, 4, 7))[:, 0]
     masks = draw_masks(mask_key, 3, loaded.iss)
     expected = saliency(
-        loaded.policy.params, copies.obs, config=loaded.iss, masks=masks, noise=noise, num_steps=2
+        loaded.policy.params,
+        copies.seen.obs,
+        config=loaded.iss,
+        masks=masks,
+        noise=noise,
+        sampling=Sampling(2),
     )
     for view, scores in explained.maps["iss"].items():
         np.testing.assert_allclose(scores, expected.maps[view], rtol=1e-3, atol=1e-6)
@@ -243,9 +250,8 @@ def test_the_grid_has_a_panel_for_each_perturbation(inputs, faithful, tmp_path):
     # Two methods and four rows are fidelity's program, which is compiled already.
     config.episode, config.methods = 2, ("iss", "norm")
     config.perturbations = ("noise", "geometric", "patch")
-    before = explain._cache_size()
-    rows = perturbation_grid.main(config, tmp_path)
-    assert explain._cache_size() == before
+    with traced_at_most(0, perturbed_maps, "preprocess"):
+        rows = perturbation_grid.main(config, tmp_path)
     assert [row["perturbation"] for row in rows] == [
         "none",
         "noise",
@@ -291,7 +297,7 @@ def test_what_does_not_fit_is_named(inputs, tmp_path):
         with pytest.raises(ValueError, match=message):
             main(config, tmp_path / "never")
     assert not (tmp_path / "never").exists()
-    with pytest.raises(ValueError, match="region labels"):
+    with pytest.raises(ValueError, match="no images of"):
         config = _config(fidelity_config, inputs)
         config.cameras.right_wrist_0_rgb = "overhead"
         fidelity.main(config, tmp_path)

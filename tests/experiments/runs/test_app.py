@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 _MAIN = """
-from experiments import app
+from experiments.runs import app
 app.run(lambda config, workdir: print(config.seeds, config.name, workdir), 'nmr_correlation')
 """
 
@@ -52,7 +52,7 @@ def test_every_experiment_deals_its_work_or_refuses_several_processes():
 
 def test_the_page_is_written_where_there_are_results(tmp_path):
     main = (
-        "from experiments import app\n"
+        "from experiments.runs import app\n"
         "def main(config, workdir):\n"
         "    workdir.mkdir()\n"
         "    (workdir / 'config.json').write_text('{}')\n"

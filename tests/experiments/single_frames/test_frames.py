@@ -21,8 +21,8 @@ class Episodes:
     def metadata(self, index: int) -> dict:
         return self.lines[index]
 
-    def data_path(self, index: int) -> Path:
-        return Path(__file__)
+    def files(self, index: int) -> tuple[Path, ...]:
+        return (Path(__file__),)
 
 
 def episodes(seen: int, far: int, of_each: int = 2) -> Episodes:

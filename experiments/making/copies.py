@@ -1,0 +1,19 @@
+"""Copies of datasets, for commands that write beside the dataset they are given."""
+
+import shutil
+from pathlib import Path
+
+
+def copied(root: Path, workdir: Path) -> Path:
+    """Copies a dataset to `<workdir>/<name of its folder>` and returns that.
+
+    What lies there already, such as an earlier run's masks, stays.
+
+    Args:
+        root: The dataset's folder.
+        workdir: Folder of the copy.
+
+    Raises:
+        FileNotFoundError: There is no dataset.
+    """
+    return Path(shutil.copytree(root, workdir / root.name, dirs_exist_ok=True))

@@ -1,0 +1,1 @@
+"""Parts of all commands: command line and plans."""
