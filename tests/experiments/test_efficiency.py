@@ -55,7 +55,7 @@ def test_the_papers_table_is_quoted_as_printed() -> None:
 
 def test_smoke_run_writes_its_table(tmp_path) -> None:
     smoke("efficiency", tmp_path)
-    rows = json.loads((tmp_path / "results.json").read_text())
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert [row["num_masks"] for row in rows] == [0, 0, 10]
     assert all(row["seconds"] > 0 for row in rows)
     # The embedded policy's prompts fill a fraction of their 200 tokens.

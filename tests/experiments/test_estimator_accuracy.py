@@ -97,7 +97,7 @@ def test_frames_are_of_both_outcomes_and_of_many_tasks():
 
 def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     smoke("estimator_accuracy", tmp_path)
-    rows = json.loads((tmp_path / "results.json").read_text())
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     # Four estimators of plain runs in two designs; two of gradients at three numbers of runs; the
     # surrogate; grey, two rules, two norms and a probe.
     assert len(rows) == 8 + 6 + 1 + 6 and (tmp_path / "results.csv").exists()
