@@ -36,6 +36,7 @@ from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import Observation
 from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
 from iss_jax.policies.restored import Policy
+from iss_jax.results import effect_unit
 from iss_jax.strides import interpolate, stride_frames
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
@@ -111,8 +112,9 @@ def explain(
         description=f"ISS, episode {index}",
         quiet=options.quiet,
     )
-    cells, stderr = (
-        np.array([result[name] for result in results], np.float32) for name in ("cells", "stderr")
+    cells, stderr, contrast_stderr = (
+        np.array([result.get(name, result["stderr"]) for result in results], np.float32)
+        for name in ("cells", "stderr", "contrast_stderr")
     )
     # Upsampling is linear, so that maps of interpolated cells are the interpolated maps.
     cells = np.asarray(interpolate(jnp.asarray(cells), jnp.asarray(computed), len(episode)))
@@ -132,9 +134,13 @@ def explain(
         computed=computed,
         cells=cells,
         stderr=stderr,
+        # JSON holds an infinite error, of a cell that too few masks drop, as null.
+        contrast_stderr=np.nan_to_num(contrast_stderr, nan=np.inf, posinf=np.inf),
         effect=np.array([result["effect"] for result in results]),
         measures=measures,
         percents=options.percents,
+        unit=effect_unit(iss, "normalised actions"),
+        errors_of_contrasts=all("contrast_stderr" in result for result in results),
     )
 
 
@@ -154,6 +160,7 @@ def _compute(item: Mapping[str, Any], seen: Seen, iss: ISSConfig, policy: Policy
     return {
         "cells": np.asarray(result.cells)[0, rows],
         "stderr": np.asarray(result.stderr)[0, rows],
+        "contrast_stderr": np.asarray(result.contrast_stderr)[0, rows],
         "effect": float(result.effects.mean()),
     }
 

@@ -92,31 +92,11 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         content["nmr_at_10"] = float(nuisance_mass_ratio(maps, labels, k=10)[0])
         content["nuisance_area"] = float(chance_level(labels)[0])
     run.write_json("results.json", content | {"cells": np.asarray(sal.cells).tolist()})
-    _picture(run.path / "figures" / "maps.png", sal.maps, episode, cameras)
+    outlined = {view: labels[0] for view, labels in regions.items()}
+    run.write_figure("maps.png", found.saliency.plot(regions=outlined or None))
     for name, value in content.items():
         print(f"{name:<14} {value:.4g}" if isinstance(value, float) else f"{name:<14} {value}")
     return content
-
-
-def _picture(path: Path, maps: Any, episode: Any, cameras: dict[str, str]) -> None:
-    from PIL import Image
-
-    from iss_jax.data.atomic import atomic_path
-    from iss_jax.viz.overlays import overlay
-
-    found = {view: np.asarray(maps[view]) for view in cameras}
-    limits = (min(m.min() for m in found.values()), max(m.max() for m in found.values()))
-    panels = [
-        overlay(
-            episode.images[camera][0],
-            found[view],
-            episode.regions[camera][0] if camera in episode.regions else None,
-            limits=limits,
-        )
-        for view, camera in cameras.items()
-    ]
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.concatenate(panels, axis=1)).save(temporary)
 
 
 if __name__ == "__main__":

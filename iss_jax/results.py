@@ -239,7 +239,7 @@ def of_cells(
     *,
     stderr: Float[Array, "*b views gh gw"] | None = None,
     contrast_stderr: Float[Array, "*b views gh gw"] | None = None,
-    frames: dict[str, Shaped[Array, "*b h w 3"]] | None = None,
+    frames: Mapping[str, Shaped[Array, "*b h w 3"] | np.ndarray] | None = None,
     cameras: Mapping[str, str] = Cameras(),
     unit: str = "",
 ) -> Saliency:
@@ -275,7 +275,7 @@ def of_cells(
         effects=jnp.zeros((*batch, 0)),
         actions=jnp.zeros((*batch, 0, 0)),
         masks=jnp.zeros((0, views, gh, gw), bool),
-        frames=frames,
+        frames=None if frames is None else {v: jnp.asarray(frame) for v, frame in frames.items()},
         cameras=Cameras(cameras),
         unit=unit,
     )

@@ -3,12 +3,10 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,21 +14,26 @@ from matplotlib.figure import Figure
 
 from experiments.explain.nmr import EpisodeMeasures
 from experiments.explain.options import Options
+from experiments.explain.overlays import (
+    critical_pixels,
+    draw_overlays,
+    overlays_figure,
+    saliency_of,
+)
 from iss_jax import Region
 from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
 from iss_jax.jobs.directory import jsonable
 from iss_jax.masks import upsample
-from iss_jax.nmr import critical_set
 from iss_jax.policies.frames import Seen
+from iss_jax.results import Saliency
+from iss_jax.viz.frames import magnified
 from iss_jax.viz.nmr_curve import Curve, nmr_figure
-from iss_jax.viz.overlays import magnify, overlay, overlay_figure
 from iss_jax.viz.regions import masks_figure, regions_figure
+from iss_jax.viz.saliency_rows import ERRORS_OF_SCORES
 from iss_jax.viz.trajectories import Path as HandPath
 from iss_jax.viz.video import episode_frames, write_gif, write_mp4
-
-PIXELS = 320  # height that frames are magnified to, at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +48,13 @@ class Explained:
         computed: the frames whose saliency was computed.
         cells: scores of the grid cells.
         stderr: their standard errors, where computed.
+        contrast_stderr: those of their differences to the mean of the map, where computed.
         effect: mean effect of the masks, where computed.
         measures: where the saliency lies.
         percents: k of the measures; the first one is drawn.
+        unit: what an effect is.
+        errors_of_contrasts: False where an older version stored the errors of scores alone, which
+            `contrast_stderr` then holds.
     """
 
     index: int
@@ -57,9 +64,12 @@ class Explained:
     computed: Int[np.ndarray, " n"]
     cells: Float[np.ndarray, "T v gh gw"]
     stderr: Float[np.ndarray, "n v gh gw"]
+    contrast_stderr: Float[np.ndarray, "n v gh gw"]
     effect: Float[np.ndarray, " n"]
     measures: EpisodeMeasures
     percents: tuple[float, ...]
+    unit: str
+    errors_of_contrasts: bool = True
 
     @property
     def times(self) -> Float[np.ndarray, " T"]:
@@ -105,17 +115,42 @@ class Explained:
         outcome = {True: ", success", False: ", failure", None: ""}[self.success()]
         return f"episode {self.index}: {self.task()}{outcome}"
 
+    def label(self, t: int) -> str:
+        """Time and NMR of a frame."""
+        nmr, chance = self.measures.nmr[t, 0], self.measures.area[t, Region.NUISANCE]
+        between = "" if self.is_computed[t] else ", interpolated"
+        k = self.percents[0]
+        return f"{self.times[t]:.1f} s{between}\nnmr@{k:g} {nmr:.2f}, chance {chance:.2f}"
+
     def path(self) -> HandPath:
         """The end effector's path, coloured by NMR; the state begins with its position."""
         return HandPath(self.episode.state[:, :3], bool(self.success()), self.measures.nmr[:, 0])
 
 
-def upsampled(
-    cells: Float[np.ndarray, "T gh gw"], size: Sequence[int]
-) -> Float[np.ndarray, "T h w"]:
-    """Cells as maps of `size`, height and width."""
-    height, width = size
-    return np.asarray(upsample(jnp.asarray(cells), (height, width)))
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """An episode's maps, and every frame under its map.
+
+    Attributes:
+        saliency: the maps of all frames.
+        critical: view to the critical pixels.
+        overlays: view to the pictures.
+        limit: contrast at the ends of their colours.
+    """
+
+    saliency: Saliency
+    critical: dict[str, np.ndarray]
+    overlays: dict[str, np.ndarray]
+    limit: float
+
+    @classmethod
+    def of(cls, found: Explained) -> "Drawn":
+        """Draws an episode."""
+        saliency = saliency_of(
+            found.seen, found.cells, found.contrast_stderr, found.computed, found.unit
+        )
+        critical = critical_pixels(saliency, found.percents[0])
+        return cls(saliency, critical, *draw_overlays(saliency, found.seen.regions, critical))
 
 
 def paths_of(dataset: Dataset) -> dict[str, list[HandPath]]:
@@ -194,14 +229,24 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
         title=found.title(),
     )
     _save(folder / "regions.png", figure)
-    overlays = draw_overlays(found, maps)
     chosen = np.unique(
         np.linspace(0, len(found.episode) - 1, options.shown_frames).round().astype(int)
     )
-    _save(folder / "overlays.png", _overlays_figure(found, overlays, chosen))
+    drawn = Drawn.of(found)
+    labels = {int(t): found.label(t) for t in chosen}
+    figure = overlays_figure(
+        drawn.saliency,
+        found.seen.regions,
+        drawn.critical,
+        labels,
+        percent=found.percents[0],
+        title=found.title(),
+        notes=[] if found.errors_of_contrasts else [ERRORS_OF_SCORES],
+    )
+    _save(folder / "overlays.png", figure)
     _save(folder / "masks.png", _masks_figure(found, chosen))
     if options.video or options.gif:
-        _write_videos(folder, found, overlays, options)
+        _write_videos(folder, found, drawn, options)
     if options.rerun:
         from iss_jax.viz.timeline import write_timeline
 
@@ -210,7 +255,7 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
             folder / "timeline.rrd",
             f"episode_{found.index}",
             {camera: found.seen.images[view] for camera, view in by_camera.items()},
-            {camera: overlays[view] for camera, view in by_camera.items()},
+            {camera: drawn.overlays[view] for camera, view in by_camera.items()},
             {camera: found.seen.regions[view] for camera, view in by_camera.items()},
             curve,
             found.episode.state[:, :3],
@@ -221,9 +266,9 @@ def write_heatmaps(path: Path, found: Explained, maps: dict[str, np.ndarray]) ->
     """The maps as arrays, without pickles.
 
     `maps/<view>` float32 [T, h, w] in pixels of the policy's input, `cells` [T, v, gh, gw],
-    `stderr` [n, v, gh, gw] of the n `computed` frames, `views` and `cameras` in the order of v,
-    `valid/<view>` bool [T, h, w], `regions/<view>` uint8 [T, h, w], `nmr` [T, K] for the K
-    `percents`, `chance` [T], `times` [T] in seconds.
+    `stderr` and `contrast_stderr` [n, v, gh, gw] of the n `computed` frames, `views` and `cameras`
+    in the order of v, `valid/<view>` bool [T, h, w], `regions/<view>` uint8 [T, h, w], `nmr` [T, K]
+    for the K `percents`, `chance` [T], `times` [T] in seconds.
     """
     with atomic_path(path) as temporary:
         np.savez_compressed(
@@ -234,6 +279,7 @@ def write_heatmaps(path: Path, found: Explained, maps: dict[str, np.ndarray]) ->
             **{f"regions/{view}": labels for view, labels in found.seen.regions.items()},
             cells=found.cells,
             stderr=found.stderr,
+            contrast_stderr=found.contrast_stderr,
             computed=found.computed,
             views=np.array(list(found.cameras)),
             cameras=np.array(list(found.cameras.values())),
@@ -271,50 +317,6 @@ def frame_rows(found: Explained) -> list[dict[str, Any]]:
     return rows
 
 
-def draw_overlays(found: Explained, maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """View to magnified frames with their saliency; the views of a frame share their colours."""
-    stacked = np.concatenate([saliency.reshape(len(saliency), -1) for saliency in maps.values()], 1)
-    limits = np.quantile(stacked, (0.01, 0.995), axis=1).T
-    factor = max(1, -(-PIXELS // next(iter(maps.values())).shape[1]))
-    as_jax = partial(jax.tree.map, jnp.asarray)
-    critical = critical_set(as_jax(maps), found.percents[0], valid=as_jax(found.seen.valid))
-    threshold = np.asarray(critical.threshold)
-    drawn = {}
-    for row, (view, valid) in enumerate(found.seen.valid.items()):
-        height, width = (factor * side for side in valid.shape[1:])
-        smooth = upsampled(found.cells[:, row], (height, width))
-        drawn[view] = np.stack(
-            [
-                overlay(
-                    magnify(found.seen.images[view][t], factor),
-                    smooth[t],
-                    magnify(found.seen.regions[view][t], factor),
-                    limits=(float(limits[t, 0]), float(limits[t, 1])),
-                    critical=(smooth[t] >= threshold[t]) & magnify(valid[t], factor),
-                )
-                for t in range(len(smooth))
-            ]
-        )
-    return drawn
-
-
-def _overlays_figure(found: Explained, overlays: dict[str, np.ndarray], chosen) -> Figure:
-    rows = [{found.cameras[view]: frames[t] for view, frames in overlays.items()} for t in chosen]
-    k = f"{found.percents[0]:g}"
-    nmr, chance = found.measures.nmr[:, 0], found.measures.area[:, Region.NUISANCE]
-    labels = [
-        f"{found.times[t]:.1f} s\nnmr@{k} {nmr[t]:.2f}, chance {chance[t]:.2f}" for t in chosen
-    ]
-    figure = overlay_figure(rows, labels)
-    figure.suptitle(found.title(), fontsize=8)
-    figure.supxlabel(
-        f"colours: saliency, dark low, bright high, one scale for a frame's views;\n"
-        f"white: top {k} % of pixels; blue: support; green: robot",
-        fontsize=7,
-    )
-    return figure
-
-
 def _masks_figure(found: Explained, chosen) -> Figure:
     view = next(iter(found.cameras))
     return masks_figure(
@@ -325,20 +327,28 @@ def _masks_figure(found: Explained, chosen) -> Figure:
     )
 
 
-def _write_videos(folder, found: Explained, overlays, options: Options) -> None:
-    factor = max(1, -(-PIXELS // next(iter(found.seen.images.values())).shape[1]))
+def _write_videos(folder, found: Explained, drawn: Drawn, options: Options) -> None:
     plain = {
-        camera: np.stack([magnify(image, factor) for image in found.seen.images[view]])
+        camera: np.stack([magnified(image) for image in found.seen.images[view]])
         for view, camera in found.cameras.items()
     }
-    shown = {camera: overlays[view] for view, camera in found.cameras.items()}
+    shown = {camera: drawn.overlays[view] for view, camera in found.cameras.items()}
     rows = {"camera": plain, "saliency": shown}
     fps = found.episode.fps * options.video_speed
+    video = partial(
+        episode_frames,
+        rows,
+        found.curve(),
+        title=found.title(),
+        limit=drawn.limit,
+        unit=found.unit,
+        told=np.asarray(drawn.saliency.told_apart),
+    )
     if options.video:
-        frames = episode_frames(rows, found.curve(), title=found.title())
+        frames = video()
         write_mp4(folder / "episode.mp4", frames, fps=fps)
     if options.gif:
-        frames = episode_frames(rows, found.curve(), title=found.title(), dpi=60)
+        frames = video(dpi=60)
         write_gif(folder / "episode.gif", frames, fps=fps)
 
 

@@ -14,15 +14,10 @@ from iss_jax.config import ISSConfig
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.regions import fit_regions
 from iss_jax.nmr import critical_set
-from iss_jax.pi05.observation import VIEWS, resize_with_pad
+from iss_jax.pi05.observation import resize_with_pad
+from iss_jax.policies.frames import FrameOptions, read_frames
 from iss_jax.results import Saliency, effect_unit, of_cells
-from iss_jax.viz.saliency_rows import saliency_rows
-
-# Items that an older version stored know the errors of scores alone.
-OLD = (
-    "Errors here are those of the scores, which hold the mean's and are far too large: these maps "
-    "were stored without those of contrasts."
-)
+from iss_jax.viz.saliency_rows import ERRORS_OF_SCORES, saliency_rows
 
 
 def chosen_rows(rows: Sequence[Row], most: int) -> list[Row]:
@@ -94,7 +89,7 @@ def maps_figure(
         regions=regions,
         critical=critical,
         critical_name=f"top {percent:g} % of pixels: nmr@{percent:g} is their nuisance share",
-        notes=[OLD] if old else [],
+        notes=[ERRORS_OF_SCORES] if old else [],
     )
 
 
@@ -108,13 +103,12 @@ def _stored(
     item: Mapping[str, Any], result: Mapping[str, Any], dataset: Dataset, row: int
 ) -> tuple[Saliency, dict[str, np.ndarray]]:
     """One frame's map again from its stored cells, and its labels; views padded to a square."""
-    episode = dataset.read(item["episode"], [item["frames"][row]])
-    cameras = {view: item["cameras"][view] for view in VIEWS if item["cameras"].get(view)}
+    options = FrameOptions.of_item(item)
+    episode = read_frames(dataset, item["episode"], [item["frames"][row]], options)
+    cameras = options.used
     frames, regions, valid = {}, {}, {}
     for view, camera in cameras.items():
         image, labels = episode.images[camera], episode.regions[camera]
-        if item.get("mirror"):
-            image, labels = image[:, :, ::-1], labels[:, :, ::-1]
         side = max(image.shape[1:3])
         frames[view] = jax.device_get(resize_with_pad(jnp.asarray(image), side, side))[0]
         regions[view], valid[view] = fit_regions(labels[0], side, side)

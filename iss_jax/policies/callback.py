@@ -10,8 +10,9 @@ import numpy as np
 from iss_jax import nmr
 from iss_jax.config import ISSConfig
 from iss_jax.masked_runs import active_cells
-from iss_jax.pi05.observation import VIEWS, preprocess
+from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05_saliency import saliency
+from iss_jax.records import drawing
 from iss_jax.results import Saliency
 
 __all__ = [
@@ -109,11 +110,12 @@ def saliency_callback(
         logged: dict[str, Any] = {
             f"{prefix}/effect": float(found.effects.mean()),
             f"{prefix}/stderr": mean_stderr(found),
+            f"{prefix}/told_apart": float(found.told_apart.mean()),
         }
         if regions is not None:
             logged |= _ratios(found, regions, k, prefix)
         if overlays:
-            for index, image in enumerate(_overlays(found, obs, regions, overlays)):
+            for index, image in enumerate(_overlays(found, regions, overlays)):
                 logged[f"{prefix}/overlay_{index}"] = image if picture is None else picture(image)
         writer.log(logged, step=step)
         return logged
@@ -147,26 +149,10 @@ def _ratios(found: Saliency, regions: Mapping[str, Any], k: float, prefix: str) 
     }
 
 
-def _overlays(
-    found: Saliency, obs: Any, regions: Mapping[str, Any] | None, count: int
-) -> list[np.ndarray]:
-    from iss_jax.viz.overlays import overlay
-
-    size = next(iter(found.maps.values())).shape[-1]
-    images = preprocess(obs, size).images
-    pictures = []
+def _overlays(found: Saliency, regions: Mapping[str, Any] | None, count: int) -> list[np.ndarray]:
+    """`Saliency.plot` of some observations as arrays, which every logger takes."""
+    drawn = []
     for row in range(min(count, found.effects.shape[0])):
-        maps = {view: np.asarray(found.maps[view][row]) for view in VIEWS}
-        views = [view for view in VIEWS if np.asarray(found.valid[view][row]).any()]
-        limits = (
-            float(min(maps[view].min() for view in views)),
-            float(max(maps[view].max() for view in views)),
-        )
-        panels = []
-        for view in views:
-            frame = np.asarray((images[view][row] + 1) * 127.5).round().astype(np.uint8)
-            region = None if regions is None or view not in regions else regions[view][row]
-            region = None if region is None else np.asarray(region)
-            panels.append(overlay(frame, maps[view], region, limits=limits))
-        pictures.append(np.concatenate(panels, axis=1))
-    return pictures
+        own = None if regions is None else {v: np.asarray(r[row]) for v, r in regions.items()}
+        drawn.append(drawing("picture").pixels(found.plot(row, regions=own)))
+    return drawn

@@ -2,9 +2,13 @@
 
 import io
 
+import numpy as np
+from jaxtyping import UInt8
+
 from iss_jax.extras import imports_of
 
 with imports_of("viz"):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
 
@@ -19,3 +23,14 @@ class Picture(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()
+
+
+def pixels(figure: Figure) -> UInt8[np.ndarray, "h w 3"]:
+    """A figure as an array, for loggers and videos.
+
+    >>> pixels(Picture(figsize=(1, 2), dpi=50)).shape
+    (100, 50, 3)
+    """
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -6,12 +6,19 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from iss_jax.extras import imports_of
 from iss_jax.results import Saliency, told
 from iss_jax.viz.picture import Picture
 from iss_jax.viz.saliency_figure import FADED, colour_bar, faded_panels, legend, present_views
 
+with imports_of("viz"):
+    from matplotlib.figure import Figure
+
+# What is said of maps that an older version stored, which knew the errors of scores alone.
+ERRORS_OF_SCORES = (
+    "Errors here are those of the scores, which hold the mean's and are far too large: these maps "
+    "were stored without those of contrasts."
+)
 WIDTH = 27  # characters of a label's line
 INCHES = 2.3  # side of a panel
 
@@ -72,6 +79,7 @@ def saliency_rows(
     if regions is not None or critical is not None:
         legend(figure, regions=regions is not None, critical=critical_name if critical else "")
     if title:
-        figure.suptitle(textwrap.fill(title, 90), fontsize=9)
+        # The legend stands on the first line.
+        figure.suptitle("\n" + textwrap.fill(title, 110), fontsize=9, x=0.01, ha="left")
     figure.supxlabel("\n".join([*notes, FADED]), fontsize=7.5, x=0.01, ha="left")
     return figure

@@ -7,11 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from iss_jax.data.atomic import atomic_path
 from iss_jax.extras import imports_of
 from iss_jax.viz.nmr_curve import Curve, draw_curve
+from iss_jax.viz.saliency_figure import colour_bar
 
 with imports_of("viz"):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -24,6 +25,9 @@ def episode_frames(
     *,
     title: str,
     dpi: int = 100,
+    limit: float = 0.0,
+    unit: str = "",
+    told: Float[np.ndarray, " t"] | None = None,
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     """The pictures of the video, one by one.
 
@@ -32,14 +36,17 @@ def episode_frames(
         curve: NMR of the frames; a line marks the present one, and what is to come is pale.
         title: above the picture.
         dpi: resolution.
+        limit: contrast at the ends of the colours of faded maps, which get a colour bar; none when
+            zero.
+        unit: what an effect is, for the colour bar.
+        told: share of each frame's cells that can be told from noise, said beside its NMR.
 
     Yields:
         A picture a frame; height and width are even, as video formats want them.
     """
     views = list(next(iter(rows.values())))
-    figure = Figure(
-        figsize=(2.2 * len(views) + 0.4, 2.2 * len(rows) + 2.2), dpi=dpi, layout="constrained"
-    )
+    width = 2.2 * len(views) + 0.4 + (1.1 if limit else 0.0)
+    figure = Figure(figsize=(width, 2.2 * len(rows) + 2.2), dpi=dpi, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     heights = (2.2 * len(rows), 2.2)
     pictures, plot = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -53,6 +60,8 @@ def episode_frames(
         axes_row[0].set_ylabel(label, fontsize=8)
     for axes, view in zip(grid[0], views, strict=True):
         axes.set_title(view, fontsize=8)
+    if limit:
+        colour_bar(pictures, grid, limit, unit)
     axes = plot.subplots()
     draw_curve(axes, curve)
     axes.legend(fontsize=7, frameon=False, ncols=3, loc="upper right")
@@ -71,6 +80,8 @@ def episode_frames(
         veil.set_x(time)
         veil.set_width(curve.times[-1] - time)
         said = f"{time:.1f} s, nmr@{curve.percent:g} {nmr:.2f}, chance {curve.chance[index]:.2f}"
+        if told is not None:
+            said += f", {100 * told[index]:.0f} % of cells beyond 2 errors (chance: 5 %)"
         axes.set_title(f"{title}\n{said}", loc="left", fontsize=8)
         canvas.draw()
         picture = np.asarray(canvas.buffer_rgba())[..., :3]
