@@ -288,13 +288,16 @@ def chosen_rows(
     """The frames asked for, int64, counted from the beginning.
 
     Raises:
-        IndexError: there is no such frame.
+        IndexError: there is no such frame, or a slice selects none.
         TypeError: they are no integers.
     """
     if frames is None:
         return np.arange(length, dtype=np.int64)
     if isinstance(frames, slice):
-        return np.arange(length, dtype=np.int64)[frames]
+        rows = np.arange(length, dtype=np.int64)[frames]
+        if not rows.size:
+            raise IndexError(f"{where}: {frames} selects none of {length} frames")
+        return rows
     rows = np.asarray(frames)
     if rows.size == 0:
         return np.zeros(0, np.int64)

@@ -266,6 +266,8 @@ def test_errors_name_file_episode_and_frame(tmp_path):
         dataset.read(6)
     with pytest.raises(IndexError, match=r"\(episode 5\): frame 5 of 5"):
         dataset.read(5, [0, 5])
+    with pytest.raises(IndexError, match=r"\(episode 5\): slice\(40, 41, None\) selects none of 5"):
+        dataset.read(5, slice(40, 41))
 
 
 def test_missing_or_foreign_dataset(tmp_path):

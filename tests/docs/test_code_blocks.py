@@ -31,7 +31,7 @@ SUBSTITUTIONS = {
     '"checkpoints/my_arm/10000", mine)': f"{CHECKPOINT}, mine, dtype=None)",
     '"checkpoints/my_arm/20000", mine)': f"{CHECKPOINT}, mine, dtype=None)",
     '"datasets/mine"': repr(str(embedded.episodes_path())),
-    "slice(40, 41)": "slice(0, 1)",
+    "slice(10, 11)": "slice(0, 1)",
     "Sampling(dtype=jnp.bfloat16)": "Sampling()",
     "most_masks=2000": "most_masks=40",
     "most_masks=5000": "most_masks=50",
