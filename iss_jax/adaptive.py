@@ -83,7 +83,7 @@ class Adaptive(Record):
     def summary(self) -> tuple[str, list[tuple[str, str]]]:
         """What `repr` says: the map's own rows, and how far it came."""
         title, rows = self.saliency.summary()
-        if not is_concrete(self):
+        if not is_concrete(self) or not np.ndim(self.rounds):
             return f"Adaptive: {title}", rows
         errors, reached = np.ravel(self.error), np.ravel(self.reached)
         error = f"{errors.max():.3g} at most, target reached by {reached.sum()} of {reached.size}"

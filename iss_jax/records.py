@@ -90,7 +90,7 @@ class Record:
         rows = []
         for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
             value = getattr(self, field.name)
-            if value is not None and value != "":
+            if value is not None and not (isinstance(value, str) and value == ""):
                 rows.append((field.name, described(value)))
         return type(self).__name__, rows
 
