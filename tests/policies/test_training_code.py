@@ -118,7 +118,10 @@ def test_callback_logs_ratio_area_and_overlays_every_k_steps():
     assert first["iss/excess_at_20"] == pytest.approx(ratio - 0.5, abs=1e-6)
     assert first["iss/effect"] == pytest.approx(float(found.effects.mean()), rel=1e-4)
     kind, image = first["iss/overlay_1"]
-    assert kind == "image" and image.shape == (size, 3 * size, 3) and image.dtype == np.uint8
+    # The picture of `Saliency.plot`: all views side by side, larger than their frames.
+    assert kind == "image" and image.dtype == np.uint8 and image.shape[2:] == (3,)
+    assert image.shape[0] > size and image.shape[1] > 3 * size and np.ptp(image) > 100
+    assert first["iss/told_apart"] == pytest.approx(float(found.told_apart.mean()), abs=1e-6)
     assert last["iss/effect"] != first["iss/effect"]
 
 
@@ -126,7 +129,7 @@ def test_callback_prefers_averaged_parameters_and_takes_trees():
     recorder = Recorder()
     callback = saliency_callback(recorder, OBS, every=1, overlays=0, **OPTIONS)
     found = callback(train_state(PARAMS, AVERAGED), 0)
-    assert set(found) == {"iss/effect", "iss/stderr"}
+    assert set(found) == {"iss/effect", "iss/stderr", "iss/told_apart"}
     assert found["iss/effect"] == pytest.approx(
         float(expected("ema_params").effects.mean()), rel=1e-4
     )
