@@ -71,7 +71,7 @@ def saliency_callback(
     ... )
     >>> for step in (0, 500):
     ...     logged = callback(policy.params, step)
-    0 ['iss/effect', 'iss/stderr']
+    0 ['iss/effect', 'iss/stderr', 'iss/told_apart']
 
     Args:
         writer: Has `log(dict, step=int)`.
