@@ -13,10 +13,13 @@ Everything public is in `__all__`; analyses of tokens are in `iss_jax.tokens`, s
 `iss_jax.strides`, other explanations in `iss_jax.baselines`.
 """
 
-from iss_jax import baselines, perturbations, strides, tokens
+from iss_jax import baselines, fills, perturbations, players, strides, tokens
 from iss_jax.adaptive import attribute_until, saliency_until
 from iss_jax.attribution import attribute
+from iss_jax.background import Background, Groups
 from iss_jax.config import ISSConfig
+from iss_jax.effects import Effects, NuisanceShare
+from iss_jax.effects_config import EffectsConfig
 from iss_jax.nmr import (
     CriticalSet,
     Region,
@@ -26,7 +29,10 @@ from iss_jax.nmr import (
     nuisance_mass_ratio,
     regional_mass_ratio,
 )
+from iss_jax.pi05_effects import player_effects
 from iss_jax.pi05_saliency import saliency
+from iss_jax.player_attribution import attribute_players
+from iss_jax.players import Players
 from iss_jax.policies.openpi import from_checkpoint
 from iss_jax.results import Saliency
 from iss_jax.sampling import Sampling, Savings
@@ -35,24 +41,34 @@ from iss_jax.sharding import device_mesh, fsdp
 __version__ = "0.1.0"
 
 __all__ = [
+    "Background",
     "CriticalSet",
+    "Effects",
+    "EffectsConfig",
+    "Groups",
     "ISSConfig",
+    "NuisanceShare",
+    "Players",
     "Region",
     "Saliency",
     "Sampling",
     "Savings",
     "__version__",
     "attribute",
+    "attribute_players",
     "attribute_until",
     "baselines",
     "chance_level",
     "critical_set",
     "device_mesh",
+    "fills",
     "from_checkpoint",
     "fsdp",
     "mass_ratio",
     "nuisance_mass_ratio",
     "perturbations",
+    "player_effects",
+    "players",
     "regional_mass_ratio",
     "saliency",
     "saliency_until",

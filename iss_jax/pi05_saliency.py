@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Key
 from iss_jax import sharding
 from iss_jax.config import ISSConfig
 from iss_jax.masked_runs import draw_masks, masked_saliency
-from iss_jax.pi05 import model
+from iss_jax.pi05 import gemma, model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
 from iss_jax.pi05.prepare import (
@@ -203,19 +203,43 @@ def actions_of_rows(
             and the modulation.
     """
     prompt, prompt_mask, present, noise = example
-    tokens = [model.embed_images(params, rows[view], sampling) for view in views]
-    count = tokens[0].shape[0]
-    mask = [jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)]
+    count = next(iter(rows.values())).shape[0]
     prompts = jnp.broadcast_to(prompt[None], (count, *prompt.shape))
-    if not sampling.savings.embed_prompt_once:
-        prompts = model.embed_prompt(params, prompts, sampling)
-    tokens.append(prompts)
-    mask.append(jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape)))
-    prefix = model.Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(mask, axis=1))
-    cache = model.prefill(params, prefix, sampling)
+    masks = jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape))
+    cache, mask = prefilled_rows(params, rows, present, prompts, masks, views, sampling)
 
     def denoise(draw: Array) -> Array:
         draws = jnp.broadcast_to(draw[None], (count, *draw.shape))
-        return model.denoise(params, cache, prefix.mask, draws, sampling)
+        return model.denoise(params, cache, mask, draws, sampling)
 
     return jnp.moveaxis(jax.lax.map(denoise, noise), 0, 1)
+
+
+def prefilled_rows(
+    params: Any,
+    rows: dict[str, Float[Array, "n h w 3"]],
+    present: dict[str, Bool[Array, ""]],
+    prompts: Array,
+    prompt_masks: Bool[Array, "n l"],
+    views: tuple[str, ...],
+    sampling: Sampling,
+) -> tuple[gemma.Cache, Bool[Array, "n s"]]:
+    """The KV cache of altered copies of one observation, and which of its tokens count.
+
+    Args:
+        params: nested dict.
+        rows: copies of each view.
+        present: view -> whether it is there.
+        prompts: embedded prompts [n, l, w]; their ids where `embed_prompt_once` is off.
+        prompt_masks: their valid tokens.
+        views: those that take tokens, in the model's order.
+        sampling: How the policy is run.
+    """
+    tokens = [model.embed_images(params, rows[view], sampling) for view in views]
+    mask = [jnp.broadcast_to(present[v], t.shape[:2]) for v, t in zip(views, tokens, strict=True)]
+    if not sampling.savings.embed_prompt_once:
+        prompts = model.embed_prompt(params, prompts, sampling)
+    prefix = model.Prefix(
+        jnp.concatenate([*tokens, prompts], axis=1), jnp.concatenate([*mask, prompt_masks], axis=1)
+    )
+    return model.prefill(params, prefix, sampling), prefix.mask

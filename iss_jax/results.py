@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from iss_jax import contrasts
 from iss_jax.config import ISSConfig
+from iss_jax.effects_config import EffectsConfig
 from iss_jax.masks import touched_cells, upsample
 from iss_jax.records import (
     Record,
@@ -218,7 +219,7 @@ class MaskRuns(NamedTuple):
     gradients: Float[Array, "*b n views gh gw"] | None
 
 
-def effect_unit(config: ISSConfig, actions: str) -> str:
+def effect_unit(config: ISSConfig | EffectsConfig, actions: str) -> str:
     """What an effect is, in words.
 
     >>> effect_unit(ISSConfig(), "normalised actions")

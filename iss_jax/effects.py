@@ -1,0 +1,296 @@
+"""`Effects`: what replacing players did to the actions."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from iss_jax import effect_estimators
+from iss_jax.effects_config import EffectsConfig
+from iss_jax.nmr import Region
+from iss_jax.players import Players, one_hot
+from iss_jax.records import (
+    Record,
+    batch_index,
+    drawing,
+    is_concrete,
+    record,
+    require_concrete,
+    static,
+)
+from iss_jax.results import Cameras
+
+NOT_TESTED = 0.02
+"""A player that its donors change by less than this was not tested, see `Effects.moved`."""
+
+REASONS = ("", "the effects do not exceed what the frame's own copy gives", "no donor")
+"""Why there are no shares, by `Effects.reason`."""
+
+# Effects below this, in units of the squared actions, are rounding.
+ROUNDING = 1e-10
+
+
+@record
+class Effects(Record):
+    """Effects of the players of a batch of b frames, from k draws each.
+
+    A frozen dataclass and a pytree, as `iss_jax.Saliency` is.
+
+    Attributes:
+        by_draw: Effect of every player in every draw: how far the actions move (see `unit`).
+        moved: How much its donors change a player: the standardised change of its own mean colour
+            and spread, a mean over draws. Below `NOT_TESTED` nothing was tested.
+        beside: Name -> effects of what overlaps with the players, such as `tint`, a whole view or
+            a prompt; no part of any share.
+        floor: Effect of the frame's own copy as donor: 0 but for rounding, unless the policy draws
+            noise of its own.
+        reason: 0 where shares are known, else the number of `REASONS`.
+        players: Labels and names.
+        actions: Baseline in the policy's normalised space, a mean over draws.
+        frames: View -> the frames that are explained, as the policy saw them.
+        donors: Number of the donor of each draw.
+        cameras: View -> name of its camera.
+        config: The options.
+        unit: What an effect is.
+    """
+
+    by_draw: Float[Array, "*b draws players"]
+    moved: Float[Array, "*b players"]
+    beside: dict[str, Float[Array, "*b draws"]]
+    floor: Float[Array, "*b"]
+    reason: Int[Array, "*b"]
+    players: Players
+    actions: Float[Array, "*b horizon dims"]
+    frames: dict[str, Shaped[Array, "*b h w 3"]] | None = None
+    donors: Int[Array, "*b draws"] | None = None
+    cameras: Cameras = static(default=Cameras())
+    config: EffectsConfig | None = static(default=None)
+    unit: str = static(default="")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the players."""
+        return self.players.names
+
+    @property
+    def effects(self) -> Float[Array, "*b players"]:
+        """Mean over draws."""
+        return jnp.asarray(self.by_draw).mean(-2)
+
+    @property
+    def covariance(self) -> Float[Array, "*b players players"]:
+        """Of the effects, from the spread of the draws."""
+        return effect_estimators.mean_and_covariance(jnp.asarray(self.by_draw))[1]
+
+    @property
+    def stderr(self) -> Float[Array, "*b players"]:
+        """Standard errors of the effects; infinite with one draw."""
+        return jnp.sqrt(jnp.diagonal(self.covariance, axis1=-2, axis2=-1))
+
+    @property
+    def share(self) -> Float[Array, "*b players"]:
+        """Each player's share of the sum of the effects."""
+        return effect_estimators.shares(self.effects, self.covariance)[0]
+
+    @property
+    def share_stderr(self) -> Float[Array, "*b players"]:
+        """Standard errors of the shares, from the joint covariance of the effects."""
+        return effect_estimators.shares(self.effects, self.covariance)[1]
+
+    @property
+    def valid(self) -> Bool[Array, "*b"]:
+        """Whether shares are known; `reason` says why not."""
+        return jnp.asarray(self.reason) == 0
+
+    @property
+    def area(self) -> Float[Array, "*b players"]:
+        """Share of the pixels that each player holds."""
+        return self.players.areas()
+
+    @property
+    def density(self) -> Float[Array, "*b players"]:
+        """Effect per area; total effects favour large players. 0 for players without a pixel."""
+        area = self.area
+        return jnp.where(area > 0, self.effects / jnp.where(area > 0, area, 1.0), 0.0)
+
+    @property
+    def tested(self) -> Bool[Array, "*b players"]:
+        """Whether the donors changed a player at all."""
+        return jnp.asarray(self.moved) > NOT_TESTED
+
+    @property
+    def maps(self) -> dict[str, Float[Array, "*b h w"]]:
+        """View -> the effect of the player of each pixel, 0 where there is none."""
+        return {
+            view: jnp.einsum("...hwk,...k->...hw", one_hot(labels, len(self.players)), self.effects)
+            for view, labels in self.players.labels.items()
+        }
+
+    def nuisance(self, regions: Mapping[str, Any]) -> "NuisanceShare":
+        """The nuisance share of the effects, players that straddle regions divided by area.
+
+        Args:
+            regions: View -> labels at the players' size, see `iss_jax.Region`.
+
+        Raises:
+            ValueError: Views without labels.
+        """
+        missing = sorted(set(self.players.labels) - set(regions))
+        if missing:
+            raise ValueError(f"regions lack views {missing}, they name {sorted(regions)}")
+        count = len(self.players)
+        zeros = jnp.zeros_like(self.effects)
+        inside, whole = zeros, zeros
+        for view, labels in self.players.labels.items():
+            pixels = one_hot(labels, count)
+            is_nuisance = jnp.asarray(regions[view]) == Region.NUISANCE
+            inside = inside + (pixels * is_nuisance[..., None]).sum((-3, -2))
+            whole = whole + pixels.sum((-3, -2))
+        part = inside / jnp.maximum(whole, 1.0)
+        share, stderr = effect_estimators.weighted_share(
+            self.effects, self.covariance, part[..., None, :]
+        )
+        # 0 where every player is all nuisance or none, 1 where all are halves.
+        mixed = (jnp.abs(self.share) * 4.0 * part * (1.0 - part)).sum(-1)
+        area = inside.sum(-1) / jnp.maximum(whole.sum(-1), 1.0)
+        return NuisanceShare(share[..., 0], stderr[..., 0], mixed, area, jnp.asarray(self.reason))
+
+    def ranked(self, index: int | tuple[int, ...] = 0) -> list[tuple[str, float, float, bool]]:
+        """Name, share, its error and whether it was tested, of one frame; the largest first."""
+        require_concrete(self, "ranked()")
+        one = example(self, index)
+        rows = zip(
+            one.names,
+            np.asarray(one.share, float).tolist(),
+            np.asarray(one.share_stderr, float).tolist(),
+            np.asarray(one.tested).tolist(),
+            np.asarray(one.area).tolist(),
+            strict=True,
+        )
+        there = [row[:4] for row in rows if row[4] > 0]
+        return sorted(there, key=lambda row: -row[1])
+
+    def sentence(self, index: int | tuple[int, ...] = 0, *, most: int = 3) -> str:
+        """The largest shares of one frame, in words: "black bowl 41 ± 5 %, gripper 23 ± 4 %".
+
+        Args:
+            index: Of the frame in the batch.
+            most: Players that are named.
+        """
+        one = example(self, index)
+        reason = int(np.asarray(one.reason))
+        if reason:
+            return f"no shares: {REASONS[reason]}"
+        rows = self.ranked(index)
+        parts = []
+        for name, share, error, tested in rows[:most]:
+            if not tested:
+                parts.append(f"{name} not tested")
+            elif np.isfinite(error):
+                parts.append(f"{name} {100 * share:.0f} ± {100 * error:.0f} %")
+            else:
+                parts.append(f"{name} {100 * share:.0f} %")
+        return ", ".join(parts)
+
+    def summary(self) -> tuple[str, list[tuple[str, str]]]:
+        """What `repr` says: a title, and rows of a name and a text."""
+        try:
+            batch, (draws, count) = tuple(self.by_draw.shape[:-2]), self.by_draw.shape[-2:]
+            fill = self.config.fill if self.config else "unknown"
+            fill = fill if isinstance(fill, str) else getattr(fill, "__name__", repr(fill))
+            rows = [
+                ("players", f"{count}: {', '.join(self.names[:6])}{', ...' if count > 6 else ''}"),
+                ("runs", f"{draws} draws, fill {fill}"),
+                ("unit", self.unit or "unknown"),
+            ]
+        except (AttributeError, TypeError, ValueError):
+            return super().summary()
+        title = {(): "one observation", (1,): "a batch of one observation"}.get(
+            batch, f"{' x '.join(map(str, batch))} observations"
+        )
+        if is_concrete(self):
+            with jax.ensure_compile_time_eval():
+                for index in np.ndindex(batch):
+                    if len(rows) > 7:
+                        rows.append(("...", ""))
+                        break
+                    rows.append(("acts on", self.sentence(index if batch else 0)))
+        return f"Effects of {title}", rows
+
+    def plot(self, index: int | tuple[int, ...] = 0) -> Any:
+        """One frame with its players coloured by their share, and the shares with their errors.
+
+        Args:
+            index: Of the observation in the batch.
+
+        Raises:
+            ModuleNotFoundError: Matplotlib is missing; the message names the extra.
+            TypeError: Called on traced values, inside `jit`.
+        """
+        require_concrete(self, "plot()")
+        with jax.ensure_compile_time_eval():
+            return drawing("effects_figure").effects_figure(example(self, index))
+
+    def facts(self) -> dict[str, Any]:
+        """The static fields as JSON holds them."""
+        config = None
+        if self.config is not None:
+            fill = self.config.fill if isinstance(self.config.fill, str) else repr(self.config.fill)
+            config = dataclasses.asdict(dataclasses.replace(self.config, fill="background"))
+            config["fill"] = fill
+        return {"cameras": dict(self.cameras), "config": config, "unit": self.unit}
+
+    @classmethod
+    def from_facts(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        """Inverse of `facts`; a fill that is a function of one's own comes back as none."""
+        config = facts["config"]
+        return {
+            "cameras": Cameras(facts["cameras"]),
+            "config": None if config is None else _config(config),
+            "unit": facts["unit"],
+        }
+
+
+@record
+class NuisanceShare(Record):
+    """NMR by effect: the nuisance share of the players' effects.
+
+    Attributes:
+        share: Of each frame.
+        stderr: Its standard error.
+        mixed: 0 where every player is nuisance or is not, towards 1 where the effect lies on
+            players that straddle regions.
+        area: Nuisance share of the pixels.
+        reason: 0 where the share is known, else the number of `REASONS`.
+        chance: The same share with the labels shifted within the frame; None where not asked for.
+        chance_stderr: Its standard error.
+    """
+
+    share: Float[Array, "*b"]
+    stderr: Float[Array, "*b"]
+    mixed: Float[Array, "*b"]
+    area: Float[Array, "*b"]
+    reason: Int[Array, "*b"]
+    chance: Float[Array, "*b"] | None = None
+    chance_stderr: Float[Array, "*b"] | None = None
+
+
+def _config(facts: dict[str, Any]) -> EffectsConfig | None:
+    try:
+        return EffectsConfig(**facts)
+    except ValueError:
+        return None
+
+
+def example(found: Effects, index: int | tuple[int, ...] = 0) -> Effects:
+    """One observation of a batch, without the batch axes.
+
+    Raises:
+        IndexError: No such observation.
+    """
+    chosen = batch_index(tuple(found.by_draw.shape[:-2]), index)
+    return jax.tree.map(lambda leaf: leaf[chosen], found)

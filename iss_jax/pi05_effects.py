@@ -1,0 +1,314 @@
+"""`player_effects(params, obs, players, background)`: what a π0.5 policy acts on."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from iss_jax import fills, sharding
+from iss_jax.background import Background, Groups, as_background
+from iss_jax.effects import Effects
+from iss_jax.effects_config import EffectsConfig
+from iss_jax.pi05 import model
+from iss_jax.pi05.observation import VIEWS, Observation, preprocess, resize_with_pad, to_unit_range
+from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
+from iss_jax.pi05.prepare import (
+    ACTION_HORIZON,
+    checked_valid,
+    picture_pixels,
+    policy_observation,
+    possible_views,
+)
+from iss_jax.pi05_saliency import prefilled_rows
+from iss_jax.player_runs import beside_names, run_players
+from iss_jax.players import Players, as_players
+from iss_jax.results import effect_unit
+from iss_jax.sampling import Sampling
+from iss_jax.scenes import drawn, fitted_labels, make_scene
+
+Prompts = Mapping[str, tuple[Int[Array, "b draws l"], Bool[Array, "b draws l"]]]
+
+
+def player_effects(
+    params: Any,
+    obs: Any,
+    players: Players | Mapping[str, Int[Array, "b h w"]],
+    background: Background | Mapping[str, Float[Array, "r h w 3"]] | None = None,
+    *,
+    key: Key[Array, ""] | Key[Array, " b"] | None = None,
+    config: EffectsConfig = EffectsConfig(),
+    groups: Groups | None = None,
+    regions: Mapping[str, Int[Array, "b h w"]] | None = None,
+    prompts: Prompts | None = None,
+    noise: Float[Array, "b draws horizon dims"] | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
+    action_horizon: int | None = None,
+    sampling: Sampling = Sampling(),
+) -> Effects:
+    """Effects of players: each is replaced by other frames' pixels, and the actions' move measured.
+
+    A pure function that may be called inside `jit`, `vmap` and a training step. On concrete inputs
+    it leaves out prompt padding and views that every example lacks; it compiles once for each
+    shape and number of players.
+
+    >>> import numpy as np
+    >>> import iss_jax
+    >>> from iss_jax import embedded
+    >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+    >>> ramp = np.linspace(0, 255, 80 * 80 * 3).astype(np.uint8).reshape(80, 80, 3)
+    >>> frames = {camera: ramp for camera in policy.config.cameras.values()}
+    >>> obs = policy.observation(frames, np.zeros(8), "pick up the milk")
+    >>> players = iss_jax.players.by_appearance(obs.images, most=3)
+    >>> donors = {view: np.stack([ramp[::-1], ramp[:, ::-1]]) for view in obs.images}
+    >>> found = iss_jax.player_effects(
+    ...     policy.params,
+    ...     obs,
+    ...     players,
+    ...     donors,
+    ...     config=iss_jax.EffectsConfig(draws=2, action_dims=7),
+    ...     action_horizon=16,
+    ... )
+    >>> found.effects.shape, round(float(found.share.sum()), 3)
+    ((1, 3), 1.0)
+
+    Args:
+        params: openpi's parameter tree, as for `saliency`.
+        obs: Batched object with openpi's `Observation` attributes.
+        players: What may be taken away, at the size of the observation's images or of the model's;
+            views that it does not name hold no player. Bare label maps must be concrete.
+        background: Donor frames, uint8 or in [-1, 1], of the model's views; SHAP's background
+            distribution, Captum's baselines. Not needed by the fills `blur`, `mean`, `inpaint`.
+        key: Of donors, flow noise and sets. One key gives every frame the same noise and, where
+            they may draw the same ones, the same donors; keys [b] give each frame its own.
+            `jax.random.key(0)` when None.
+        config: Static options.
+        groups: Episode and task of each frame, which then draws no donor of its own episode or
+            task. Without it every donor may be drawn.
+        regions: Region labels of the frames at the players' size, for `like_for_like`.
+        prompts: Name -> tokens and mask of what replaces the prompt in each draw, a run each beside
+            the players: prompts of other frames with the frame's own state, or the other way round
+            (π0.5's state is prompt text). As long as the observation's prompt.
+        noise: Flow noise of each draw; drawn from the key when None.
+        mesh: Devices over which runs and frames are split, see `iss_jax.device_mesh`.
+        valid: View -> pixels that are picture, as for `saliency`.
+        action_horizon: H of the drawn noise; openpi's default of 50 when None.
+        sampling: Denoising steps, compute dtype, rematerialisation, savings.
+
+    Returns:
+        `Effects`: of the players in every draw, in the policy's normalised actions.
+
+    Raises:
+        ValueError: Players, donors, labels or noise that do not fit, by name.
+    """
+    params = as_params(params)
+    sizes = sizes_of(params)
+    with jax.ensure_compile_time_eval():
+        warn_if_constant(params)
+    players = as_players(players)
+    size = sizes.image.image_size
+    key = jax.random.key(0) if key is None else key
+    batch = obs.state.shape[0]
+    if jnp.shape(key) not in ((), (batch,)):
+        raise ValueError(f"key must be one key or [{batch}] keys, got {list(jnp.shape(key))}")
+    keys = jnp.broadcast_to(key, (batch,)) if jnp.ndim(key) == 0 else key
+    set_key, donor_keys, noise_keys = (
+        jax.random.fold_in(keys[0], 2),
+        *(jax.vmap(jax.random.fold_in, (0, None))(keys, number) for number in (0, 1)),
+    )
+    valid = checked_valid(valid, obs.images)
+    known = {view: jnp.shape(obs.images[view])[1:3] for view in obs.images}
+    own = _labels("players", players.labels, known, batch, size, -1)
+    marked = None if regions is None else _labels("regions", regions, known, batch, size, 0)
+    trim = sampling.savings.trim_prompt and not prompts
+    obs = policy_observation(obs, trim=trim)
+    noise = _noise(noise, noise_keys, batch, config.draws, action_horizon, sizes.action_dim)
+    views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
+    views = tuple(view for view in views if view in obs.images)
+    bank = None
+    if background is not None and (fills.needs_donors(config.fill) or config.tint):
+        background = as_background(background, views)
+        labelled = background.regions if config.like_for_like else None
+        bank = (
+            {view: jnp.asarray(background.images[view]) for view in views},
+            None if labelled is None else {v: jnp.asarray(labelled[v]) for v in views},
+        )
+    donors = drawn(donor_keys, background if bank is not None else None, groups, batch, config)
+    arrays = (params, obs, noise, own, marked, bank, donors, valid, dict(prompts or {}))
+    if mesh is not None:
+        arrays = sharding.replicate(arrays, mesh)
+    runs, frames = _player_effects(
+        *arrays,
+        set_key,
+        players=len(players),
+        config=config,
+        mesh=mesh,
+        views=views,
+        image_size=size,
+        sampling=sampling.resolved(model.compute_dtype(params)),
+    )
+    names = beside_names(config, views, tuple(prompts or {}))
+    absent = jnp.full((batch, size, size), -1, jnp.int32)
+    return Effects(
+        by_draw=runs.by_draw,
+        moved=runs.moved,
+        beside={name: runs.beside[..., i] for i, name in enumerate(names)},
+        floor=runs.floor,
+        reason=runs.reason,
+        players=Players({v: own.get(v, absent) for v in views}, players.centres, players.names),
+        actions=runs.actions,
+        frames=frames,
+        donors=donors,
+        config=config,
+        unit=effect_unit(config, "normalised actions"),
+    )
+
+
+@partial(jax.jit, static_argnames=("players", "config", "mesh", "views", "image_size", "sampling"))
+def _player_effects(
+    params: Any,
+    obs: Observation,
+    noise: Array,
+    labels: dict[str, Array],
+    regions: dict[str, Array] | None,
+    bank: Any,
+    donors: Array | None,
+    valid: dict[str, Array],
+    prompts: dict[str, Any],
+    set_key: Array,
+    *,
+    players: int,
+    config: EffectsConfig,
+    mesh: jax.sharding.Mesh | None,
+    views: tuple[str, ...],
+    image_size: int,
+    sampling: Sampling,
+) -> Any:
+    given, obs = obs, preprocess(obs, image_size)
+    picture = picture_pixels(given, valid, views, image_size) or {}
+    batch = noise.shape[0]
+    frames = {view: obs.images[view] for view in views}
+    present = {view: obs.image_masks[view] for view in views}
+    everywhere = jnp.ones((batch, image_size, image_size), bool)
+    inside = {v: picture.get(v, everywhere) & present[v][:, None, None] for v in views}
+    images, bank_regions = None, None
+    if bank is not None:
+        images = {
+            v: resize_with_pad(to_unit_range(i), image_size, image_size) for v, i in bank[0].items()
+        }
+        if bank[1] is not None:
+            bank_regions = {
+                v: fitted_labels(r, image_size, image_size, 0) for v, r in bank[1].items()
+            }
+    nobody = jnp.full((batch, image_size, image_size), -1, jnp.int32)
+    scene = make_scene(
+        frames,
+        {view: labels.get(view, nobody) for view in views},
+        inside,
+        images,
+        donors,
+        config,
+        regions=regions,
+        bank_regions=bank_regions,
+    )
+    tokens, masks = obs.tokenized_prompt, obs.tokenized_prompt_mask
+    assert tokens is not None and masks is not None
+    tokens = jnp.concatenate([tokens[:, None], *(own for own, _ in prompts.values())], 1)
+    masks = jnp.concatenate([masks[:, None], *(own for _, own in prompts.values())], 1)
+    if sampling.savings.embed_prompt_once:
+        tokens = model.embed_prompt(params, tokens, sampling)
+    run = partial(actions_of_runs, views=views, sampling=sampling)
+    runs = run_players(
+        run,
+        params,
+        (tokens, masks, present, noise),
+        scene,
+        players,
+        set_key,
+        config,
+        prompts=tuple(prompts),
+        mesh=mesh,
+    )
+    return runs, frames
+
+
+def actions_of_runs(
+    params: Any,
+    example: tuple[Array, Array, dict[str, Array], Array],
+    rows: dict[str, Float[Array, "n h w 3"]],
+    draws: Int[Array, " n"],
+    prompts: Int[Array, " n"],
+    *,
+    views: tuple[str, ...],
+    sampling: Sampling,
+) -> Float[Array, "n horizon dims"]:
+    """The policy on copies of one observation's frames, each with its draw's noise and a prompt.
+
+    Args:
+        params: nested dict.
+        example: what the copies choose from: c embedded prompts [c, l, w] (their ids where
+            `embed_prompt_once` is off) and masks [c, l], view -> whether it is there, and noise
+            [draws, H, A].
+        rows: copies of each view.
+        draws: of each row.
+        prompts: of each row.
+        views: those that take tokens, in the model's order.
+        sampling: How the policy is run.
+    """
+    prompt, prompt_mask, present, noise = example
+    cache, mask = prefilled_rows(
+        params, rows, present, prompt[prompts], prompt_mask[prompts], views, sampling
+    )
+    return model.denoise(params, cache, mask, noise[draws], sampling)
+
+
+def _labels(
+    name: str,
+    labels: Mapping[str, Any],
+    known: Mapping[str, tuple[int, ...]],
+    batch: int,
+    size: int,
+    outside: int,
+) -> dict[str, Int[Array, "b h w"]]:
+    """Labels at the model's size.
+
+    Raises:
+        ValueError: Unknown views, or a shape that is neither the images' nor the model's.
+    """
+    unknown = sorted(set(labels) - set(known))
+    if unknown:
+        raise ValueError(f"{name} name views {unknown}, obs.images hold {sorted(known)}")
+    found = {}
+    for view, own in labels.items():
+        own = jnp.asarray(own).astype(jnp.int32)
+        if own.ndim == 2 and batch == 1:
+            own = own[None]
+        if own.shape not in ((batch, *known[view]), (batch, size, size)):
+            raise ValueError(
+                f"{name} of {view!r} must be {[batch, *known[view]]} like its images or "
+                f"{[batch, size, size]} like the model's, got {list(own.shape)}"
+            )
+        found[view] = (
+            own if own.shape[1:] == (size, size) else fitted_labels(own, size, size, outside)
+        )
+    return found
+
+
+def _noise(
+    noise: Any, keys: Array, batch: int, draws: int, action_horizon: int | None, action_dim: int
+) -> Float[Array, "b draws horizon dims"]:
+    if noise is None:
+        horizon = ACTION_HORIZON if action_horizon is None else action_horizon
+        draw = partial(jax.random.normal, shape=(draws, horizon, action_dim), dtype=jnp.float32)
+        return jax.vmap(draw)(keys)
+    noise = jnp.asarray(noise, jnp.float32)
+    horizon = noise.shape[-2] if action_horizon is None else action_horizon
+    if noise.shape != (batch, draws, horizon, action_dim):
+        raise ValueError(
+            f"noise must be [{batch}, {draws} draws, {horizon}, {action_dim}], got "
+            f"{list(noise.shape)}"
+        )
+    return noise

@@ -1,0 +1,230 @@
+"""`attribute_players(policy, images, players, background)`: what any JAX policy acts on."""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from iss_jax import fills, sharding
+from iss_jax.attribution import Policy
+from iss_jax.background import Background, Groups, as_background
+from iss_jax.effects import Effects, example
+from iss_jax.effects_config import EffectsConfig
+from iss_jax.player_runs import beside_names, run_players
+from iss_jax.players import Players, as_players
+from iss_jax.results import Cameras, effect_unit
+from iss_jax.scenes import drawn, make_scene
+
+
+def attribute_players(
+    policy: Policy,
+    images: Mapping[str, Float[Array, "*b h w 3"]],
+    players: Players | Mapping[str, Int[Array, "*b h w"]],
+    background: Background | Mapping[str, Float[Array, "r h w 3"]] | None = None,
+    *,
+    key: Key[Array, ""] | Key[Array, " b"] | None = None,
+    config: EffectsConfig = EffectsConfig(),
+    groups: Groups | None = None,
+    regions: Mapping[str, Int[Array, "*b h w"]] | None = None,
+    present: Mapping[str, Bool[Array, "*b"]] | None = None,
+    valid: Mapping[str, Bool[Array, "*b h w"]] | None = None,
+    noise: Any = None,
+    mesh: jax.sharding.Mesh | None = None,
+) -> Effects:
+    """Effects of players on any JAX policy, for one frame of every view or a batch.
+
+    >>> import jax.numpy as jnp
+    >>> import iss_jax
+    >>> def policy(images):  # looks at the left half
+    ...     return images["front"][:, :, :4].mean((1, 2))[:, None, :]
+    >>> frame = {"front": jnp.zeros((8, 8, 3))}
+    >>> halves = {"front": jnp.zeros((8, 8), jnp.int32).at[:, 4:].set(1)}
+    >>> donors = {"front": jnp.ones((2, 8, 8, 3)) * jnp.array([1.0, 3.0])[:, None, None, None]}
+    >>> found = iss_jax.attribute_players(
+    ...     policy, frame, halves, donors, config=iss_jax.EffectsConfig(draws=2)
+    ... )
+    >>> found.effects.tolist(), found.share.tolist()
+    ([5.0, 0.0], [1.0, 0.0])
+
+    Args:
+        policy: As for `attribute`. With `noise` it is called `policy(images, draw)`, for one row at
+            a time under `vmap`.
+        images: One frame of each view, [h, w, 3], or a batch [b, h, w, 3].
+        players: Labels at the images' size.
+        background: Donors in the images' range and size.
+        key: Of donors and sets, see `player_effects`.
+        config: Static options.
+        groups: Episode and task of each frame.
+        regions: Region labels, for `like_for_like`.
+        present: Views that are there; a missing entry means present.
+        valid: Pixels that belong to the picture.
+        noise: Draws for a policy that samples: a pytree with leading axis `config.draws`.
+        mesh: Devices over which runs and frames are split.
+
+    Returns:
+        `Effects`, without the batch axis when the images have none.
+
+    Raises:
+        ValueError: Names, shapes or options that do not fit together.
+    """
+    views = tuple(sorted(images))
+    if not views:
+        raise ValueError("images must hold at least one view, got none")
+    frames = {view: jnp.asarray(images[view], jnp.float32) for view in views}
+    ranks = {view: frames[view].ndim for view in views}
+    if set(ranks.values()) not in ({3}, {4}):
+        raise ValueError(f"images must all be [h, w, 3] or all [b, h, w, 3], got ranks {ranks}")
+    batched = ranks[views[0]] == 4
+    if not batched:
+        frames = {view: frame[None] for view, frame in frames.items()}
+    sizes = {view: frames[view].shape[0] for view in views}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f"images must share their batch size, got {sizes}")
+    batch = sizes[views[0]]
+    for name, given in (
+        ("players", getattr(players, "labels", players)),
+        ("regions", regions),
+        ("present", present),
+        ("valid", valid),
+    ):
+        unknown = sorted(set(given or {}) - set(views))
+        if unknown:
+            raise ValueError(f"{name} name views {unknown}, images hold {list(views)}")
+    players = as_players(players)
+    shapes = {view: frames[view].shape[:3] for view in views}
+    own = {view: jnp.full(shape, -1, jnp.int32) for view, shape in shapes.items()}
+    own |= _fitting("players", players.labels, shapes)
+    marked = None if regions is None else _fitting("regions", regions, shapes)
+    inside = {
+        view: jnp.broadcast_to(jnp.asarray((valid or {}).get(view, True), bool), shapes[view])
+        & jnp.broadcast_to(jnp.asarray((present or {}).get(view, True), bool), (batch,))[
+            :, None, None
+        ]
+        for view in views
+    }
+    if noise is not None:
+        lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(noise)}
+        if lengths != {(config.draws,)}:
+            raise ValueError(f"noise must have leading axis draws = {config.draws}, got {lengths}")
+    key = jax.random.key(0) if key is None else key
+    if jnp.shape(key) not in ((), (batch,)):
+        raise ValueError(f"key must be one key or [{batch}] keys, got {list(jnp.shape(key))}")
+    keys = jnp.broadcast_to(key, (batch,)) if jnp.ndim(key) == 0 else key
+    bank = None
+    if background is not None and (fills.needs_donors(config.fill) or config.tint):
+        background = as_background(background, views)
+        images_of = {v: jnp.asarray(background.images[v], jnp.float32) for v in views}
+        wrong = {v: i.shape[1:3] for v, i in images_of.items() if i.shape[1:3] != shapes[v][1:]}
+        if wrong:
+            raise ValueError(f"background: images must be as large as the frames, got {wrong}")
+        labels_of = background.regions if config.like_for_like else None
+        bank = (
+            images_of,
+            None if labels_of is None else {v: jnp.asarray(labels_of[v], jnp.int32) for v in views},
+        )
+    donors = drawn(
+        jax.vmap(jax.random.fold_in, (0, None))(keys, 0),
+        background if bank is not None else None,  # pyright: ignore[reportArgumentType]
+        groups,
+        batch,
+        config,
+    )
+    if jax.tree_util.all_leaves([policy]):
+        policy = jax.tree_util.Partial(policy)
+    arrays = (policy, frames, own, inside, marked, bank, donors, noise)
+    if mesh is not None:
+        arrays = sharding.replicate(arrays, mesh)
+    runs = _attribute_players(
+        *arrays, jax.random.fold_in(keys[0], 2), players=len(players), config=config, mesh=mesh
+    )
+    names = beside_names(config, views, ())
+    centres = players.centres
+    if centres is not None and not batched:
+        centres = centres[None]
+    found = Effects(
+        by_draw=runs.by_draw,
+        moved=runs.moved,
+        beside={name: runs.beside[..., i] for i, name in enumerate(names)},
+        floor=runs.floor,
+        reason=runs.reason,
+        players=dataclasses.replace(players, labels=own, centres=centres),
+        actions=runs.actions,
+        frames=frames,
+        donors=donors,
+        cameras=Cameras({view: view for view in views}),
+        config=config,
+        unit=effect_unit(config, "the policy's own actions"),
+    )
+    return found if batched else example(found)
+
+
+def _fitting(
+    name: str, labels: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Int[Array, "b h w"]]:
+    found = {}
+    for view, own in labels.items():
+        own = jnp.asarray(own).astype(jnp.int32)
+        own = own[None] if own.ndim == 2 else own
+        if own.shape != shapes[view]:
+            raise ValueError(
+                f"{name} of {view!r} must be {list(shapes[view])} like its images, got "
+                f"{list(own.shape)}"
+            )
+        found[view] = own
+    return found
+
+
+@partial(jax.jit, static_argnames=("players", "config", "mesh"))
+def _attribute_players(
+    policy: Any,
+    frames: dict[str, Array],
+    labels: dict[str, Array],
+    inside: dict[str, Array],
+    regions: dict[str, Array] | None,
+    bank: Any,
+    donors: Array | None,
+    noise: Any,
+    set_key: Array,
+    *,
+    players: int,
+    config: EffectsConfig,
+    mesh: jax.sharding.Mesh | None,
+) -> Any:
+    def run(
+        shared: Any, example: Any, rows: dict[str, Array], draws: Array, prompts: Array
+    ) -> Array:
+        del example, prompts
+        policy, noise = shared
+        if noise is None:
+            actions = policy(rows)
+        else:
+
+            def single(row: dict[str, Array], draw: Array) -> Array:
+                own = jax.tree.map(lambda leaf: leaf[draw], noise)
+                return policy({view: image[None] for view, image in row.items()}, own)[0]
+
+            actions = jax.vmap(single)(rows, draws)
+        if actions.ndim != 3 or actions.shape[0] != draws.shape[0]:
+            raise ValueError(
+                "policy must map n images to actions [n, H, A], got "
+                f"{list(actions.shape)} for n = {draws.shape[0]}"
+            )
+        return actions
+
+    images, bank_regions = (None, None) if bank is None else bank
+    scene = make_scene(
+        frames,
+        labels,
+        inside,
+        images,
+        donors,
+        config,
+        regions=regions,
+        bank_regions=bank_regions,
+    )
+    examples = jnp.arange(next(iter(frames.values())).shape[0])
+    return run_players(run, (policy, noise), examples, scene, players, set_key, config, mesh=mesh)
