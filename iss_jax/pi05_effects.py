@@ -128,15 +128,15 @@ def player_effects(
     noise = _noise(noise, noise_keys, batch, config.draws, action_horizon, sizes.action_dim)
     views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
     views = tuple(view for view in views if view in obs.images)
-    bank = None
+    bank, donor_bank = None, None
     if background is not None and (fills.needs_donors(config.fill) or config.tint):
-        background = as_background(background, views)
-        labelled = background.regions if config.like_for_like else None
+        donor_bank = as_background(background, views)
+        labelled = donor_bank.regions if config.like_for_like else None
         bank = (
-            {view: jnp.asarray(background.images[view]) for view in views},
+            {view: jnp.asarray(donor_bank.images[view]) for view in views},
             None if labelled is None else {v: jnp.asarray(labelled[v]) for v in views},
         )
-    donors = drawn(donor_keys, background if bank is not None else None, groups, batch, config)
+    donors = drawn(donor_keys, donor_bank, groups, batch, config)
     arrays = (params, obs, noise, own, marked, bank, donors, valid, dict(prompts or {}))
     if mesh is not None:
         arrays = sharding.replicate(arrays, mesh)

@@ -85,8 +85,9 @@ def attribute_players(
     if len(set(sizes.values())) != 1:
         raise ValueError(f"images must share their batch size, got {sizes}")
     batch = sizes[views[0]]
+    players = as_players(players)
     for name, given in (
-        ("players", getattr(players, "labels", players)),
+        ("players", players.labels),
         ("regions", regions),
         ("present", present),
         ("valid", valid),
@@ -94,7 +95,6 @@ def attribute_players(
         unknown = sorted(set(given or {}) - set(views))
         if unknown:
             raise ValueError(f"{name} name views {unknown}, images hold {list(views)}")
-    players = as_players(players)
     shapes = {view: frames[view].shape[:3] for view in views}
     own = {view: jnp.full(shape, -1, jnp.int32) for view, shape in shapes.items()}
     own |= _fitting("players", players.labels, shapes)
@@ -114,21 +114,21 @@ def attribute_players(
     if jnp.shape(key) not in ((), (batch,)):
         raise ValueError(f"key must be one key or [{batch}] keys, got {list(jnp.shape(key))}")
     keys = jnp.broadcast_to(key, (batch,)) if jnp.ndim(key) == 0 else key
-    bank = None
+    bank, donor_bank = None, None
     if background is not None and (fills.needs_donors(config.fill) or config.tint):
-        background = as_background(background, views)
-        images_of = {v: jnp.asarray(background.images[v], jnp.float32) for v in views}
+        donor_bank = as_background(background, views)
+        images_of = {v: jnp.asarray(donor_bank.images[v], jnp.float32) for v in views}
         wrong = {v: i.shape[1:3] for v, i in images_of.items() if i.shape[1:3] != shapes[v][1:]}
         if wrong:
             raise ValueError(f"background: images must be as large as the frames, got {wrong}")
-        labels_of = background.regions if config.like_for_like else None
+        labels_of = donor_bank.regions if config.like_for_like else None
         bank = (
             images_of,
             None if labels_of is None else {v: jnp.asarray(labels_of[v], jnp.int32) for v in views},
         )
     donors = drawn(
         jax.vmap(jax.random.fold_in, (0, None))(keys, 0),
-        background if bank is not None else None,  # pyright: ignore[reportArgumentType]
+        donor_bank,
         groups,
         batch,
         config,

@@ -106,27 +106,29 @@ def make_scene(
                 "(background.regions)"
             )
         chosen = {
-            view: jax.lax.map(
-                lambda one, view=view: _alike(*one, bank[view], bank_regions[view]),
-                (frames[view], regions[view], donors),
-            )
+            view: _alike(frames[view], regions[view], donors, bank[view], bank_regions[view])
             for view in frames
         }
     return Scene(frames, labels, valid, chosen)
 
 
 def _alike(
-    frame: Array, regions: Array, donors: Array, bank: Array, bank_regions: Array
-) -> Float[Array, "draws h w 3"]:
+    frames: Array, regions: Array, donors: Array, bank: Array, bank_regions: Array
+) -> Float[Array, "b draws h w 3"]:
     """Each draw's donor, pixels of another region taken from the draws after it."""
-    images, labels = bank[donors], bank_regions[donors]
-    draws = donors.shape[0]
+    draws = donors.shape[-1]
 
-    def one(draw: Array) -> Array:
-        order = (draw + jnp.arange(draws)) % draws
-        like = labels[order] == regions[None]
-        first = jnp.argmax(like, 0)
-        found = jnp.take_along_axis(images[order], first[None, ..., None], axis=0)[0]
-        return jnp.where(like.any(0)[..., None], found, frame)
+    def of_frame(args: tuple[Array, Array, Array]) -> Array:
+        frame, own, chosen = args
+        images, labels = bank[chosen], bank_regions[chosen]
 
-    return jax.lax.map(one, jnp.arange(draws))
+        def of_draw(draw: Array) -> Array:
+            order = (draw + jnp.arange(draws)) % draws
+            like = labels[order] == own[None]
+            first = jnp.argmax(like, 0)
+            found = jnp.take_along_axis(images[order], first[None, ..., None], axis=0)[0]
+            return jnp.where(like.any(0)[..., None], found, frame)
+
+        return jax.lax.map(of_draw, jnp.arange(draws))
+
+    return jax.lax.map(of_frame, (frames, regions, donors))
