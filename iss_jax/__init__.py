@@ -29,6 +29,7 @@ from iss_jax.nmr import (
     nuisance_mass_ratio,
     regional_mass_ratio,
 )
+from iss_jax.nmr_effect import nmr_by_effect
 from iss_jax.pi05_effects import player_effects
 from iss_jax.pi05_saliency import saliency
 from iss_jax.player_attribution import attribute_players
@@ -65,6 +66,7 @@ __all__ = [
     "from_checkpoint",
     "fsdp",
     "mass_ratio",
+    "nmr_by_effect",
     "nuisance_mass_ratio",
     "perturbations",
     "player_effects",
