@@ -59,6 +59,13 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.batch = 2
 
     config.iss = iss()
+    # NMR by effect: draws of each labelled region (0 leaves it out), whether a pixel is replaced by
+    # donor pixels of its own region, donor frames of the dataset (of other tasks than a frame's
+    # own), and whether the chance level is run, the labels shifted within the frame.
+    config.effects = ml_collections.ConfigDict(
+        {"draws": 4, "like_for_like": True, "donors": 128, "chance": True}
+    )
+
     config.percents = (1, 5, 10, 15, 20)
     # Random explanations per frame.
     config.control_draws = 20
@@ -75,6 +82,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.frames_per_episode = 1
         config.batch = 1
         config.iss.num_masks = 10
+        config.effects.draws = 2
+        config.effects.donors = 8
         config.control_draws = 2
         config.resamples = 199
         config.permutations = 199

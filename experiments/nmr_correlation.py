@@ -26,6 +26,7 @@ from experiments.nmr.measured import measured
 from experiments.nmr.options import Options
 from experiments.nmr.report import print_report, write_figures
 from experiments.nmr.rows import (
+    by_suite,
     correlations,
     join_success,
     make_rows,
@@ -62,6 +63,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         "iss": dataclasses.asdict(iss),
         "success_variation": success_variation(rows),
         "correlations": found,
+        "by_suite": by_suite(rows),
     }
     run.write_json("results.json", content)
     figures = write_figures(

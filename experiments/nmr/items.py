@@ -47,6 +47,7 @@ def work_items(
         "control_draws": options.control_draws,
         "batch": options.batch,
         **options.mirror_key,
+        **options.effect_options.key(dataset),
     }
     return [
         {

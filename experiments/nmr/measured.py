@@ -1,5 +1,6 @@
 """What is measured on which frames: work items computed, or read where they are stored."""
 
+import functools
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from experiments.nmr.effects import Bank, EffectOptions, load_bank, measure_effects
 from experiments.nmr.items import work_items
 from experiments.nmr.measure import Measures, measure
 from experiments.nmr.options import Options
@@ -50,10 +52,13 @@ def measured(options: Options, run: RunDirectory) -> Measured:
     policy, dataset = options.load()
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
     items = work_items(options, iss, dataset, policy, success)
+    bank = functools.cache(
+        lambda: load_bank(options.effect_options, dataset, policy, options.frame_options)
+    )
     results = run_items(
         run,
         items,
-        lambda item: compute(item, iss, dataset, policy),
+        lambda item: compute(item, iss, dataset, policy, bank()),
         description="ISS, episode by episode",
         quiet=options.quiet,
     )
@@ -65,13 +70,15 @@ def compute(
     iss: ISSConfig,
     dataset: Dataset,
     policy: Policy,
+    bank: Bank | None = None,
 ) -> dict[str, Any]:
-    """Measures of an item's frames, in batches of one size."""
+    """Measures of an item's frames, in batches of one size; NMR by effect with donors alone."""
     options = FrameOptions.of_item(item)
     episode = read_frames(dataset, item["episode"], item["frames"], options)
     name = f"{item['suite']}/{item['task']}/{item['split']}/{item['episode']}"
     key = jax.random.fold_in(jax.random.key(item["seed"]), zlib.crc32(name.encode()))
-    parts = []
+    effect_key = jax.random.fold_in(key, zlib.crc32(b"effects"))
+    parts: list[tuple[Measures, dict[str, np.ndarray]]] = []
     for start in range(0, len(item["frames"]), item["batch"]):
         # The last batch is filled up with its last frame, so that all have one shape.
         wanted = np.arange(start, start + item["batch"])
@@ -90,7 +97,25 @@ def compute(
             percents=tuple(item["percents"]),
             control_draws=item["control_draws"],
         )
+        effects = {}
+        if bank is not None:
+            given = {k: v for k, v in item["effects"].items() if k != "bank"}
+            chosen = EffectOptions(**given)
+            # Of the frame itself, wherever it stands in a batch.
+            numbers = np.asarray(item["frames"], np.uint32)[rows]
+            effects = measure_effects(
+                policy,
+                seen,
+                bank,
+                item["episode"],
+                jax.vmap(jax.random.fold_in, (None, 0))(effect_key, numbers),
+                chosen.config(iss.action_dims),
+                chance=chosen.chance,
+                action_horizon=item["action_horizon"],
+                sampling=Sampling(num_steps=item["num_steps"]),
+            )
         new = int((wanted < len(item["frames"])).sum())
-        parts.append(jax.tree.map(lambda leaf, new=new: np.asarray(leaf)[:new], part))
-    joined: Measures = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-    return joined._asdict()
+        both = (part, effects)
+        parts.append(jax.tree.map(lambda leaf, new=new: np.asarray(leaf)[:new], both))
+    joined, effects = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    return {**joined._asdict(), **effects}

@@ -1,7 +1,9 @@
 """Options of the NMR experiment, as a frozen dataclass."""
 
 import dataclasses
+from typing import Any
 
+from experiments.nmr.effects import EffectOptions
 from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
 
 
@@ -14,6 +16,7 @@ class Options(PolicyOptions, ISSOptions):
     """
 
     quiet: bool
+    effects: dict[str, Any]
     success: str
     policy_seed: int
     seeds: tuple[int, ...]
@@ -32,5 +35,11 @@ class Options(PolicyOptions, ISSOptions):
     permutations: int
     overlay_rows: int
 
+    @property
+    def effect_options(self) -> EffectOptions:
+        """Of NMR by effect."""
+        return EffectOptions(**self.effects)
+
     def __post_init__(self) -> None:
         at_least_one(self, "stride", "batch", "control_draws", "max_token_len")
+        _ = self.effect_options

@@ -71,6 +71,7 @@ def print_report(
         f"{content['frames']} frames."
     )
     if content["correlations"]:
+        _print_headline(content)
         _print_correlations(content, percents)
         _print_variation(content["success_variation"])
     else:
@@ -79,6 +80,33 @@ def print_report(
     print(f"correlations:  {run.path / 'results.json'}")
     for path in figures:
         print(f"figure:        {path}")
+
+
+def _print_headline(content: Mapping[str, Any]) -> None:
+    """NMR by effect first, where it was measured."""
+    found = {entry["measure"]: entry for entry in content["correlations"] if _is_pearson(entry)}
+    suites = {entry["measure"]: entry for entry in content["by_suite"]}
+    for name, title in (
+        ("nmr_effect", "NMR by effect (nuisance share of what replacing regions does)"),
+        ("nmr_effect_chance", "its chance level (labels shifted within the frame)"),
+    ):
+        if name not in found:
+            continue
+        print(
+            f"{title}: r = {found[name]['r']:.2f} with success over {found[name]['n']} rows", end=""
+        )
+        if name in suites:
+            one = suites[name]
+            print(
+                f"; over {one['n']} suites rank r = {one['r']:.2f}, p = {one['p_value']:.2g}",
+                end="",
+            )
+        print(".")
+    print()
+
+
+def _is_pearson(entry: Mapping[str, Any]) -> bool:
+    return entry["kind"] == "pearson"
 
 
 def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -> None:
@@ -93,7 +121,8 @@ def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -
         f"{'partial r':>9}  {'in suites':>9}"
     )
     main = f"{_main_percent(percents):g}"
-    shown = [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
+    shown = ["nmr_effect", "nmr_effect_chance", "excess_effect", "effect", "support_effect"]
+    shown += [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
     shown += [e["measure"] for e in content["correlations"] if f"@{main} in " in e["measure"]]
     shown += [f"attention_nmr@{main}", f"norm_nmr@{main}", f"excess@{main}", "chance"]
     for entry in content["correlations"]:

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.nmr.effects import effect_rows
 from iss_jax.data.success import Success
 from iss_jax.stats import correlation as stats
+from iss_jax.stats.exact import rank_correlation
 
 Key = tuple[str, str, str, int]  # suite, task, split, seed
 
@@ -22,6 +24,7 @@ class Row(NamedTuple):
         episodes: episodes measured.
         frames: frames measured.
         measures: name to the mean over those frames.
+        errors: name to the standard error of a measure, of those that have one.
         random: [D, K], nmr@k of each random explanation, a mean over those frames too.
     """
 
@@ -29,6 +32,7 @@ class Row(NamedTuple):
     episodes: int
     frames: int
     measures: dict[str, float]
+    errors: dict[str, float]
     random: np.ndarray
 
 
@@ -85,7 +89,9 @@ def make_rows(
             for view in group[0]["view_nmr"]
         }
         mean = {name: _mean(value) for name, value in frames.items()}
-        measures = {nmr_name(k): mean["nmr"][i] for i, k in enumerate(percents)}
+        by_effect, errors = effect_rows(group)
+        measures = dict(by_effect)
+        measures |= {nmr_name(k): mean["nmr"][i] for i, k in enumerate(percents)}
         measures |= {f"nmr_mass@{k:g}": mean["nmr_mass"][i] for i, k in enumerate(percents)}
         for method in ("attention", "norm"):
             found = mean[f"{method}_nmr"]
@@ -103,6 +109,7 @@ def make_rows(
                 episodes=len(group),
                 frames=len(frames["chance"]),
                 measures={name: float(value) for name, value in measures.items()},
+                errors=errors,
                 random=mean["random_nmr"],
             )
         )
@@ -118,6 +125,7 @@ def table(rows: Sequence[Row], percents: Sequence[float]) -> list[dict[str, Any]
             "episodes": row.episodes,
             "frames": row.frames,
             **row.measures,
+            **{f"{name}_stderr": error for name, error in row.errors.items()},
             **{f"random_nmr@{k:g}": row.random[:, i].mean() for i, k in enumerate(percents)},
         }
         for row in rows
@@ -208,6 +216,32 @@ def success_variation(rows: Sequence[Row]) -> dict[str, Any]:
     found: dict[str, Any] = {"between_suites": 1 - within / total} if total > none else {}
     if within > none:
         found["within_suites"] = {suite: part / within for suite, part in inside.items()}
+    return found
+
+
+def by_suite(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rank correlation of the suites' means of every measure with their mean success.
+
+    Success varies between suites far more than inside them, so that a suite is the unit.
+
+    Returns:
+        An entry a measure; none of fewer than three suites.
+    """
+    suites = np.array([row.success.suite for row in rows])
+    names = list(dict.fromkeys(suites.tolist()))
+    if len(names) < 3:
+        return []
+    rates = np.array([row.success.rate for row in rows])
+    success = [float(rates[suites == suite].mean()) for suite in names]
+    found = []
+    for measure in rows[0].measures:
+        values = np.array([row.measures[measure] for row in rows])
+        means = [float(values[suites == suite].mean()) for suite in names]
+        if np.isfinite(means).all():
+            entry = rank_correlation(means, success)._asdict()
+            found.append(
+                {"measure": measure, **entry, "means": dict(zip(names, means, strict=True))}
+            )
     return found
 
 
