@@ -67,7 +67,15 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     }
     run.write_json("results.json", content)
     figures = write_figures(
-        run, rows, found, options.percents, items, results, dataset, options.overlay_rows
+        run,
+        rows,
+        found,
+        options.percents,
+        items,
+        results,
+        dataset,
+        options.overlay_rows,
+        content["by_suite"],
     )
     if not options.quiet:
         print_report(run, content, options.percents, figures)

@@ -13,6 +13,7 @@ from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory
 from iss_jax.stats.correlation import Correlation
 from iss_jax.viz.figures import correlation_figure, correlation_grid
+from iss_jax.viz.suites_figure import suites_figure
 
 # The cutoff that the paper adopts.
 DEFAULT_PERCENT = 10
@@ -29,8 +30,9 @@ def write_figures(
     results: Sequence[Mapping[str, Any]],
     dataset: Dataset,
     overlay_rows: int,
+    suites: Sequence[Mapping[str, Any]] = (),
 ) -> list[Path]:
-    """The scatter of Figure 3, the grid of Figure 10, and some of the maps themselves.
+    """NMR by effect suite by suite, Figures 3 and 10, and some of the maps themselves.
 
     Without correlations (fewer than three rows) there are the maps alone.
     """
@@ -48,7 +50,13 @@ def write_figures(
         for name in map(nmr_name, percents)
     }
     x, correlation = panels.pop(nmr_name(main))
-    figures = [
+    figures = []
+    if panel := _suite_panels(rows, found, suites, main):
+        suite_names = [row.success.suite for row in rows]
+        figures.append(
+            run.write_figure("nmr_by_effect.png", suites_figure(panel, rates, suite_names))
+        )
+    figures += [
         run.write_figure(
             f"nmr_at_{main:g}.png",
             correlation_figure(x, rates, groups, correlation, xlabel=nmr_name(main)),
@@ -57,6 +65,31 @@ def write_figures(
     if panels:
         figures.append(run.write_figure("nmr_at_k.png", correlation_grid(panels, rates, groups)))
     return [*figures, run.write_figure("maps.png", maps)]
+
+
+def _suite_panels(
+    rows: Sequence[Row],
+    found: Sequence[Mapping[str, Any]],
+    suites: Sequence[Mapping[str, Any]],
+    percent: float,
+) -> dict[str, tuple[np.ndarray, str]]:
+    """NMR by effect, its chance level and the paper's NMR; nothing where it was not measured."""
+    by_suite = {entry["measure"]: entry for entry in suites}
+    shown = {
+        "nmr_effect": "NMR by effect",
+        "nmr_effect_chance": "the same, labels shifted",
+        nmr_name(percent): f"the paper's NMR@{percent:g}",
+    }
+    if "nmr_effect" not in rows[0].measures:
+        return {}
+    panels = {}
+    for name, label in shown.items():
+        if name in rows[0].measures and any(entry["measure"] == name for entry in found):
+            title = f"r = {_correlation(found, name).r:.2f}, {len(rows)} rows"
+            if one := by_suite.get(name):
+                title += f"\n{one['n']} suites: rank r = {one['r']:.2f}, p = {one['p_value']:.2g}"
+            panels[label] = (np.array([row.measures[name] for row in rows]), title)
+    return panels
 
 
 def print_report(

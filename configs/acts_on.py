@@ -1,0 +1,42 @@
+r"""What a policy acts on: the players of some frames, their shares and errors.
+
+    python -m experiments.acts_on --config=configs/acts_on.py
+    python -m experiments.acts_on --config=configs/acts_on.py:smoke
+    python -m experiments.acts_on --config=configs/acts_on.py \
+        --config.checkpoint=<folder> --config.dataset=<folder> --config.success=
+
+- `embedded` (default): four frames of the embedded policy's rollouts, from success in all trials to
+  success in none.
+- `smoke`: one frame; seconds.
+"""
+
+import ml_collections
+
+from configs.parts.policy import set_policy
+from configs.parts.variants import chosen
+
+VARIANTS = ("embedded", "smoke")
+
+
+def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
+    """The configuration of one variant."""
+    config = ml_collections.ConfigDict()
+    config.name = f"acts_on-{chosen(variant, VARIANTS)}"
+    config.quiet = False
+    set_policy(config, max_token_len=40)
+    # A success table, from which frames of different success are chosen; empty when there is none.
+    config.success = "embedded"
+    config.policy_seed = 0
+    # The middle frames of so many episodes, or of those that are named, such as "(0, 12)".
+    config.frames = 4
+    config.episodes = ()
+    # names, regions, looks (segments of each view) or looks_joined (joined over views).
+    config.players = "names"
+    config.draws = 8
+    # background (donor frames of other tasks), blur, mean or inpaint.
+    config.fill = "background"
+    config.donors = 64
+    config.seed = 0
+    if variant == "smoke":
+        config.frames, config.draws, config.donors = 1, 2, 8
+    return config

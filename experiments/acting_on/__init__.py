@@ -1,0 +1,1 @@
+"""Parts of the command that says what a policy acts on."""

@@ -1,0 +1,169 @@
+r"""What does a policy act on? Things in some of its frames, with their shares of the actions.
+
+    python -m experiments.acts_on --config=configs/acts_on.py
+    python -m experiments.acts_on --config=configs/acts_on.py \
+        --config.checkpoint=<folder> --config.dataset=<folder>
+
+Each player of a frame (a named object where the dataset has instance labels, else a segment of one
+look, a labelled region) is replaced alone by the same pixels of other tasks' frames, and its share
+of what that does to the actions is read off, with its error. No labels are needed.
+
+The workdir receives `players.csv` (a row a frame and player), `results.json` and
+`figures/acts_on.png`.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments.acting_on.frames import ChosenFrame, choose
+from experiments.acting_on.players import PLAYERS, players_of
+from experiments.runs import app
+from iss_jax import Background, Effects, EffectsConfig, Sampling, fills, player_effects
+from iss_jax.data.dataset import Dataset
+from iss_jax.effects import example
+from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.options import PolicyOptions, at_least_one, from_config
+from iss_jax.policies.donors import background, groups
+from iss_jax.policies.frames import read_frames, see
+from iss_jax.policies.restored import Policy
+from iss_jax.results import Cameras
+from iss_jax.viz.effects_figure import effects_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(PolicyOptions):
+    """One attribute per key of `configs/acts_on.py`, which says what each means.
+
+    Raises:
+        ValueError: Players that are not known, or a number that must be positive is not.
+    """
+
+    quiet: bool
+    success: str
+    policy_seed: int
+    frames: int
+    episodes: tuple[int, ...]
+    players: str
+    draws: int
+    fill: str
+    donors: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "draws", "donors", "frames")
+        fills.named(self.fill)
+        if self.players not in PLAYERS:
+            raise ValueError(f"config.players: {self.players!r} given, one of {PLAYERS} wanted")
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Runs the experiment; returns what `results.json` holds."""
+    options = from_config(config, Options)
+    run = open_run(workdir, config)
+    policy, dataset = options.load()
+    chosen = choose(dataset, options.success, options.policy_seed, options.frames, options.episodes)
+    bank = None
+    if fills.needs_donors(options.fill):
+        bank = background(dataset, policy, options.frame_options, most=options.donors)
+    found: list[Effects] = []
+
+    def compute(item: Mapping[str, Any]) -> dict[str, Any]:
+        effects = effects_of(chosen[item["place"]], options, policy, dataset, bank)
+        found.append(effects)
+        one = example(effects)
+        return {
+            "sentence": one.sentence(),
+            "reason": int(one.reason),
+            "players": [
+                {
+                    "player": name,
+                    "share": float(one.share[i]),
+                    "share_stderr": float(one.share_stderr[i]),
+                    "effect": float(one.effects[i]),
+                    "effect_stderr": float(one.stderr[i]),
+                    "area": float(one.area[i]),
+                    "moved": float(one.moved[i]),
+                }
+                for i, name in enumerate(one.names)
+                if float(one.area[i]) > 0
+            ],
+        }
+
+    names = ("players", "draws", "fill", "donors", "seed")
+    common = {name: getattr(options, name) for name in names} | options.run_keys(policy)
+    items = [
+        {"experiment": "acts_on", **common, **frame.key(dataset), "place": place}
+        for place, frame in enumerate(chosen)
+    ]
+    results = run_items(run, items, compute, description="players", quiet=options.quiet)
+    if len(found) < len(chosen):
+        # Pictures are drawn of effects, which a resumed run computes again.
+        found = [effects_of(frame, options, policy, dataset, bank) for frame in chosen]
+    rows = [
+        {**frame.row(), **player}
+        for frame, result in zip(chosen, results, strict=True)
+        for player in result["players"]
+    ]
+    run.write_csv("players.csv", rows)
+    content = {
+        "frames": [
+            {**frame.row(), "acts_on": result["sentence"]}
+            for frame, result in zip(chosen, results, strict=True)
+        ]
+    }
+    run.write_json("results.json", content)
+    figure = run.write_figure(
+        "acts_on.png",
+        effects_rows([example(one) for one in found], [frame.label() for frame in chosen]),
+    )
+    if not options.quiet:
+        print(f"\nWhat the policy acts on ({options.draws} draws a player, fill {options.fill}):\n")
+        for frame, result in zip(chosen, results, strict=True):
+            print(f"  {frame.title()}\n      {result['sentence']}")
+        print(f"\nshares:  {run.path / 'players.csv'}\nfigure:  {figure}")
+    return json.loads(json.dumps(content))
+
+
+def effects_of(
+    frame: ChosenFrame,
+    options: Options,
+    policy: Policy,
+    dataset: Dataset,
+    bank: Background | None,
+) -> Effects:
+    """Effects of the players of one frame, a batch of one."""
+    shown = options.frame_options
+    seen = see(
+        read_frames(dataset, frame.episode, [frame.frame], shown, labels="optional"), policy, shown
+    )
+    key = jax.random.fold_in(jax.random.key(options.seed), frame.episode)
+    effects = player_effects(
+        policy.params,
+        seen.obs,
+        players_of(options.players, seen),
+        bank,
+        key=jax.random.fold_in(key, frame.frame),
+        config=EffectsConfig(
+            draws=options.draws,
+            fill=options.fill,
+            action_dims=len(policy.norm_stats["actions"].mean),
+        ),
+        groups=None if bank is None else groups(dataset, bank, [frame.episode]),
+        valid=None,
+        action_horizon=options.action_horizon,
+        sampling=Sampling(num_steps=options.num_steps),
+    )
+    frames = {view: jnp.asarray(np.asarray(image)) for view, image in seen.images.items()}
+    return dataclasses.replace(effects, frames=frames, cameras=Cameras(seen.cameras))
+
+
+if __name__ == "__main__":
+    app.run(main, "acts_on")
