@@ -84,8 +84,8 @@ def test_missing_and_foreign_folders_are_named(tmp_path):
         restore_params(tmp_path / "nowhere")
     nowhere = tmp_path.resolve() / "nowhere"
     assert str(raised.value) == (
-        f"{nowhere}: no checkpoint here; looked for {nowhere}/_METADATA. Wanted is the folder of one "
-        "step, which holds params/_METADATA and assets/<asset_id>/norm_stats.json"
+        f"{nowhere}: no checkpoint here; looked for {nowhere}/_METADATA. Wanted is the folder of "
+        "one step, which holds params/_METADATA and assets/<asset_id>/norm_stats.json"
     )
     with pytest.raises(FileNotFoundError, match=r"not an orbax parameter checkpoint.*json$"):
         restore_params(tmp_path)
