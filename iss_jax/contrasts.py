@@ -78,7 +78,7 @@ def support(
     """
     size = jnp.abs(contrast)
     # An error of zero: what differs at all is beyond it.
-    ratio = jnp.where(stderr > 0, size / jnp.where(stderr > 0, stderr, 1.0), size * jnp.inf)
-    ratio = jnp.where((size == 0) & ~jnp.isnan(stderr), 0.0, ratio)
+    beyond = jnp.where(size > 0, jnp.inf, 0.0)
+    ratio = jnp.where(stderr > 0, size / jnp.where(stderr > 0, stderr, 1.0), beyond)
     shown = jnp.clip((ratio - 1.0) / (ERRORS - 1.0), 0.0, 1.0)
     return jnp.where(jnp.isnan(stderr), 1.0, shown)

@@ -170,7 +170,17 @@ def _centred(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Est
 
 def standard_error(terms: Float[Array, "n cells"]) -> Float[Array, " cells"]:
     """Standard error of the mean over runs."""
-    return terms.std(0, ddof=1) / jnp.sqrt(jnp.asarray(terms.shape[0], terms.dtype))
+    return root(terms.var(0, ddof=1)) / jnp.sqrt(jnp.asarray(terms.shape[0], terms.dtype))
+
+
+def root(square: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Square root whose derivative at zero is zero.
+
+    Cells that mask nothing have a variance of exactly zero. The square root's own derivative is
+    infinite there, and nan once a later `where` multiplies it by zero.
+    """
+    zero = square == 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
 
 
 def contrasts(terms: Float[Array, "n cells"], used: Bool[Array, " cells"]) -> Array:
@@ -207,17 +217,22 @@ def contrast_error(
     size = square.mean(0)[None]
     covariance = jnp.square(matmul(terms.T, balanced) / n)
     noise = (matmul(jnp.square(terms).T, square) / n - covariance) / (n - 1)
-    fixed = jnp.where(size > 0, (covariance - noise) / jnp.where(size > 0, size, 1.0), 0.0).sum(1)
+    fixed = _ratio(covariance - noise, size, 0.0).sum(1)
     variance = jnp.square(terms).sum(0) / (n - 1)
-    tiny = jnp.finfo(terms.dtype).tiny
-    share = fixed / jnp.maximum(variance, tiny)
+    share = _ratio(fixed, variance, 0.0)
     weight = used.astype(terms.dtype)
     spread = (jnp.square(share) * weight).sum() / jnp.maximum(weight.sum(), 1.0)
     # Of Gaussian terms the share has this variance; runs with a few large ones scatter twice that.
     scatter = SCATTER * 2.0 * weight.sum() / n**2
-    trust = jnp.clip(1.0 - scatter / jnp.maximum(spread, tiny), 0.0, 1.0)
+    trust = jnp.clip(1.0 - _ratio(scatter, spread, jnp.inf), 0.0, 1.0)
     left = 1.0 - jnp.clip(trust * share, -0.5, 0.95)
-    return jnp.sqrt(variance * left / n)
+    return root(variance * left / n)
+
+
+def _ratio(part: Array, whole: Array, empty: float) -> Array:
+    """part / whole, and `empty` where the whole is zero, there with a derivative of zero."""
+    there = whole > 0
+    return jnp.where(there, part / jnp.where(there, whole, 1.0), empty)
 
 
 def _group_mean(drops: Array, effects: Array, used: Array, *, balanced: bool) -> Estimate:
@@ -248,7 +263,7 @@ def _group_mean(drops: Array, effects: Array, used: Array, *, balanced: bool) ->
         # fraction (count - 1) / (n - 1) is gone. What main effects cause is itself estimated.
         explained = jnp.clip(_main_effects(drops, deviation), 0.0, variance)
         spread = spread - explained * (count - 1.0) / ((n - 1) * jnp.maximum(count, 1.0))
-    stderr = jnp.sqrt(jnp.where(known, spread, 1.0))
+    stderr = root(jnp.where(known, spread, 1.0))
     return Estimate(mean + shift, *(jnp.where(known, x, jnp.inf) for x in (stderr, contrast)))
 
 
@@ -309,8 +324,7 @@ def _ridge(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estim
     share = jnp.maximum(jnp.square(annihilator).sum(1), 1e-6)
     noise = jnp.square(matmul(annihilator, y)) / share
     errors = (
-        jnp.sqrt(matmul(jnp.square(rows), noise))
-        for rows in (weights, contrasts(weights.T, used).T)
+        root(matmul(jnp.square(rows), noise)) for rows in (weights, contrasts(weights.T, used).T)
     )
     return Estimate(matmul(weights, effects), *errors)
 

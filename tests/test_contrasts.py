@@ -41,3 +41,10 @@ def test_support_rises_from_one_error_to_two():
     found = contrasts.support(contrast, stderr)
     np.testing.assert_allclose(found, [0, 0, 0.25, 1, 1, 0, 1, 0, 1], atol=1e-6)
     assert float(contrasts.support(jnp.asarray(1e-9), jnp.asarray(0.0))) == 1.0
+
+
+def test_what_is_shown_has_a_gradient_where_errors_are_zero_or_unknown():
+    contrast = jnp.asarray([0.0, 1.5, -1.5, 0.5, 3.0, 0.0, 2.0])
+    stderr = jnp.asarray([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, jnp.nan])
+    found = jax.grad(lambda contrast: contrasts.support(contrast, stderr).sum())(contrast)
+    np.testing.assert_allclose(found, [0, 1, -1, 0, 0, 0, 0], atol=1e-6)

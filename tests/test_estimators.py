@@ -5,15 +5,17 @@ and variances of an estimator are exact numbers and not simulations.
 """
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from differences import same_as_differences
 from enumeration import CELLS, target
 from scipy import stats
 
-from iss_jax.estimators import PENALTIES, estimate, estimate_with_surrogate
+from iss_jax.estimators import ESTIMATORS, PENALTIES, estimate, estimate_with_surrogate
 from iss_jax.masks import sample_masks
 
 # A different effect for every one of the 16 masks: main effects and all interactions.
@@ -558,6 +560,33 @@ def test_a_cell_that_is_never_dropped_leaves_the_others_errors_a_gradient(design
 
     gradient, unknown = jax.grad(error, has_aux=True)(jnp.square(jnp.arange(8.0)))
     assert np.isinf(unknown) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_inactive_cells_leave_the_errors_their_gradients(estimator, design):
+    masks = sample_masks(jax.random.key(20), 20, 3, grid=(2, 2), design=design)
+    effects = jax.random.gamma(jax.random.key(21), 2.0, (20,)) + jnp.where(
+        masks[:, 0, 0, 0], 0.0, 2.0
+    )
+    # One view is absent, of another only a cell is picture.
+    active = jnp.asarray([[[True] * 2] * 2, [[False] * 2] * 2, [[True, False], [False] * 2]])
+    run = partial(estimate, masks, estimator=estimator, design=design, active=active)
+    same_as_differences(run, effects, active)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_errors_that_are_zero_have_gradients_of_zero(estimator, design):
+    masks = sample_masks(jax.random.key(22), 20, 1, grid=(2, 2), design=design)
+    run = partial(estimate, masks, estimator=estimator, design=design)
+    still = jax.grad(lambda effects: run(effects).contrast_stderr.sum())(jnp.ones(20))
+    assert np.isfinite(still).all()
+    # The only active cell is its map's mean, whatever the effects.
+    alone = jnp.asarray([[[True, False], [False, False]]])
+    effects = jax.random.gamma(jax.random.key(21), 2.0, (20,))
+    found = jax.grad(lambda effects: run(effects, active=alone).contrast_stderr.sum())(effects)
+    np.testing.assert_allclose(found, 0.0, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, -30.0])

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from differences import same_as_differences
 from enumeration import CELLS, target
 from scipy.stats import multivariate_normal
 
 from iss_jax import gradient_estimators
 from iss_jax.estimators import estimate
-from iss_jax.gradient_estimators import estimate_from_gradients
+from iss_jax.gradient_estimators import ESTIMATORS, estimate_from_gradients
 from iss_jax.masks import sample_masks
 
 
@@ -401,6 +402,23 @@ def test_a_cell_that_is_always_dropped_can_be_differentiated(estimator):
     if estimator == "gradient":
         assert float(value) == pytest.approx(-0.3)
         np.testing.assert_allclose(gradient, [[-0.3 / 5, 0.0]] * 5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_inactive_cells_leave_the_errors_their_gradients(estimator, design):
+    masks = sample_masks(jax.random.key(20), 20, 3, grid=(2, 2), design=design)
+    slopes = -jax.random.gamma(jax.random.key(21), 2.0, masks.shape)
+    effects = jax.random.gamma(jax.random.key(22), 2.0, (20,))
+    # One view is absent, of another only a cell is picture.
+    active = jnp.asarray([[[True] * 2] * 2, [[False] * 2] * 2, [[True, False], [False] * 2]])
+
+    def run(effects):
+        options = {"estimator": estimator, "design": design, "active": active}
+        own = effects[:, None, None, None] * slopes
+        return estimate_from_gradients(masks, effects, own, **options)
+
+    same_as_differences(run, effects, active)
 
 
 @pytest.mark.parametrize("estimator", ["clipped", "gradient"])

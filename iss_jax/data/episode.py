@@ -93,3 +93,54 @@ class Episode:
 
 def _describe(value: np.ndarray) -> str:
     return f"{value.dtype} {list(value.shape)}"
+
+
+def check_episode(root: object, episode: int, count: int) -> None:
+    """Raises where a dataset has no such episode.
+
+    Args:
+        root: The dataset, which the message names.
+        episode: Its index.
+        count: Episodes of the dataset.
+
+    Raises:
+        IndexError: The index is out of range.
+    """
+    if not 0 <= episode < count:
+        raise IndexError(f"{root}: no episode {episode} of {count}; they are {_range(count)}")
+
+
+def chosen_rows(
+    frames: slice | Sequence[int] | np.ndarray | None, length: int, where: str
+) -> np.ndarray:
+    """The frames asked for, int64, counted from the beginning.
+
+    Raises:
+        IndexError: there is no such frame, or a slice selects none.
+        TypeError: they are no integers.
+    """
+    if frames is None:
+        return np.arange(length, dtype=np.int64)
+    if isinstance(frames, slice):
+        rows = np.arange(length, dtype=np.int64)[frames]
+        if not rows.size:
+            raise IndexError(
+                f"{where}: {frames} selects none of {length} frames; they are {_range(length)}"
+            )
+        return rows
+    rows = np.asarray(frames)
+    if rows.size == 0:
+        return np.zeros(0, np.int64)
+    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        raise TypeError(f"{where}: frames must be a slice or integers, {frames!r} given")
+    rows = rows.astype(np.int64)
+    outside = (rows < -length) | (rows >= length)
+    if np.any(outside):
+        raise IndexError(
+            f"{where}: no frame {rows[outside][0]} of {length}; they are {_range(length)}"
+        )
+    return rows % length
+
+
+def _range(count: int) -> str:
+    return f"0 to {count - 1}" if count > 1 else "0 alone" if count else "none"

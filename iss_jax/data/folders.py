@@ -27,9 +27,8 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data.beside import check_labels
-from iss_jax.data.episode import Episode, Scalar
+from iss_jax.data.episode import Episode, Scalar, check_episode, chosen_rows
 from iss_jax.data.json_file import read_object
-from iss_jax.data.lerobot import chosen_rows
 from iss_jax.data.npz import load_arrays
 from iss_jax.extras import imports_of
 
@@ -247,8 +246,7 @@ class FolderDataset:
         return load_arrays(states, f"{states} (episode {episode})")
 
     def _folder(self, episode: int) -> _Folder:
-        if not 0 <= episode < len(self):
-            raise IndexError(f"{self.root}: episode {episode} of {len(self)}")
+        check_episode(self.root, episode, len(self))
         return self.episodes[episode]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data import beside, lerobot_v21, lerobot_v30
-from iss_jax.data.episode import Episode
+from iss_jax.data.episode import Episode, check_episode, chosen_rows
 from iss_jax.data.lerobot_columns import image_shape, to_numpy
 from iss_jax.data.lerobot_info import (
     ACTION,
@@ -256,8 +256,7 @@ class LeRobotDataset:
         return _vectors(self.read_feature(episode, self.keys.state))
 
     def _entry(self, episode: int) -> Entry:
-        if not 0 <= episode < len(self):
-            raise IndexError(f"{self.root}: episode {episode} of {len(self)}")
+        check_episode(self.root, episode, len(self))
         return self.index.entries[episode]
 
     def _is_own(self, name: str) -> bool:
@@ -280,34 +279,6 @@ class LeRobotDataset:
                 f"{sorted(self.index.tasks)}"
             )
         return self.index.tasks[task]
-
-
-def chosen_rows(
-    frames: slice | Sequence[int] | np.ndarray | None, length: int, where: str
-) -> np.ndarray:
-    """The frames asked for, int64, counted from the beginning.
-
-    Raises:
-        IndexError: there is no such frame, or a slice selects none.
-        TypeError: they are no integers.
-    """
-    if frames is None:
-        return np.arange(length, dtype=np.int64)
-    if isinstance(frames, slice):
-        rows = np.arange(length, dtype=np.int64)[frames]
-        if not rows.size:
-            raise IndexError(f"{where}: {frames} selects none of {length} frames")
-        return rows
-    rows = np.asarray(frames)
-    if rows.size == 0:
-        return np.zeros(0, np.int64)
-    if rows.dtype.kind not in "iu" or rows.ndim != 1:
-        raise TypeError(f"{where}: frames must be a slice or integers, {frames!r} given")
-    rows = rows.astype(np.int64)
-    outside = (rows < -length) | (rows >= length)
-    if np.any(outside):
-        raise IndexError(f"{where}: frame {rows[outside][0]} of {length}")
-    return rows % length
 
 
 def _found(root: Path, info: Mapping[str, Any], keys: Keys) -> Keys:

@@ -67,14 +67,18 @@ def params_folder(path: epath.PathLike) -> epath.Path:
     """
     root = epath.Path(path).expanduser().resolve()
     folder = root / "params" if (root / "params").exists() else root
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: no checkpoint here")
-    if not (folder / "_METADATA").exists():
-        raise FileNotFoundError(
-            f"{folder}: not an orbax parameter checkpoint (no _METADATA); give the step's folder, "
-            "which holds params/ and assets/"
-        )
-    return folder
+    if (folder / "_METADATA").exists():
+        return folder
+    what = "not an orbax parameter checkpoint" if folder.exists() else "no checkpoint here"
+    raise FileNotFoundError(
+        f"{root}: {what}; looked for {folder / '_METADATA'}. Wanted is the folder of one step, "
+        f"which holds params/_METADATA and assets/<asset_id>/norm_stats.json{_steps_below(root)}"
+    )
+
+
+def _steps_below(root: epath.Path) -> str:
+    steps = [p for p in root.iterdir() if (p / "params").exists()] if root.is_dir() else []
+    return f"; steps below it: {sorted(step.name for step in steps)}" if steps else ""
 
 
 def save_checkpoint(

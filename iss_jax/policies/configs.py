@@ -97,7 +97,7 @@ class PolicyConfig:
                     continue
                 raise ValueError(
                     f"{self.name}: the observation lacks the camera {camera!r} (view {view!r}); "
-                    f"it has {sorted(held)}"
+                    f"its images are {_images(held)}"
                 )
             frame = np.asarray(held[camera])
             if frame.ndim == 3 and frame.shape[0] == 3 and frame.shape[-1] != 3:
@@ -226,6 +226,11 @@ EMBEDDED = PolicyConfig(
 CONFIGS: dict[str, PolicyConfig] = {
     config.name: config for config in (PI05_LIBERO, PI05_DROID, PI05_ALOHA, PI05_XICM, EMBEDDED)
 }
+
+
+def _images(held: Mapping[str, Any]) -> list[str]:
+    """What a robot's dict holds that may be a frame: no states, no prompt."""
+    return sorted(key for key, value in held.items() if np.ndim(value) >= 3)
 
 
 def named(config: "str | PolicyConfig") -> PolicyConfig:

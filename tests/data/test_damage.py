@@ -341,6 +341,15 @@ def test_the_authors_own_folders(tmp_path):
     assert open_dataset(tmp_path / "out").read(0).action.shape == (12, 0)
 
 
+@pytest.mark.parametrize("episode", [-1, 3])
+def test_an_index_out_of_range_says_what_the_range_is(folders, v30, episode):
+    for root in (folders, v30):
+        with pytest.raises(IndexError, match=rf"no episode {episode} of 3; they are 0 to 2$"):
+            open_dataset(root).read(episode)
+        with pytest.raises(IndexError, match=r"no frame 40 of \d+; they are 0 to \d+$"):
+            open_dataset(root).read(0, [40])
+
+
 def test_pickled_states_are_refused(folders):
     path = folders / "b" / "episode1" / "states.npz"
     _states(path, prompt=np.array({"a": 1}, dtype=object))

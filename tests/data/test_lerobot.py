@@ -262,9 +262,9 @@ def test_errors_name_file_episode_and_frame(tmp_path):
         dataset.read(3)
     with pytest.raises(ValueError, match=r"episode 4\): holds the frames of another"):
         dataset.read(4)
-    with pytest.raises(IndexError, match=r"episode 6 of 6"):
+    with pytest.raises(IndexError, match=r"no episode 6 of 6; they are 0 to 5"):
         dataset.read(6)
-    with pytest.raises(IndexError, match=r"\(episode 5\): frame 5 of 5"):
+    with pytest.raises(IndexError, match=r"\(episode 5\): no frame 5 of 5; they are 0 to 4"):
         dataset.read(5, [0, 5])
     with pytest.raises(IndexError, match=r"\(episode 5\): slice\(40, 41, None\) selects none of 5"):
         dataset.read(5, slice(40, 41))

@@ -113,30 +113,6 @@ def test_blocks_have_a_language_that_is_run_or_are_output():
                 )
 
 
-def test_files_that_pages_name_are_there():
-    named = re.compile(r"\b(?:configs|experiments|iss_jax|tests|third_party)/[\w/.-]+\.\w+\b")
-    for page in PAGES:
-        text = (ROOT / page).read_text()
-        missing = [path for path in named.findall(text) if not (ROOT / path).exists()]
-        assert not missing, f"{page}: {missing}"
-
-
-def test_pages_that_the_code_names_are_there():
-    named = re.compile(r"\bdocs/[\w/-]+\.md\b")
-    files = [
-        p
-        for top in ("configs", "experiments", "iss_jax", "tests")
-        for p in ROOT.glob(f"{top}/**/*.py")
-    ]
-    missing = {
-        f"{file.relative_to(ROOT)}: {path}"
-        for file in files
-        for path in named.findall(file.read_text())
-        if not (ROOT / path).exists()
-    }
-    assert not missing
-
-
 def test_few_blocks_are_not_run_and_each_says_why():
     counted = {
         page: sum(bool(block.not_run) for block in blocks(page))

@@ -80,10 +80,22 @@ def test_round_trip(tmp_path):
 
 
 def test_missing_and_foreign_folders_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere.*no checkpoint here"):
+    with pytest.raises(FileNotFoundError) as raised:
         restore_params(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="not an orbax parameter checkpoint"):
+    nowhere = tmp_path.resolve() / "nowhere"
+    assert str(raised.value) == (
+        f"{nowhere}: no checkpoint here; looked for {nowhere}/_METADATA. Wanted is the folder of "
+        "one step, which holds params/_METADATA and assets/<asset_id>/norm_stats.json"
+    )
+    with pytest.raises(FileNotFoundError, match=r"not an orbax parameter checkpoint.*json$"):
         restore_params(tmp_path)
+    # The folder of a whole run: a step below it is meant.
+    for step in ("1000", "2000"):
+        (tmp_path / step / "params").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"json; steps below it: \['1000', '2000'\]$"):
+        restore_params(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"looked for \S*/1000/params/_METADATA\."):
+        restore_params(tmp_path / "1000")
 
 
 def test_a_checkpoint_of_something_else_names_the_leaf(tmp_path):

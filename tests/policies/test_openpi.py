@@ -109,8 +109,12 @@ def test_raw_dicts_are_openpis():
     assert raw["images"]["cam_high"].shape == (3, 6, 8)
     # Wrist cameras are optional there, the others' are not.
     assert set(PI05_ALOHA.split(raw)[0]) == {"cam_high"}
-    with pytest.raises(ValueError, match="lacks the camera 'observation/wrist_image'"):
+    # What may be a frame is listed, and neither state nor prompt.
+    lacking = r"lacks the camera 'observation/wrist_image' .*; its images are \['{}'\]$"
+    with pytest.raises(ValueError, match=lacking.format("observation/image")):
         PI05_LIBERO.split({key: v for key, v in libero.items() if "wrist" not in key})
+    with pytest.raises(ValueError, match=r"lacks the camera 'cam_high' .*; its images are \[\]$"):
+        PI05_ALOHA.split({**raw, "images": {}})
     with pytest.raises(ValueError, match=r"state 'observation/joint_position' has shape"):
         PI05_DROID.split({**droid, "observation/joint_position": np.zeros(6)})
     with pytest.raises(ValueError, match=r"unknown cameras \['side'\]"):
