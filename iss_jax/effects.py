@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from iss_jax import effect_estimators
+from iss_jax import effect_estimators, fills
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.nmr import Region
-from iss_jax.players import Players, one_hot
+from iss_jax.players import Players, painted, sums
 from iss_jax.records import (
     Record,
     batch_index,
@@ -29,6 +29,8 @@ NOT_TESTED = 0.02
 
 REASONS = ("", "the effects do not exceed what the frame's own copy gives", "no donor")
 """Why there are no shares, by `Effects.reason`."""
+
+NO_DONOR = 2
 
 # Effects below this, in units of the squared actions, are rounding.
 ROUNDING = 1e-10
@@ -125,10 +127,8 @@ class Effects(Record):
     @property
     def maps(self) -> dict[str, Float[Array, "*b h w"]]:
         """View -> the effect of the player of each pixel, 0 where there is none."""
-        return {
-            view: jnp.einsum("...hwk,...k->...hw", one_hot(labels, len(self.players)), self.effects)
-            for view, labels in self.players.labels.items()
-        }
+        effects = self.effects
+        return {view: painted(labels, effects) for view, labels in self.players.labels.items()}
 
     def nuisance(self, regions: Mapping[str, Any]) -> "NuisanceShare":
         """The nuisance share of the effects, players that straddle regions divided by area.
@@ -137,7 +137,7 @@ class Effects(Record):
             regions: View -> labels at the players' size, see `iss_jax.Region`.
 
         Raises:
-            ValueError: Views without labels.
+            ValueError: Views without labels, or labels of another size.
         """
         missing = sorted(set(self.players.labels) - set(regions))
         if missing:
@@ -146,10 +146,14 @@ class Effects(Record):
         zeros = jnp.zeros_like(self.effects)
         inside, whole = zeros, zeros
         for view, labels in self.players.labels.items():
-            pixels = one_hot(labels, count)
-            is_nuisance = jnp.asarray(regions[view]) == Region.NUISANCE
-            inside = inside + (pixels * is_nuisance[..., None]).sum((-3, -2))
-            whole = whole + pixels.sum((-3, -2))
+            own = jnp.asarray(regions[view])
+            if own.shape != labels.shape:
+                raise ValueError(
+                    f"regions of {view!r} must be {list(labels.shape)} like the players, got "
+                    f"{list(own.shape)}"
+                )
+            inside = inside + sums(labels, own == Region.NUISANCE, count)
+            whole = whole + sums(labels, jnp.ones(labels.shape), count)
         part = inside / jnp.maximum(whole, 1.0)
         share, stderr = effect_estimators.weighted_share(
             self.effects, self.covariance, part[..., None, :]
@@ -200,8 +204,7 @@ class Effects(Record):
         """What `repr` says: a title, and rows of a name and a text."""
         try:
             batch, (draws, count) = tuple(self.by_draw.shape[:-2]), self.by_draw.shape[-2:]
-            fill = self.config.fill if self.config else "unknown"
-            fill = fill if isinstance(fill, str) else getattr(fill, "__name__", repr(fill))
+            fill = fills.described(self.config.fill) if self.config else "unknown"
             rows = [
                 ("players", f"{count}: {', '.join(self.names[:6])}{', ...' if count > 6 else ''}"),
                 ("runs", f"{draws} draws, fill {fill}"),
@@ -239,9 +242,8 @@ class Effects(Record):
         """The static fields as JSON holds them."""
         config = None
         if self.config is not None:
-            fill = self.config.fill if isinstance(self.config.fill, str) else repr(self.config.fill)
             config = dataclasses.asdict(dataclasses.replace(self.config, fill="background"))
-            config["fill"] = fill
+            config["fill"] = fills.described(self.config.fill)
         return {"cameras": dict(self.cameras), "config": config, "unit": self.unit}
 
     @classmethod
@@ -281,7 +283,7 @@ class NuisanceShare(Record):
 
 def _config(facts: dict[str, Any]) -> EffectsConfig | None:
     try:
-        return EffectsConfig(**facts)
+        return EffectsConfig(**facts | {"fill": fills.of_description(facts["fill"])})
     except ValueError:
         return None
 
