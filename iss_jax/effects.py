@@ -283,7 +283,7 @@ class NuisanceShare(Record):
 
 def _config(facts: dict[str, Any]) -> EffectsConfig | None:
     try:
-        return EffectsConfig(**facts | {"fill": fills.of_description(facts["fill"])})
+        return EffectsConfig(**{**facts, "fill": fills.of_description(facts["fill"])})
     except ValueError:
         return None
 

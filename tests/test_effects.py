@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -80,7 +79,7 @@ def test_what_has_no_values_still_prints():
     @jax.jit
     def inside(found):
         assert repr(found).startswith("Effects of 2 observations")
-        with pytest.raises(TypeError, match="Effects.plot.. needs values"):
+        with pytest.raises(TypeError, match=r"Effects.plot\(\) needs values"):
             found.plot()
         return found.share
 

@@ -81,9 +81,9 @@ def test_fills_by_name_and_in_words():
         *(True, False, False, False)
     ]
     for wrong in (lambda: fills.named("median"), lambda: fills.of_description("<lambda>")):
-        with pytest.raises(ValueError, match="fill must be one of .*'(median|<lambda>)'"):
+        with pytest.raises(ValueError, match=r"fill must be one of .*'(median|<lambda>)'"):
             wrong()
-    with pytest.raises(ValueError, match="sigma must be positive .*0.0"):
+    with pytest.raises(ValueError, match=r"sigma must be positive .*0\.0"):
         fills.Blur(0.0)
-    with pytest.raises(ValueError, match="like_for_like chooses among donors.*'mean'"):
+    with pytest.raises(ValueError, match=r"like_for_like chooses among donors.*'mean'"):
         EffectsConfig(fill="mean", like_for_like=True)
