@@ -15,6 +15,11 @@ from iss_jax.records import Record, record, static
 class Groups(NamedTuple):
     """Where explained frames come from, so that their own kind stays out of the draw.
 
+    >>> import jax.numpy as jnp
+    >>> groups = Groups(episode=jnp.array([3, 8]), task=jnp.array([0, 1]))
+    >>> groups.task.tolist()
+    [0, 1]
+
     Attributes:
         episode: Number of each frame's episode.
         task: Number of its task, as `Background.task` counts tasks.

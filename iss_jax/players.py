@@ -113,6 +113,14 @@ def painted(labels: Int[Array, "*b h w"], values: Float[Array, "*b k"]) -> Float
 def as_players(players: Players | Mapping[str, Any], most: int | None = None) -> Players:
     """Players from bare label maps, which must be concrete unless `most` says how many there are.
 
+    >>> import jax.numpy as jnp
+    >>> as_players({"front": jnp.array([[0, 2]])}).names
+    ('player 0', 'player 1', 'player 2')
+
+    Args:
+        players: `Players`, which come back as they are, or view -> number of each pixel's player.
+        most: Players that bare labels stand for.
+
     Raises:
         TypeError: Traced label maps without `most`.
         ValueError: No view, labels that are no integers, or numbers that no name has.
@@ -264,6 +272,10 @@ def grid(images: Mapping[str, Any], cells: tuple[int, int] = (7, 7)) -> Players:
 def whole_views(images: Mapping[str, Any]) -> Players:
     """Each view as a whole.
 
+    >>> import numpy as np
+    >>> whole_views({"front": np.zeros((4, 4, 3)), "wrist": np.zeros((4, 4, 3))}).names
+    ('front', 'wrist')
+
     Args:
         images: View -> frames; only their shapes matter.
     """
@@ -325,3 +337,19 @@ def by_appearance(
         else [f"{view} look {i}" for view in images for i in range(most)]
     )
     return Players(labels, centres=found, names=tuple(names))
+
+
+__all__ = [
+    "NOBODY",
+    "REGIONS",
+    "Players",
+    "as_players",
+    "by_appearance",
+    "from_instances",
+    "from_masks",
+    "from_regions",
+    "grid",
+    "painted",
+    "sums",
+    "whole_views",
+]
