@@ -18,7 +18,6 @@ ITERATIONS = 12
 SQUARE = 1 / 25
 
 
-@partial(jax.jit, static_argnames=("count", "join"))
 def segments(
     images: dict[str, Float[Array, "*b h w 3"]],
     *,
@@ -35,8 +34,24 @@ def segments(
         join: Whether clusters are shared by the views.
         centres: Clusters to use instead of fitted ones.
         valid: Pixels that are picture.
+
+    Returns:
+        Labels, numbered through the views in the order of `images` where clusters are not shared.
     """
-    views = list(images)
+    return _all_segments(images, centres, valid, views=tuple(images), count=count, join=join)
+
+
+# `jit` sorts the keys of a dict: the order of the views is an argument of its own.
+@partial(jax.jit, static_argnames=("views", "count", "join"))
+def _all_segments(
+    images: dict[str, Array],
+    centres: Array | None,
+    valid: dict[str, Array] | None,
+    *,
+    views: tuple[str, ...],
+    count: int,
+    join: bool,
+) -> tuple[dict[str, Array], Array]:
     inside = {
         view: jnp.ones(images[view].shape[:-1], bool)
         if valid is None or view not in valid
@@ -50,7 +65,7 @@ def segments(
     )
     if centres is not None:
         centres = centres.reshape(-1, *centres.shape[len(batch) :])
-    one = partial(_segments, count=count, join=join)
+    one = partial(_segments, views=views, count=count, join=join)
     labels, found = jax.vmap(one, in_axes=(0, 0, None if centres is None else 0))(
         frames, inside, centres
     )
@@ -65,10 +80,10 @@ def _segments(
     inside: dict[str, Array],
     centres: Array | None,
     *,
+    views: tuple[str, ...],
     count: int,
     join: bool,
 ) -> tuple[dict[str, Array], Array]:
-    views = list(frames)
     looks = {view: _features(frames[view], inside[view]) for view in views}
     groups = [views] if join else [[view] for view in views]
     labels, found = {}, []
@@ -99,8 +114,7 @@ def _features(frame: Array, inside: Array) -> Float[Array, "h w 5"]:
     total, norm = (_window(x, jax.lax.add, 0.0, 3) for x in (colour * weight, weight))
     mean = total / jnp.maximum(norm, 1.0)
     height, width = inside.shape
-    rows = (jnp.arange(height) + 0.5) / height
-    columns = (jnp.arange(width) + 0.5) / width
+    rows, columns = ((jnp.arange(n, dtype=jnp.float32) + 0.5) / n for n in (height, width))
     place = jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), -1)
     return jnp.concatenate([mean, POSITION * place], -1)
 
@@ -115,8 +129,12 @@ def fitted_centres(
     points: Float[Array, "n f"], weights: Bool[Array, " n"], count: int
 ) -> Float[Array, "k f"]:
     """K-means from a farthest-point start; points without weight do not count."""
-    distance = lambda centre: jnp.square(points - centre).sum(-1)  # noqa: E731
-    first = (points * weights[:, None]).sum(0) / jnp.maximum(weights.sum(), 1)
+    counted = weights.astype(points.dtype)
+
+    def distance(centre: Array) -> Array:
+        return jnp.square(points - centre[None]).sum(-1)
+
+    first = (points * counted[:, None]).sum(0) / jnp.maximum(counted.sum(), 1.0)
     start = points[jnp.argmax(jnp.where(weights, distance(first), -1.0))]
 
     def add(carry: tuple[Array, Array], number: Array) -> tuple[tuple[Array, Array], None]:
@@ -129,7 +147,7 @@ def fitted_centres(
 
     def step(centres: Array, _: None) -> tuple[Array, None]:
         near = nearest(points, centres)
-        chosen = jax.nn.one_hot(near, count) * weights[:, None]
+        chosen = jax.nn.one_hot(near, count) * counted[:, None]
         total = chosen.sum(0)[:, None]
         mean = jnp.einsum("nk,nf->kf", chosen, points, precision="highest")
         return jnp.where(total > 0, mean / jnp.maximum(total, 1.0), centres), None
@@ -150,7 +168,7 @@ def made_coherent(
         count: Different labels.
         side: Of the square, pixels.
     """
-    planes = (labels[None] == jnp.arange(count)[:, None, None]) & inside
+    planes = (labels[None] == jnp.arange(count)[:, None, None]) & inside[None]
     planes = planes.astype(jnp.float32)[..., None]
     eroded = jax.vmap(lambda plane: _window(plane, jax.lax.min, jnp.inf, side))(planes)
     # The mirrored window, so that an even square comes back where it was.
@@ -166,7 +184,7 @@ def made_coherent(
         padded = jnp.pad(votes, ((1, 1), (1, 1), (0, 0)))
         near = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
         # Of neighbours that are as many, the pixel's own first label.
-        near = near + 0.5 * (near > 0) * jax.nn.one_hot(labels, count)
+        near = near + jnp.where(near > 0, 0.5, 0.0) * jax.nn.one_hot(labels, count)
         new = jnp.where((known < 0) & inside & near.any(-1), jnp.argmax(near, -1), known)
         return new, (new != known).any()
 

@@ -15,6 +15,11 @@ from iss_jax.records import Record, record, static
 class Groups(NamedTuple):
     """Where explained frames come from, so that their own kind stays out of the draw.
 
+    >>> import jax.numpy as jnp
+    >>> groups = Groups(episode=jnp.array([3, 8]), task=jnp.array([0, 1]))
+    >>> groups.task.tolist()
+    [0, 1]
+
     Attributes:
         episode: Number of each frame's episode.
         task: Number of its task, as `Background.task` counts tasks.
@@ -76,7 +81,7 @@ def as_background(
     """A bank of the views that are wanted, from a bank or from bare frames.
 
     Raises:
-        ValueError: Views that it lacks, or frames of different number.
+        ValueError: Views that it lacks, frames of different number, or facts of other shapes.
     """
     if not isinstance(background, Background):
         background = Background({v: jnp.asarray(i) for v, i in background.items()})
@@ -90,6 +95,12 @@ def as_background(
     if len(set(counts.values())) != 1 or not all(counts.values()):
         raise ValueError(f"background: views must have as many donors, one at least, got {counts}")
     r = next(iter(counts.values()))
+    for view, labels in (background.regions or {}).items():
+        if view in shapes and np.shape(labels) != shapes[view][:3]:
+            raise ValueError(
+                f"background.regions of {view!r} must be {list(shapes[view][:3])} like its images, "
+                f"got {list(np.shape(labels))}"
+            )
     for name in ("episode", "task"):
         value = getattr(background, name)
         if value is not None and np.shape(value) != (r,):

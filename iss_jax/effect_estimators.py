@@ -98,7 +98,7 @@ def mean_and_covariance(
     draws, players = by_draw.shape[-2:]
     mean = by_draw.mean(-2)
     if draws < 2:
-        unknown = jnp.where(jnp.eye(players, dtype=bool), jnp.inf, 0.0)
+        unknown = jnp.where(jnp.eye(players, dtype=bool), jnp.inf, 0.0).astype(by_draw.dtype)
         return mean, jnp.broadcast_to(unknown, (*mean.shape, players))
     rest = by_draw - mean[..., None, :]
     squares = jnp.einsum("...di,...dj->...ij", rest, rest, precision="highest")
@@ -120,7 +120,11 @@ def shares(
     Returns:
         Shares and errors; 0 and infinity where the effects sum up to nothing.
     """
-    return weighted_share(effects, covariance, jnp.eye(effects.shape[-1], dtype=effects.dtype))
+    players = effects.shape[-1]
+    weights = jnp.broadcast_to(
+        jnp.eye(players, dtype=effects.dtype), (*effects.shape[:-1], players, players)
+    )
+    return weighted_share(effects, covariance, weights)
 
 
 def weighted_share(
@@ -135,7 +139,7 @@ def weighted_share(
         covariance: Of those means.
         weights: Such as the part of each player that is nuisance.
     """
-    total = effects.sum(-1)[..., None]
+    total = effects.sum(-1, keepdims=True)
     there = total > 0
     safe = jnp.where(there, total, 1.0)
     share = jnp.einsum("...wp,...p->...w", weights, effects, precision="highest") / safe

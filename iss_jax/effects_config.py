@@ -70,6 +70,12 @@ class EffectsConfig:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"EffectsConfig.{name} must be an integer >= 1, got {value!r}")
 
+        if self.like_for_like and not fills.needs_donors(self.fill):
+            raise ValueError(
+                "EffectsConfig.like_for_like chooses among donors, which fill "
+                f"{fills.described(self.fill)!r} has none of: wanted fill='background'"
+            )
+
     def sets(self, players: int) -> int:
         """Sets of players that one draw replaces."""
         counts = {

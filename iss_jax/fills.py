@@ -16,7 +16,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from iss_jax import interventions
@@ -26,12 +25,21 @@ Pixels = dict[str, Bool[Array, "h w"]]
 Instead = Callable[[Pixels, Frames], Frames]
 Fill = Callable[[Frames, Pixels], Instead]
 
+SIGMA = "blur of sigma "
 # As wide as a frame: no colour of a player is left in its place.
 WIDE_SIGMA = 224.0
+JACOBI_STEPS = 32
 
 
 def background(frames: Frames, valid: Pixels) -> Instead:
-    """The same pixels of a donor: a frame of another episode (SHAP's background distribution)."""
+    """The same pixels of a donor: a frame of another episode (SHAP's background distribution).
+
+    >>> import jax.numpy as jnp
+    >>> frame, donor = ({"front": jnp.full((2, 2, 3), x)} for x in (0.0, 1.0))
+    >>> gone = {"front": jnp.ones((2, 2), bool)}
+    >>> background(frame, gone)(gone, donor) is donor
+    True
+    """
     del frames, valid
     return lambda removed, donor: donor
 
@@ -39,6 +47,10 @@ def background(frames: Frames, valid: Pixels) -> Instead:
 @dataclasses.dataclass(frozen=True)
 class Blur:
     """The frame's own blur.
+
+    >>> import iss_jax
+    >>> iss_jax.EffectsConfig(fill=iss_jax.fills.Blur(10.0)).fill
+    Blur(sigma=10.0)
 
     Attributes:
         sigma: In pixels of a frame 224 high. The paper's is 10, which leaves a player's colour
@@ -61,54 +73,93 @@ class Blur:
 
 
 def mean(frames: Frames, valid: Pixels) -> Instead:
-    """The mean colour of each view's picture."""
+    """The mean colour of each view's picture.
+
+    >>> import jax.numpy as jnp
+    >>> frame = {"front": jnp.zeros((2, 2, 3)).at[0].set(1.0)}
+    >>> everywhere = {"front": jnp.ones((2, 2), bool)}
+    >>> mean(frame, everywhere)(everywhere, frame)["front"][0, 0].tolist()
+    [0.5, 0.5, 0.5]
+    """
     colours = {}
     for view, frame in frames.items():
-        inside = valid[view][..., None]
-        count = jnp.maximum(inside.sum((0, 1)), 1)
-        colour = jnp.where(inside, frame, 0.0).sum((0, 1)) / count
-        colours[view] = jnp.broadcast_to(colour, frame.shape)
+        colours[view] = jnp.broadcast_to(_mean_colour(frame, valid[view]), frame.shape)
     return lambda removed, donor: colours
 
 
+def _mean_colour(frame: Array, inside: Array) -> Float[Array, "1 1 3"]:
+    total = jnp.where(inside[..., None], frame, 0.0).sum((0, 1), keepdims=True)
+    return total / jnp.maximum(inside.sum(), 1).astype(frame.dtype)
+
+
 def inpaint(frames: Frames, valid: Pixels) -> Instead:
-    """What OpenCV-like diffusion of the surroundings puts there: scikit-image's biharmonic fill.
+    """What the surroundings continue to: Laplace's equation, solved in the pixels that are gone.
 
-    It runs on the host, one set of pixels after another: for screens of few frames, not for
-    training steps.
+    The smoothest picture that meets what is left. Where nothing of a view is left it is the view's
+    mean colour.
 
-    Raises:
-        ModuleNotFoundError: scikit-image is missing; the message names the extra.
+    >>> import jax.numpy as jnp
+    >>> ramp = {"front": jnp.broadcast_to(jnp.linspace(0, 1, 9)[None, :, None], (9, 9, 3))}
+    >>> everywhere, hole = ({"front": jnp.full((9, 9), x)} for x in (True, False))
+    >>> hole = {"front": hole["front"].at[3:6, 3:6].set(True)}
+    >>> round(float(inpaint(ramp, everywhere)(hole, {})["front"][4, 4, 0]), 2)
+    0.5
     """
-    del valid
 
     def instead(removed: Pixels, donor: Frames) -> Frames:
         del donor
+        colours = mean(frames, valid)(removed, frames)
         return {
-            view: jax.pure_callback(
-                _inpainted,
-                jax.ShapeDtypeStruct(frame.shape, jnp.float32),
-                frame,
-                removed[view],
-                vmap_method="sequential",
-            )
+            view: continued(frame, valid[view] & ~removed[view], colours[view])
             for view, frame in frames.items()
         }
 
     return instead
 
 
-def _inpainted(frame: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    from iss_jax.extras import imports_of
+def continued(
+    frame: Float[Array, "h w 3"], known: Bool[Array, "h w"], otherwise: Float[Array, "h w 3"]
+) -> Float[Array, "h w 3"]:
+    """The known pixels, and a smooth surface between them.
 
-    with imports_of("segments"):
-        from skimage.restoration import inpaint_biharmonic
-    removed = np.asarray(removed)
-    if removed.all() or not removed.any():
-        return np.broadcast_to(np.asarray(frame).mean((0, 1)), frame.shape).astype(np.float32)
-    pixels = np.asarray(frame, np.float64)
-    found = inpaint_biharmonic(pixels, removed, channel_axis=-1)
-    return np.clip(found, pixels.min(), pixels.max()).astype(np.float32)
+    Jacobi's steps at half the size first, whose surface starts those at the whole (nested
+    iteration): they alone would take as many as a hole is wide, squared.
+
+    >>> import jax.numpy as jnp
+    >>> frame, known = jnp.ones((4, 4, 3)), jnp.ones((4, 4), bool).at[1, 1].set(False)
+    >>> continued(frame.at[1, 1].set(9.0), known, frame)[1, 1].tolist()
+    [1.0, 1.0, 1.0]
+
+    Args:
+        frame: A frame.
+        known: Its pixels that are left.
+        otherwise: What stands there where none is.
+    """
+    surface = _continued(jnp.where(known[..., None], frame, otherwise), known)
+    return jnp.where(known.any(), surface, otherwise)
+
+
+def _continued(frame: Array, known: Array) -> Array:
+    height, width = known.shape
+    start = frame
+    if min(height, width) > 2:
+        odd = ((0, height % 2), (0, width % 2))
+        weight = jnp.pad(known.astype(jnp.float32), odd)[..., None]
+        colour = jnp.pad(frame, (*odd, (0, 0))) * weight
+        quarters = ((height + 1) // 2, 2, (width + 1) // 2, 2, -1)
+        weight, colour = (x.reshape(quarters).sum((1, 3)) for x in (weight, colour))
+        some = weight > 0
+        half = _continued(colour / jnp.maximum(weight, 1.0), some[..., 0])
+        whole = (2 * half.shape[0], 2 * half.shape[1], half.shape[2])
+        start = jax.image.resize(half, whole, "linear")[:height, :width]
+
+    def step(surface: Array, _: None) -> tuple[Array, None]:
+        padded = jnp.pad(surface, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        near = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+        return jnp.where(known[..., None], frame, near / 4.0), None
+
+    start = jnp.where(known[..., None], frame, start)
+    return jax.lax.scan(step, start, None, length=JACOBI_STEPS)[0]
 
 
 FILLS: dict[str, Fill] = {
@@ -136,39 +187,73 @@ def named(fill: str | Fill) -> Fill:
     return FILLS[fill]
 
 
+def described(fill: str | Fill) -> str:
+    """A fill in words, which `of_description` reads back but for functions of one's own.
+
+    >>> described(mean), described(Blur(10.0))
+    ('mean', 'blur of sigma 10')
+    """
+    if isinstance(fill, str):
+        return fill
+    found = named(fill)
+    if isinstance(found, Blur):
+        return f"{SIGMA}{found.sigma:g}"
+    names = [name for name, function in FILLS.items() if function is found]
+    return names[0] if names else getattr(found, "__name__", repr(found))
+
+
+def of_description(text: str) -> str | Fill:
+    """Inverse of `described`.
+
+    >>> of_description("blur of sigma 10") == Blur(10.0)
+    True
+
+    Raises:
+        ValueError: It is of a function of one's own.
+    """
+    if text.startswith(SIGMA):
+        return Blur(float(text.removeprefix(SIGMA)))
+    named(text)
+    return text
+
+
 def needs_donors(fill: str | Fill) -> bool:
-    """Whether a fill looks at donors; a function of one's own is taken to."""
+    """Whether a fill looks at donors; a function of one's own is taken to.
+
+    >>> needs_donors("background"), needs_donors("blur")
+    (True, False)
+    """
     return named(fill) not in (mean, inpaint) and not isinstance(named(fill), Blur)
 
 
 def tinted(frames: Frames, donor: Frames, valid: Pixels) -> Frames:
     """The frames under the donor's tint: each view's channels scaled to the donor's means.
 
-    Pixels are taken to be in [-1, 1], black to white, or in [0, 1] where none is negative; scaled
-    ones are cut to that range.
+    Light as a whole stays the frame's own. Pixels are taken to be in [-1, 1], black to white; in
+    [0, 1] where none is negative; in [0, 255] where one is above 1. Scaled ones are cut to that.
+
+    >>> import jax.numpy as jnp
+    >>> grey = {"front": jnp.full((4, 4, 3), 0.5)}
+    >>> reddish = {"front": grey["front"] * jnp.array([1.5, 1.0, 0.5])}
+    >>> tinted(grey, reddish, {"front": jnp.ones((4, 4), bool)})["front"][0, 0].tolist()
+    [0.75, 0.5, 0.25]
 
     Args:
         frames: One frame of each view.
         donor: Of the same size.
         valid: Pixels that are picture.
     """
-    low = jnp.where(
-        jnp.stack([frame.min() for frame in [*frames.values(), *donor.values()]]).min() < 0,
-        -1.0,
-        0.0,
-    )
-
-    def mean_of(frame: Array, inside: Array) -> Array:
-        light = jnp.where(inside[..., None], frame - low, 0.0)
-        return light.sum((0, 1)) / jnp.maximum(inside.sum(), 1)
-
+    everything = [*frames.values(), *donor.values()]
+    low = jnp.where(jnp.stack([frame.min() for frame in everything]).min() < 0, -1.0, 0.0)
+    # Resizing may leave a pixel just above white.
+    high = jnp.where(jnp.stack([frame.max() for frame in everything]).max() > 1.5, 255.0, 1.0)
     changed = {}
     for view, frame in frames.items():
-        own, other = (mean_of(f, valid[view]) for f in (frame, donor[view]))
-        gain = other / jnp.maximum(own, 1e-3)
-        # Light as a whole is the frame's own: a tint is a change between channels.
-        gain = gain * own.mean() / jnp.maximum(other.mean(), 1e-3)
-        changed[view] = jnp.clip((frame - low) * gain + low, low, 1.0)
+        own, other = (_mean_colour(f - low, valid[view]) for f in (frame, donor[view]))
+        least = 1e-3 * (high - low)
+        gain = other / jnp.maximum(own, least)
+        gain = gain * own.mean() / jnp.maximum(other.mean(), least)
+        changed[view] = jnp.clip((frame - low) * gain + low, low, high)
     return changed
 
 
@@ -178,9 +263,12 @@ __all__ = [
     "Blur",
     "Fill",
     "background",
+    "continued",
+    "described",
     "inpaint",
     "mean",
     "named",
     "needs_donors",
+    "of_description",
     "tinted",
 ]

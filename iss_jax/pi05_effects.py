@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from iss_jax import fills, sharding
+from iss_jax import sharding
 from iss_jax.background import Background, Groups, as_background
-from iss_jax.effects import Effects
+from iss_jax.effects import NO_DONOR, Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess, resize_with_pad, to_unit_range
@@ -27,7 +27,7 @@ from iss_jax.player_runs import beside_names, run_players
 from iss_jax.players import Players, as_players
 from iss_jax.results import effect_unit
 from iss_jax.sampling import Sampling
-from iss_jax.scenes import drawn, fitted_labels, make_scene
+from iss_jax.scenes import donor_frames, drawn, fitted_labels, make_scene
 
 Prompts = Mapping[str, tuple[Int[Array, "b draws l"], Bool[Array, "b draws l"]]]
 
@@ -115,9 +115,8 @@ def player_effects(
     if jnp.shape(key) not in ((), (batch,)):
         raise ValueError(f"key must be one key or [{batch}] keys, got {list(jnp.shape(key))}")
     keys = jnp.broadcast_to(key, (batch,)) if jnp.ndim(key) == 0 else key
-    set_key, donor_keys, noise_keys = (
-        jax.random.fold_in(keys[0], 2),
-        *(jax.vmap(jax.random.fold_in, (0, None))(keys, number) for number in (0, 1)),
+    donor_keys, noise_keys, set_keys = (
+        jax.vmap(jax.random.fold_in, (0, None))(keys, number) for number in range(3)
     )
     valid = checked_valid(valid, obs.images)
     known = {view: jnp.shape(obs.images[view])[1:3] for view in obs.images}
@@ -128,21 +127,16 @@ def player_effects(
     noise = _noise(noise, noise_keys, batch, config.draws, action_horizon, sizes.action_dim)
     views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
     views = tuple(view for view in views if view in obs.images)
-    bank, donor_bank = None, None
-    if background is not None and (fills.needs_donors(config.fill) or config.tint):
-        donor_bank = as_background(background, views)
-        labelled = donor_bank.regions if config.like_for_like else None
-        bank = (
-            {view: jnp.asarray(donor_bank.images[view]) for view in views},
-            None if labelled is None else {v: jnp.asarray(labelled[v]) for v in views},
-        )
-    donors = drawn(donor_keys, donor_bank, groups, batch, config)
-    arrays = (params, obs, noise, own, marked, bank, donors, valid, dict(prompts or {}))
+    # In the order of a pytree's keys, in which they come out of `jit`.
+    prompts = dict(sorted((prompts or {}).items()))
+    bank = None if background is None else as_background(background, views)
+    donors, has_donors = drawn(donor_keys, bank, groups, batch, config)
+    from_bank = donor_frames(bank, donors, views)
+    arrays = (params, obs, noise, own, marked, from_bank, valid, prompts, set_keys)
     if mesh is not None:
         arrays = sharding.replicate(arrays, mesh)
-    runs, frames = _player_effects(
+    runs, frames, labels = _player_effects(
         *arrays,
-        set_key,
         players=len(players),
         config=config,
         mesh=mesh,
@@ -150,15 +144,17 @@ def player_effects(
         image_size=size,
         sampling=sampling.resolved(model.compute_dtype(params)),
     )
-    names = beside_names(config, views, tuple(prompts or {}))
-    absent = jnp.full((batch, size, size), -1, jnp.int32)
+    names = beside_names(config, views, tuple(prompts))
+    centres = players.centres
+    if centres is not None and centres.ndim == 2:
+        centres = centres[None]
     return Effects(
         by_draw=runs.by_draw,
         moved=runs.moved,
         beside={name: runs.beside[..., i] for i, name in enumerate(names)},
         floor=runs.floor,
-        reason=runs.reason,
-        players=Players({v: own.get(v, absent) for v in views}, players.centres, players.names),
+        reason=jnp.where(has_donors, runs.reason, NO_DONOR),
+        players=Players(labels, centres, players.names),
         actions=runs.actions,
         frames=frames,
         donors=donors,
@@ -174,11 +170,10 @@ def _player_effects(
     noise: Array,
     labels: dict[str, Array],
     regions: dict[str, Array] | None,
-    bank: Any,
-    donors: Array | None,
+    from_bank: tuple[dict[str, Array] | None, dict[str, Array] | None],
     valid: dict[str, Array],
     prompts: dict[str, Any],
-    set_key: Array,
+    set_keys: Array,
     *,
     players: int,
     config: EffectsConfig,
@@ -194,25 +189,24 @@ def _player_effects(
     present = {view: obs.image_masks[view] for view in views}
     everywhere = jnp.ones((batch, image_size, image_size), bool)
     inside = {v: picture.get(v, everywhere) & present[v][:, None, None] for v in views}
-    images, bank_regions = None, None
-    if bank is not None:
-        images = {
-            v: resize_with_pad(to_unit_range(i), image_size, image_size) for v, i in bank[0].items()
+    donors, donor_regions = from_bank
+    if donors is not None:
+        donors = {view: _as_frames(own, image_size) for view, own in donors.items()}
+    if donor_regions is not None:
+        # No frame has the label of a donor's padding.
+        donor_regions = {
+            view: fitted_labels(own, image_size, image_size, -1)
+            for view, own in donor_regions.items()
         }
-        if bank[1] is not None:
-            bank_regions = {
-                v: fitted_labels(r, image_size, image_size, 0) for v, r in bank[1].items()
-            }
     nobody = jnp.full((batch, image_size, image_size), -1, jnp.int32)
     scene = make_scene(
         frames,
         {view: labels.get(view, nobody) for view in views},
         inside,
-        images,
         donors,
         config,
         regions=regions,
-        bank_regions=bank_regions,
+        donor_regions=donor_regions,
     )
     tokens, masks = obs.tokenized_prompt, obs.tokenized_prompt_mask
     assert tokens is not None and masks is not None
@@ -227,12 +221,18 @@ def _player_effects(
         (tokens, masks, present, noise),
         scene,
         players,
-        set_key,
+        set_keys,
         config,
         prompts=tuple(prompts),
         mesh=mesh,
     )
-    return runs, frames
+    return runs, frames, scene.labels
+
+
+def _as_frames(donors: Array, size: int) -> Float[Array, "b draws h w 3"]:
+    flat = to_unit_range(donors.reshape(-1, *donors.shape[2:]))
+    flat = resize_with_pad(flat, size, size)
+    return flat.reshape(*donors.shape[:2], *flat.shape[1:])
 
 
 def actions_of_runs(

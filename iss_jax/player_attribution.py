@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from iss_jax import fills, sharding
+from iss_jax import sharding
 from iss_jax.attribution import Policy
 from iss_jax.background import Background, Groups, as_background
-from iss_jax.effects import Effects, example
+from iss_jax.effects import NO_DONOR, Effects, example
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.player_runs import beside_names, run_players
 from iss_jax.players import Players, as_players
 from iss_jax.results import Cameras, effect_unit
-from iss_jax.scenes import drawn, make_scene
+from iss_jax.scenes import donor_frames, drawn, make_scene
 
 
 def attribute_players(
@@ -114,33 +114,23 @@ def attribute_players(
     if jnp.shape(key) not in ((), (batch,)):
         raise ValueError(f"key must be one key or [{batch}] keys, got {list(jnp.shape(key))}")
     keys = jnp.broadcast_to(key, (batch,)) if jnp.ndim(key) == 0 else key
-    bank, donor_bank = None, None
-    if background is not None and (fills.needs_donors(config.fill) or config.tint):
-        donor_bank = as_background(background, views)
-        images_of = {v: jnp.asarray(donor_bank.images[v], jnp.float32) for v in views}
-        wrong = {v: i.shape[1:3] for v, i in images_of.items() if i.shape[1:3] != shapes[v][1:]}
+    donor_keys, set_keys = (
+        jax.vmap(jax.random.fold_in, (0, None))(keys, number) for number in (0, 2)
+    )
+    bank = None if background is None else as_background(background, views)
+    if bank is not None:
+        bank_sizes = {view: jnp.shape(bank.images[view])[1:3] for view in views}
+        wrong = {view: s for view, s in bank_sizes.items() if s != shapes[view][1:]}
         if wrong:
             raise ValueError(f"background: images must be as large as the frames, got {wrong}")
-        labels_of = donor_bank.regions if config.like_for_like else None
-        bank = (
-            images_of,
-            None if labels_of is None else {v: jnp.asarray(labels_of[v], jnp.int32) for v in views},
-        )
-    donors = drawn(
-        jax.vmap(jax.random.fold_in, (0, None))(keys, 0),
-        donor_bank,
-        groups,
-        batch,
-        config,
-    )
+    donors, has_donors = drawn(donor_keys, bank, groups, batch, config)
+    from_bank = donor_frames(bank, donors, views)
     if jax.tree_util.all_leaves([policy]):
         policy = jax.tree_util.Partial(policy)
-    arrays = (policy, frames, own, inside, marked, bank, donors, noise)
+    arrays = (policy, frames, own, inside, marked, from_bank, noise, set_keys)
     if mesh is not None:
         arrays = sharding.replicate(arrays, mesh)
-    runs = _attribute_players(
-        *arrays, jax.random.fold_in(keys[0], 2), players=len(players), config=config, mesh=mesh
-    )
+    runs, labels = _attribute_players(*arrays, players=len(players), config=config, mesh=mesh)
     names = beside_names(config, views, ())
     centres = players.centres
     if centres is not None and not batched:
@@ -150,8 +140,8 @@ def attribute_players(
         moved=runs.moved,
         beside={name: runs.beside[..., i] for i, name in enumerate(names)},
         floor=runs.floor,
-        reason=runs.reason,
-        players=dataclasses.replace(players, labels=own, centres=centres),
+        reason=jnp.where(has_donors, runs.reason, NO_DONOR),
+        players=dataclasses.replace(players, labels=labels, centres=centres),
         actions=runs.actions,
         frames=frames,
         donors=donors,
@@ -185,10 +175,9 @@ def _attribute_players(
     labels: dict[str, Array],
     inside: dict[str, Array],
     regions: dict[str, Array] | None,
-    bank: Any,
-    donors: Array | None,
+    from_bank: tuple[dict[str, Array] | None, dict[str, Array] | None],
     noise: Any,
-    set_key: Array,
+    set_keys: Array,
     *,
     players: int,
     config: EffectsConfig,
@@ -215,16 +204,18 @@ def _attribute_players(
             )
         return actions
 
-    images, bank_regions = (None, None) if bank is None else bank
+    donors, donor_regions = from_bank
+    if donors is not None:
+        donors = {view: own.astype(jnp.float32) for view, own in donors.items()}
     scene = make_scene(
         frames,
         labels,
         inside,
-        images,
         donors,
         config,
         regions=regions,
-        bank_regions=bank_regions,
+        donor_regions=donor_regions,
     )
     examples = jnp.arange(next(iter(frames.values())).shape[0])
-    return run_players(run, (policy, noise), examples, scene, players, set_key, config, mesh=mesh)
+    runs = run_players(run, (policy, noise), examples, scene, players, set_keys, config, mesh=mesh)
+    return runs, scene.labels

@@ -6,11 +6,12 @@ on the number of runs.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax import divergence, effect_estimators, fills, memory, sharding
 from iss_jax.effects import ROUNDING
@@ -71,7 +72,7 @@ def run_players(
     examples: Any,
     scene: Scene,
     players: int,
-    key: Array,
+    keys: Key[Array, " b"],
     config: EffectsConfig,
     *,
     prompts: tuple[str, ...] = (),
@@ -86,32 +87,32 @@ def run_players(
         examples: Pytree with leading axis b; `run` gets one slice.
         scene: The frames.
         players: How many.
-        key: Of the sets of `banzhaf`.
+        keys: Of the sets of `banzhaf`, one a frame.
         config: Static options.
         prompts: Names of the prompts that replace the frame's own.
         mesh: Devices over which rows and frames are split.
     """
     views = tuple(scene.frames)
-    sets = effect_estimators.replaced_sets(key, players, config)
+    sets = jax.vmap(lambda key: effect_estimators.replaced_sets(key, players, config))(keys)
     names = beside_names(config, views, prompts)
-    draws, count, things = config.draws, sets.shape[1], len(names)
-    # Columns of a row: its draw, then what is replaced.
+    draws, count, things = config.draws, sets.shape[2], len(names)
+    # Columns of a row: its draw, its set, then what is replaced beside the players. Set 0 is empty.
     a_draw = 1 + count + things
-    replaced = jnp.zeros((draws, a_draw, players + things), jnp.int32)
-    replaced = replaced.at[:, 1 : 1 + count, :players].set(sets.astype(jnp.int32))
-    replaced = replaced.at[:, 1 + count :, players:].set(jnp.eye(things, dtype=jnp.int32))
+    replaced = jnp.zeros((draws, a_draw, 1 + things), jnp.int32)
+    replaced = replaced.at[:, 1 : 1 + count, 0].set(jnp.arange(1, 1 + count))
+    replaced = replaced.at[:, 1 + count :, 1:].set(jnp.eye(things, dtype=jnp.int32))
     which = jnp.broadcast_to(jnp.arange(draws, dtype=jnp.int32)[:, None, None], (draws, a_draw, 1))
     rows = jnp.concatenate([which, replaced], -1).reshape(draws * a_draw, -1)
 
     def local(shared: Any, batch: Any, rows: Array) -> tuple[Array, Array]:
         def one(args: Any) -> tuple[Array, Array]:
-            example, scene = args
-            return run_rows(run, shared, example, scene, rows, players, names, views, config)
+            example, scene, sets = args
+            return run_rows(run, shared, example, scene, rows, sets, names, views, config)
 
         return jax.lax.map(one, batch)
 
     split = local if mesh is None else sharding.split_runs(local, mesh)
-    actions, again = split(shared, (examples, scene), rows)
+    actions, again = split(shared, (examples, scene, sets), rows)
     batch = actions.shape[0]
     actions = actions.reshape(batch, draws, a_draw, *actions.shape[2:])
     baseline = actions[:, :, 0]
@@ -120,9 +121,8 @@ def run_players(
         return divergence.effects(changed, baseline[..., None, :, :], **config.divergence)
 
     values = effect(actions[:, :, 1:], baseline)
-    by_draw = jax.vmap(lambda own: effect_estimators.effects_by_draw(own, sets, config.estimator))(
-        values[..., :count]
-    )
+    estimate = partial(effect_estimators.effects_by_draw, estimator=config.estimator)
+    by_draw = jax.vmap(estimate)(values[..., :count], sets)
     floor = divergence.effects(again, baseline[:, 0], **config.divergence)
     scale = divergence.effects(baseline, jnp.zeros_like(baseline), **config.divergence).mean(-1)
     least = jnp.maximum(floor * players, ROUNDING * scale)
@@ -130,7 +130,10 @@ def run_players(
     return PlayerRuns(
         by_draw=by_draw,
         beside=values[..., count:],
-        moved=jax.lax.map(lambda s: changes(s, players, config).mean(0), scene),
+        # Roots of zero have no derivative, and nobody wants this one's.
+        moved=jax.lax.map(
+            lambda one: changes(one, players, config).mean(0), jax.lax.stop_gradient(scene)
+        ),
         floor=floor,
         reason=reason,
         actions=baseline.mean(1),
@@ -143,7 +146,7 @@ def run_rows(
     example: Any,
     scene: Scene,
     rows: Int[Array, "n columns"],
-    players: int,
+    sets: Bool[Array, "draws sets players"],
     names: tuple[str, ...],
     views: tuple[str, ...],
     config: EffectsConfig,
@@ -155,8 +158,8 @@ def run_rows(
         shared: What all frames share.
         example: The frame's own slice.
         scene: One frame.
-        rows: Draw and what is replaced, a row a run.
-        players: How many.
+        rows: Draw, number of the set from 1 on (0 for none), and what is replaced beside it.
+        sets: Players that each draw's sets replace.
         names: What lies beside them.
         views: The views.
         config: Static options.
@@ -165,16 +168,17 @@ def run_rows(
     instead = fills.named(config.fill)(frames, valid)
     whole = {view: names.index(view) for view in views if view in names}
     prompts = [i for i, name in enumerate(names) if name != "tint" and name not in views]
+    # An empty set before the others, and a last entry for the pixels of no player.
+    sets = jnp.pad(sets, ((0, 0), (1, 0), (0, 1)))
 
     def composed(row: Array) -> dict[str, Array]:
-        draw, gone = row[0], row[1:].astype(bool)
-        # A last entry for the pixels of no player.
-        missing = jnp.concatenate([gone[:players], jnp.zeros(1, bool)])
+        draw, gone = row[0], row[2:].astype(bool)
+        missing = sets[draw, row[1]]
         removed = {}
         for view in views:
             removed[view] = missing[labels[view]] & valid[view]
             if view in whole:
-                removed[view] |= gone[players + whole[view]] & valid[view]
+                removed[view] |= gone[whole[view]] & valid[view]
         donor = {view: donors[view][draw] for view in views}
         other = instead(removed, donor)
         copies = {
@@ -182,7 +186,7 @@ def run_rows(
         }
         if config.tint:
             tinted = fills.tinted(frames, donor, valid)
-            is_tint = gone[players + names.index("tint")]
+            is_tint = gone[names.index("tint")]
             copies = {v: jnp.where(is_tint, tinted[v], copy) for v, copy in copies.items()}
         return copies
 
@@ -190,7 +194,7 @@ def run_rows(
         chosen = jnp.zeros((), jnp.int32)
         for number, place in enumerate(prompts):
             own = 1 + number * config.draws + row[0]
-            chosen = jnp.where(row[1 + players + place] > 0, own, chosen)
+            chosen = jnp.where(row[2 + place] > 0, own, chosen)
         return chosen
 
     def step(rows: Array) -> Array:
@@ -224,21 +228,26 @@ def changes(scene: Scene, players: int, config: EffectsConfig) -> Float[Array, "
     place = jnp.concatenate([jnp.where(labels[v] < 0, players, labels[v]).ravel() for v in frames])
     removed = {view: (labels[view] >= 0) & valid[view] for view in frames}
     inside = jnp.concatenate([removed[view].ravel() for view in frames]).astype(jnp.float32)
-    count = jax.ops.segment_sum(inside, place, players + 1)[:players]
+    count = jax.ops.segment_sum(inside, place, players + 1)
 
-    def moments(pixels: dict[str, Array]) -> Array:
-        colours = jnp.concatenate([pixels[view].reshape(-1, 3) for view in frames])
-        both = jnp.concatenate([colours, jnp.square(colours)], -1) * inside[:, None]
-        mean = jax.ops.segment_sum(both, place, players + 1)[:players]
-        mean = mean / jnp.maximum(count, 1.0)[:, None]
-        variance = jnp.maximum(mean[:, 3:] - jnp.square(mean[:, :3]), 0.0)
-        return jnp.concatenate([mean[:, :3], jnp.sqrt(variance)], -1)
+    def pixels(frames: dict[str, Array]) -> Float[Array, "pixels 3"]:
+        return jnp.concatenate([frames[view].reshape(-1, 3) for view in scene.frames])
+
+    weight = inside[:, None] / jnp.maximum(inside.sum(), 1.0)
+    centre = (pixels(frames) * weight).sum(0, keepdims=True)
+    spread = jnp.sqrt((jnp.square(pixels(frames) - centre) * weight).sum(0).mean())
+
+    def mean_of(colours: Array) -> Float[Array, "players+1 3"]:
+        total = jax.ops.segment_sum(colours * inside[:, None], place, players + 1)
+        return total / jnp.maximum(count, 1.0)[:, None]
+
+    def moments(frames: dict[str, Array]) -> Float[Array, "players 6"]:
+        colours = pixels(frames)
+        mean = mean_of(colours)
+        spread = jnp.sqrt(mean_of(jnp.square(colours - mean[place])))
+        return jnp.concatenate([mean, spread], -1)[:players]
 
     own = moments(frames)
-    everything = jnp.concatenate([frames[view].reshape(-1, 3) for view in frames])
-    weight = inside[:, None] / jnp.maximum(inside.sum(), 1.0)
-    centre = (everything * weight).sum(0)
-    spread = jnp.sqrt((jnp.square(everything - centre) * weight).sum(0).mean())
 
     def one(donor: dict[str, Array]) -> Array:
         change = jnp.square(moments(instead(removed, donor)) - own)

@@ -14,13 +14,14 @@ such labels `feature_mask`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import appearance
 from iss_jax.nmr import Region
-from iss_jax.records import Record, record, static
+from iss_jax.records import Record, is_concrete, record, static
 
 NOBODY = -1
 
@@ -59,7 +60,7 @@ class Players(Record):
         counts = jnp.zeros((*first.shape[:-2], len(self)), jnp.float32)
         total = 0
         for labels in self.labels.values():
-            counts = counts + one_hot(labels, len(self)).sum((-3, -2))
+            counts = counts + sums(labels, jnp.ones(labels.shape), len(self))
             total += labels.shape[-2] * labels.shape[-1]
         return counts / total
 
@@ -69,20 +70,69 @@ class Players(Record):
         return {"names": tuple(facts["names"])}
 
 
-def one_hot(labels: Int[Array, "*b h w"], count: int) -> Float[Array, "*b h w k"]:
-    """1 where a pixel is a player's, 0 elsewhere; nothing for -1."""
-    return (jnp.asarray(labels)[..., None] == jnp.arange(count)).astype(jnp.float32)
+def sums(
+    labels: Int[Array, "*b h w"], pixels: Shaped[Array, "*b h w"], count: int
+) -> Float[Array, "*b k"]:
+    """The sum over each player's pixels.
+
+    >>> import jax.numpy as jnp
+    >>> sums(jnp.array([[0, 1, -1, 1]]), jnp.array([[1.0, 2.0, 3.0, 4.0]]), 3).tolist()
+    [1.0, 6.0, 0.0]
+
+    Args:
+        labels: Number of each pixel's player, negative for none.
+        pixels: What is added up.
+        count: Players.
+    """
+
+    def one(own: Array, values: Array) -> Array:
+        return jax.ops.segment_sum(values, jnp.where(own < 0, count, own), count + 1)[:count]
+
+    batch, (height, width) = labels.shape[:-2], labels.shape[-2:]
+    flat = [jnp.asarray(x).reshape(-1, height * width) for x in (labels, pixels)]
+    found = jax.vmap(one)(flat[0], flat[1].astype(jnp.float32))
+    return found.reshape(*batch, count)
+
+
+def painted(labels: Int[Array, "*b h w"], values: Float[Array, "*b k"]) -> Float[Array, "*b h w"]:
+    """Every pixel with its player's value, 0 where it is nobody's.
+
+    >>> import jax.numpy as jnp
+    >>> painted(jnp.array([[1, -1]]), jnp.array([3.0, 5.0])).tolist()
+    [[5.0, 0.0]]
+    """
+
+    def one(own: Array, values: Array) -> Array:
+        return jnp.pad(values, (0, 1))[jnp.where(own < 0, values.shape[0], own)]
+
+    labels, values = jnp.asarray(labels), jnp.asarray(values)
+    flat = labels.reshape(-1, *labels.shape[-2:])
+    return jax.vmap(one)(flat, values.reshape(-1, values.shape[-1])).reshape(labels.shape)
 
 
 def as_players(players: Players | Mapping[str, Any], most: int | None = None) -> Players:
     """Players from bare label maps, which must be concrete unless `most` says how many there are.
 
+    >>> import jax.numpy as jnp
+    >>> as_players({"front": jnp.array([[0, 2]])}).names
+    ('player 0', 'player 1', 'player 2')
+
+    Args:
+        players: `Players`, which come back as they are, or view -> number of each pixel's player.
+        most: Players that bare labels stand for.
+
     Raises:
+        TypeError: Traced label maps without `most`.
         ValueError: No view, labels that are no integers, or numbers that no name has.
     """
     if not isinstance(players, Players):
         labels = {view: jnp.asarray(labels) for view, labels in players.items()}
         if most is None:
+            if not is_concrete(labels):
+                raise TypeError(
+                    "players: traced label maps do not say how many players there are; wanted "
+                    "iss_jax.Players(labels, names=...)"
+                )
             most = max((int(own.max()) for own in labels.values() if own.size), default=-1) + 1
         players = Players(labels, names=tuple(f"player {i}" for i in range(most)))
     if not players.labels:
@@ -90,8 +140,16 @@ def as_players(players: Players | Mapping[str, Any], most: int | None = None) ->
     for view, labels in players.labels.items():
         if not jnp.issubdtype(jnp.asarray(labels).dtype, jnp.integer):
             raise ValueError(f"players: labels of {view!r} must be integers, got {labels.dtype}")
-    if not players.names:
+    count = len(players.names)
+    if not count:
         raise ValueError("players: one at least wanted, got none")
+    if is_concrete(players.labels):
+        largest = {v: int(np.asarray(own).max()) for v, own in players.labels.items() if own.size}
+        nameless = {view: number for view, number in largest.items() if number >= count}
+        if nameless:
+            raise ValueError(
+                f"players: labels must be below {count}, the number of names, got {nameless}"
+            )
     return players
 
 
@@ -214,6 +272,10 @@ def grid(images: Mapping[str, Any], cells: tuple[int, int] = (7, 7)) -> Players:
 def whole_views(images: Mapping[str, Any]) -> Players:
     """Each view as a whole.
 
+    >>> import numpy as np
+    >>> whole_views({"front": np.zeros((4, 4, 3)), "wrist": np.zeros((4, 4, 3))}).names
+    ('front', 'wrist')
+
     Args:
         images: View -> frames; only their shapes matter.
     """
@@ -275,3 +337,19 @@ def by_appearance(
         else [f"{view} look {i}" for view in images for i in range(most)]
     )
     return Players(labels, centres=found, names=tuple(names))
+
+
+__all__ = [
+    "NOBODY",
+    "REGIONS",
+    "Players",
+    "as_players",
+    "by_appearance",
+    "from_instances",
+    "from_masks",
+    "from_regions",
+    "grid",
+    "painted",
+    "sums",
+    "whole_views",
+]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from iss_jax import fills
 from iss_jax.background import Background, Groups, draw_donors, require_donors
@@ -34,19 +34,19 @@ def fitted_labels(
 
 
 def drawn(
-    key: Key[Array, ""] | Key[Array, " b"],
+    keys: Key[Array, " b"],
     background: Background | None,
     groups: Groups | None,
     batch: int,
     config: EffectsConfig,
-) -> Int[Array, "b draws"] | None:
-    """The donors of each frame's draws; None where the fill needs none.
+) -> tuple[Int[Array, "b draws"] | None, Bool[Array, " b"]]:
+    """The donors of each frame's draws, None where the fill needs none; and frames that have some.
 
     Raises:
         ValueError: A fill or a tint without a bank, or a frame that may draw none of it.
     """
     if not (fills.needs_donors(config.fill) or config.tint):
-        return None
+        return None, jnp.ones(batch, bool)
     if background is None:
         raise ValueError(
             f"fill {config.fill!r} needs a background, got none: give donor frames, or "
@@ -59,19 +59,42 @@ def drawn(
                 raise ValueError(f"groups.{name} must be [{batch}], got {list(np.shape(own))}")
         allowed = background.allowed(groups)
     require_donors(allowed)
-    return draw_donors(key, allowed, config.draws)
+    return draw_donors(keys, allowed, config.draws), allowed.any(-1)
+
+
+def donor_frames(
+    background: Background | None, donors: Int[Array, "b draws"] | None, views: tuple[str, ...]
+) -> tuple[
+    dict[str, Shaped[Array, "b draws h w 3"]] | None, dict[str, Int[Array, "b draws h w"]] | None
+]:
+    """Each draw's donor and its region labels, where they are known.
+
+    Args:
+        background: A bank of the views.
+        donors: Which of them each draw takes.
+        views: Those that are wanted.
+    """
+    if background is None or donors is None:
+        return None, None
+    images = {view: jnp.asarray(background.images[view])[donors] for view in views}
+    if background.regions is None:
+        return images, None
+    return images, {
+        view: jnp.asarray(labels).astype(jnp.int32)[donors]
+        for view, labels in background.regions.items()
+        if view in views
+    }
 
 
 def make_scene(
     frames: dict[str, Float[Array, "b h w 3"]],
     labels: Mapping[str, Int[Array, "b h w"]],
     valid: dict[str, Bool[Array, "b h w"]],
-    bank: Mapping[str, Float[Array, "r h w 3"]] | None,
-    donors: Int[Array, "b draws"] | None,
+    donors: Mapping[str, Float[Array, "b draws h w 3"]] | None,
     config: EffectsConfig,
     *,
     regions: Mapping[str, Int[Array, "b h w"]] | None = None,
-    bank_regions: Mapping[str, Int[Array, "r h w"]] | None = None,
+    donor_regions: Mapping[str, Int[Array, "b draws h w"]] | None = None,
 ) -> Scene:
     """The scene of a batch: players within the picture, and each draw's donor.
 
@@ -82,45 +105,48 @@ def make_scene(
         frames: As the policy takes them.
         labels: Players at the frames' size.
         valid: Pixels that are picture, of views that are there.
-        bank: Donors at the frames' size.
-        donors: Which of them each draw takes.
+        donors: Each draw's, at the frames' size.
         config: Static options.
         regions: Region labels of the frames.
-        bank_regions: Those of the donors.
+        donor_regions: Those of the donors.
 
     Raises:
         ValueError: `like_for_like` without labels of frames or donors.
     """
-    labels = {view: jnp.where(valid[view], labels[view], -1) for view in frames}
-    if bank is None or donors is None:
-        chosen = {
+    labels = {
+        view: jnp.where(valid[view] & (labels[view] >= 0), labels[view], -1) for view in frames
+    }
+    if donors is None:
+        donors = {
             view: jnp.broadcast_to(frame[:, None], (frame.shape[0], config.draws, *frame.shape[1:]))
             for view, frame in frames.items()
         }
-    elif not config.like_for_like:
-        chosen = {view: bank[view][donors] for view in frames}
-    else:
-        if regions is None or bank_regions is None:
+    elif config.like_for_like:
+        missing = {
+            name: sorted(set(frames) - set(given or {}))
+            for name, given in (("regions", regions), ("background.regions", donor_regions))
+        }
+        if any(missing.values()):
             raise ValueError(
-                "like_for_like needs region labels of the frames (regions=) and of the donors "
-                "(background.regions)"
+                "like_for_like needs region labels of every view, of the frames and of the donors; "
+                f"there are none of {missing}"
             )
-        chosen = {
-            view: _alike(frames[view], regions[view], donors, bank[view], bank_regions[view])
+        assert regions is not None and donor_regions is not None
+        donors = {
+            view: _alike(frames[view], regions[view], donors[view], donor_regions[view])
             for view in frames
         }
-    return Scene(frames, labels, valid, chosen)
+    return Scene(frames, labels, valid, {view: donors[view] for view in frames})
 
 
 def _alike(
-    frames: Array, regions: Array, donors: Array, bank: Array, bank_regions: Array
+    frames: Array, regions: Array, donors: Array, donor_regions: Array
 ) -> Float[Array, "b draws h w 3"]:
     """Each draw's donor, pixels of another region taken from the draws after it."""
-    draws = donors.shape[-1]
+    draws = donors.shape[1]
 
-    def of_frame(args: tuple[Array, Array, Array]) -> Array:
-        frame, own, chosen = args
-        images, labels = bank[chosen], bank_regions[chosen]
+    def of_frame(args: tuple[Array, Array, Array, Array]) -> Array:
+        frame, own, images, labels = args
 
         def of_draw(draw: Array) -> Array:
             order = (draw + jnp.arange(draws)) % draws
@@ -131,4 +157,4 @@ def _alike(
 
         return jax.lax.map(of_draw, jnp.arange(draws))
 
-    return jax.lax.map(of_frame, (frames, regions, donors))
+    return jax.lax.map(of_frame, (frames, regions, donors, donor_regions))

@@ -12,7 +12,9 @@ import iss_jax
 MODULES = (
     "iss_jax",
     "iss_jax.baselines",
+    "iss_jax.fills",
     "iss_jax.perturbations",
+    "iss_jax.players",
     "iss_jax.strides",
     "iss_jax.tokens",
     "iss_jax.stats.correlation",

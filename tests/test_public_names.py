@@ -13,10 +13,12 @@ import iss_jax
 
 PUBLIC = {
     *("saliency", "saliency_until", "attribute", "attribute_until"),
+    *("player_effects", "attribute_players", "nmr_by_effect", "Players", "Background", "Groups"),
+    *("Effects", "EffectsConfig", "NuisanceShare"),
     *("ISSConfig", "Sampling", "Savings", "Saliency", "Region"),
     *("nuisance_mass_ratio", "regional_mass_ratio", "mass_ratio", "chance_level"),
     *("critical_set", "CriticalSet", "from_checkpoint", "device_mesh", "fsdp"),
-    *("baselines", "perturbations", "tokens", "strides", "__version__"),
+    *("baselines", "fills", "perturbations", "players", "tokens", "strides", "__version__"),
 }
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from openpi_standins import SIZES, random_observation, random_params, train_state
 
 import iss_jax
-from iss_jax import ISSConfig
+from iss_jax import EffectsConfig, ISSConfig
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.callback import mean_stderr
 from iss_jax.policies.openpi import saliency_callback
@@ -79,6 +79,41 @@ def test_fully_sharded_parameters_on_eight_devices():
         return iss_jax.saliency(state.params, obs, **OPTIONS)
 
     same(measured(state, obs), expected("params"))
+
+
+def test_players_inside_a_training_step_on_eight_devices():
+    """A jitted step of sharded state: a gradient, new parameters, and the effects of players."""
+    state, mesh = fully_sharded(train_state(PARAMS))
+    rows = NamedSharding(mesh, P("batch"))
+    obs = jax.tree.map(lambda leaf: jax.device_put(leaf, rows), OBS)
+    background = random_observation(6, seed=1).images
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    options = {key: OPTIONS[key] for key in ("action_horizon", "sampling")}
+    options["config"] = EffectsConfig(draws=2, micro_batch=3)
+
+    def effects(params, obs):
+        players = iss_jax.players.by_appearance(obs.images, most=4)
+        return iss_jax.player_effects(params, obs, players, background, **options)
+
+    @functools.partial(jax.jit, in_shardings=(shardings, rows))
+    def train_step(state, obs):
+        found = effects(state.params, obs)
+
+        def loss(params):
+            return sum(jnp.square(leaf).sum() for leaf in jax.tree.leaves(params))
+
+        grads = jax.grad(loss)(state.params)
+        params = jax.tree.map(lambda leaf, slope: leaf - 0.01 * slope, state.params, grads)
+        return state.replace(params=params, step=state.step + 1), found
+
+    stepped, found = train_step(state, obs)
+    assert int(stepped.step) == 1
+    wanted = effects(PARAMS, OBS)
+    size = float(wanted.by_draw.max())
+    np.testing.assert_allclose(found.by_draw, wanted.by_draw, rtol=1e-3, atol=1e-4 * size)
+    np.testing.assert_allclose(found.share.sum(-1), 1.0, rtol=1e-5)
+    for view in VIEWS:
+        np.testing.assert_array_equal(found.players.labels[view], wanted.players.labels[view])
 
 
 class Recorder:
