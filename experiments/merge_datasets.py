@@ -66,6 +66,7 @@ def _layout(dataset: Dataset, features: Sequence[str]) -> dict[str, Any]:
     arrays: dict[str, np.ndarray] = {"state": episode.state, "action": episode.action}
     arrays |= {f"images of {camera}": image for camera, image in episode.images.items()}
     arrays |= {f"regions of {camera}": labels for camera, labels in episode.regions.items()}
+    arrays |= {f"instances of {camera}": labels for camera, labels in episode.instances.items()}
     arrays |= {name: episode.features[name] for name in features if name in episode.features}
     return {name: value.shape[1:] for name, value in arrays.items()} | {"fps": episode.fps}
 

@@ -61,7 +61,12 @@ def finished(episode: Episode, trial: dict[str, Any], *, images: bool) -> Episod
     splits = {(task.suite, task.name): task.split for task in STUDY}
     named = {**episode.metadata, **trial, "split": splits.get((trial["suite"], trial["task"]), "")}
     episode = dataclasses.replace(episode, metadata=named)
-    return episode if images else dataclasses.replace(episode, images={}, regions={})
+    return episode if images else bare(episode)
+
+
+def bare(episode: Episode) -> Episode:
+    """The episode without what the cameras saw."""
+    return dataclasses.replace(episode, images={}, regions={}, instances={}, instance_names={})
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:

@@ -22,6 +22,9 @@ def an_episode(seed=0, frames=5, prompt="pick the milk", **metadata) -> Episode:
             "time_left": np.arange(frames, dtype=np.int64)[::-1],
             "depth": rng.normal(size=(frames, 2, 3, 4)),
         },
+        # Of the other camera than the regions, and numbers that take two bytes and three.
+        instances={"wrist": rng.choice([0, 7, 300, 70_000], (frames, 6, 6)).astype(np.int32)},
+        instance_names={7: "milk", 300: "open drawer", 70_000: f"robot {seed}"},
         metadata={"seed": seed, "suite": "libero_object", "success": True, "note": None} | metadata,
     )
 

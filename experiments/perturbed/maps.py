@@ -61,8 +61,12 @@ def read_copies(item: Mapping[str, Any], frame: int, key: Key[Array, ""], inputs
         rows.append(_perturbed(name, own, given, where, strength=jnp.float32(strength)))
     images = {camera: np.concatenate([row[camera] for row in rows]) for camera in given}
     # Cameras that the policy does not use have no copies.
-    shown = {camera: episode.regions[camera] for camera in given}
-    copies = dataclasses.replace(episode, images=given, regions=shown).take([0] * len(rows))
+    shown, things = (
+        {camera: labels[camera] for camera in given if camera in labels}
+        for labels in (episode.regions, episode.instances)
+    )
+    copies = dataclasses.replace(episode, images=given, regions=shown, instances=things)
+    copies = copies.take([0] * len(rows))
     copies = dataclasses.replace(copies, images=images)
     return Copies(images, see(copies, inputs.policy, options))
 

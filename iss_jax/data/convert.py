@@ -86,10 +86,12 @@ def annotated(
 def differences(one: Episode, other: Episode) -> list[str]:
     """What two episodes differ in, to the bit; names of their parts, none when they are equal."""
     found = [
-        name for name in ("prompt", "fps", "metadata") if getattr(one, name) != getattr(other, name)
+        name
+        for name in ("prompt", "fps", "metadata", "instance_names")
+        if getattr(one, name) != getattr(other, name)
     ]
     found += [n for n in ("state", "action") if not _same(getattr(one, n), getattr(other, n))]
-    for part in ("images", "regions", "features"):
+    for part in ("images", "regions", "instances", "features"):
         mine, theirs = getattr(one, part), getattr(other, part)
         found += [
             f"{part}[{name!r}]"

@@ -63,7 +63,7 @@ class Dataset(Protocol):
         *,
         regions: bool = True,
     ) -> Episode:
-        """Reads one episode, or some of its frames."""
+        """Reads one episode, or some of its frames; `regions`: with labels, instances too."""
         ...
 
     def read_feature(self, episode: int, name: str) -> np.ndarray:

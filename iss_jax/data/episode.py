@@ -24,6 +24,9 @@ class Episode:
         fps: frames per second.
         features: further per-frame arrays [T, ...].
         metadata: JSON scalars that describe the episode (suite, task, split, seed, success, ...).
+        instances: camera to int32 [T, h, w], which thing each pixel shows, 0 or more; may be empty,
+            and may cover only some of the cameras.
+        instance_names: what each number of `instances` is; numbers without a name are nothing.
 
     Raises:
         ValueError: an array has the wrong dtype, rank or number of frames; the message names it.
@@ -37,6 +40,8 @@ class Episode:
     fps: float
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     metadata: Mapping[str, Scalar] = dataclasses.field(default_factory=dict)
+    instances: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    instance_names: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         for name in ("state", "action"):
@@ -51,16 +56,16 @@ class Episode:
                 raise ValueError(
                     f"images[{camera!r}]: {_describe(image)} given, uint8 [T, h, w, 3] wanted"
                 )
-        for camera, region in self.regions.items():
-            if camera not in self.images:
+        self._check_labels("regions", self.regions, np.dtype(np.uint8))
+        self._check_labels("instances", self.instances, np.dtype(np.int32))
+        for camera, numbers in self.instances.items():
+            if numbers.min(initial=0) < 0:
                 raise ValueError(
-                    f"regions[{camera!r}] has no image; cameras are {sorted(self.images)}"
+                    f"instances[{camera!r}]: {numbers.min()} given, numbers from 0 on wanted"
                 )
-            if region.dtype != np.uint8 or region.shape != self.images[camera].shape[:3]:
-                raise ValueError(
-                    f"regions[{camera!r}]: {_describe(region)} given, "
-                    f"uint8 {list(self.images[camera].shape[:3])} wanted"
-                )
+        for number, name in self.instance_names.items():
+            if not isinstance(number, int) or not isinstance(name, str):
+                raise ValueError(f"instance_names: {number!r}: {name!r} given, int: str wanted")
         named = {"action": self.action}
         named |= {f"images[{camera!r}]": image for camera, image in self.images.items()}
         named |= {f"features[{name!r}]": value for name, value in self.features.items()}
@@ -73,6 +78,18 @@ class Episode:
     def __len__(self) -> int:
         """Number of frames."""
         return self.state.shape[0]
+
+    def _check_labels(self, what: str, given: Mapping[str, np.ndarray], dtype: np.dtype) -> None:
+        for camera, labels in given.items():
+            if camera not in self.images:
+                raise ValueError(
+                    f"{what}[{camera!r}] has no image; cameras are {sorted(self.images)}"
+                )
+            shape = self.images[camera].shape[:3]
+            if labels.dtype != dtype or labels.shape != shape:
+                raise ValueError(
+                    f"{what}[{camera!r}]: {_describe(labels)} given, {dtype} {list(shape)} wanted"
+                )
 
     def take(self, rows: slice | Sequence[int] | np.ndarray) -> Episode:
         """Some of the frames, in the order given; a frame may be taken more than once."""
@@ -88,6 +105,7 @@ class Episode:
             state=self.state[rows],
             action=self.action[rows],
             features=of(self.features),
+            instances=of(self.instances),
         )
 
 

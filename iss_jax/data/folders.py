@@ -4,15 +4,16 @@
         front/*.png  wrist/*.png ...    or front_rgb/, images/front/, images/front_rgb/, rgb/front/
         states.npz                      joint_position [T, j], gripper_position [T, g], prompt
         masks/mask_front_rgb.npy ...    [T, h, w]: 0 nuisance, 1 support, 2 action-critical
+        instances/front.npy ...         [T, h, w]: which thing each pixel shows, from 0 on
 
 Frames are in the order of the numbers in their names. `states.npz` may also be `observations.npz`
 or `episode.npz`; without `prompt` the instruction is the task folder's name. The masks may lie in
 the episode's folder itself. Nothing is unpickled: arrays of Python objects are refused.
 
 What this layout has no place for lies in further arrays of `states.npz` (`action`, `fps`,
-`feature.<name>`) and in `episode.json` (metadata); other readers pass over them. Arrays of still
-other names are not read (`FolderDataset.unread`). The state is joint_position and gripper_position
-side by side: of n numbers the last is written as the gripper's.
+`feature.<name>`), in `instances/` and in `episode.json` (metadata, names of things); other readers
+pass over them. Arrays of still other names are not read (`FolderDataset.unread`). The state is
+joint_position and gripper_position side by side: of n numbers the last is written as the gripper's.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 
 from iss_jax.data.beside import check_labels
 from iss_jax.data.episode import Episode, Scalar, check_episode, chosen_rows
+from iss_jax.data.instances import NAMES, names_from_json
 from iss_jax.data.json_file import read_object
 from iss_jax.data.npz import load_arrays
 from iss_jax.extras import imports_of
@@ -46,6 +48,7 @@ RENAMED = {
 }
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 FEATURE = "feature."
+INSTANCES = "instances"
 _OWN = ("joint_position", "gripper_position", "action", "prompt", "fps")
 
 
@@ -93,6 +96,8 @@ class _Folder:
     path: Path
     frames: Mapping[str, tuple[Path, ...]]
     masks: Mapping[str, Path]
+    instances: Mapping[str, Path]
+    instance_names: Mapping[int, str]
     states: Path
     prompt: str
     fps: float
@@ -160,7 +165,8 @@ class FolderDataset:
         """
         folder = self._folder(episode)
         frames = [path for camera in sorted(folder.frames) for path in folder.frames[camera]]
-        return (folder.states, *frames, *(folder.masks[c] for c in sorted(folder.masks)))
+        labels = [part[c] for part in (folder.masks, folder.instances) for c in sorted(part)]
+        return (folder.states, *frames, *labels)
 
     def read(
         self,
@@ -174,7 +180,7 @@ class FolderDataset:
         Args:
             episode: its index.
             frames: a slice or frame indices (negative ones count from the end); all when None.
-            regions: whether to read the region labels.
+            regions: whether to read the labels, of regions and of instances.
 
         Returns:
             The frames as an `Episode`, in the order asked for.
@@ -191,16 +197,20 @@ class FolderDataset:
         images = {
             camera: _read_frames(paths, rows, episode) for camera, paths in folder.frames.items()
         }
-        found = {}
-        for camera, path in folder.masks.items() if regions else ():
-            labels = _labels(path, folder.length, f"{path} (episode {episode})")
-            size = images[camera].shape[1:3]
-            if labels.shape[1:] != size and len(rows):
-                raise ValueError(
-                    f"{path} (episode {episode}): masks of {list(labels.shape[1:])} pixels, the "
-                    f"frames have {list(size)}"
-                )
-            found[camera] = labels[rows]
+        sizes = {camera: image.shape[1:3] for camera, image in images.items() if len(rows)}
+        found, instances = {}, {}
+        for part, paths, load in (
+            (found, folder.masks, _labels),
+            (instances, folder.instances, _instances),
+        ):
+            for camera, path in paths.items() if regions else ():
+                labels = load(path, folder.length, f"{path} (episode {episode})")
+                if labels.shape[1:] != sizes.get(camera, labels.shape[1:]):
+                    raise ValueError(
+                        f"{path} (episode {episode}): masks of {list(labels.shape[1:])} pixels, "
+                        f"the frames have {list(sizes[camera])}"
+                    )
+                part[camera] = labels[rows]
         features = {
             name.removeprefix(FEATURE): value[rows]
             for name, value in arrays.items()
@@ -216,6 +226,8 @@ class FolderDataset:
             fps=folder.fps,
             features=features,
             metadata=dict(folder.metadata),
+            instances=instances,
+            instance_names=dict(folder.instance_names) if regions else {},
         )
 
     def read_feature(self, episode: int, name: str) -> np.ndarray:
@@ -279,6 +291,8 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
         path=path,
         frames=frames,
         masks=_masks(path, frames, where),
+        instances=_instance_files(path, frames, where),
+        instance_names=names_from_json(content.get(NAMES), f"{path / 'episode.json'}"),
         states=states,
         prompt=path.parent.name.replace("_", " ") if prompt is None else str(prompt.reshape(-1)[0]),
         fps=float(arrays.get("fps", fps)),
@@ -346,6 +360,24 @@ def _masks(path: Path, frames: Mapping[str, Any], where: str) -> dict[str, Path]
                 raise ValueError(f"{where}: {file} is of no camera, there are {sorted(frames)}")
             found[camera] = file
     return found
+
+
+def _instance_files(path: Path, frames: Mapping[str, Any], where: str) -> dict[str, Path]:
+    folder = path / INSTANCES
+    found = {file.stem: file for file in sorted(folder.glob("*.npy"))}
+    for camera, file in found.items():
+        if camera not in frames:
+            raise ValueError(f"{where}: {file} is of no camera, there are {sorted(frames)}")
+    return found
+
+
+def _instances(path: Path, length: int, where: str) -> np.ndarray:
+    numbers = load_arrays(path, where)[""]
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 3 or len(numbers) != length:
+        raise ValueError(
+            f"{where}: {numbers.dtype} {list(numbers.shape)}, integers [{length}, h, w] wanted"
+        )
+    return numbers.astype(np.int32)
 
 
 def _labels(path: Path, length: int, where: str) -> np.ndarray:

@@ -13,7 +13,8 @@ import numpy as np
 from iss_jax.data.atomic import atomic_directory, atomic_path
 from iss_jax.data.beside import check_labels
 from iss_jax.data.episode import Episode
-from iss_jax.data.folders import FEATURE, RENAMED, STATES
+from iss_jax.data.folders import FEATURE, INSTANCES, RENAMED, STATES
+from iss_jax.data.instances import names_to_json
 from iss_jax.data.npz import save_arrays
 from iss_jax.extras import imports_of
 
@@ -86,6 +87,9 @@ def _write(folder: Path, episode: Episode, index: int, robot_type: str | None) -
         for frame, image in enumerate(images):
             Image.fromarray(image).save(target / f"{frame:06d}.png", compress_level=1)
     write_masks(folder, episode.regions, index)
+    for camera, numbers in episode.instances.items():
+        (folder / INSTANCES).mkdir(exist_ok=True)
+        np.save(folder / INSTANCES / f"{camera}.npy", numbers, allow_pickle=False)
     arrays = {
         "joint_position": episode.state[:, :-1],
         "gripper_position": episode.state[:, -1:],
@@ -98,7 +102,12 @@ def _write(folder: Path, episode: Episode, index: int, robot_type: str | None) -
         if value.dtype.kind not in "biuf":
             raise ValueError(f"features[{name!r}]: dtype {value.dtype} given, a number wanted")
     save_arrays(folder / STATES[0], arrays)
-    content = {"index": index, "robot_type": robot_type, "metadata": dict(episode.metadata)}
+    content = {
+        "index": index,
+        "robot_type": robot_type,
+        "metadata": dict(episode.metadata),
+        **names_to_json(episode.instance_names),
+    }
     (folder / "episode.json").write_text(json.dumps(content, indent=2))
 
 

@@ -3,7 +3,8 @@
 Both versions are read, with images as PNG inside parquet or as video; what is written has PNG.
 The layouts are described in `lerobot_v21` and `lerobot_v30`. Which feature is which camera, the
 state or the action is said by `Keys`. Region labels are image features of equal channels under
-`observation.regions.`, or lie beside the dataset (see `beside`).
+`observation.regions.`, or lie beside the dataset (see `beside`). Instance labels are image features
+under `observation.instances.`, their names in the episode's metadata (see `instances`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import numpy as np
 
 from iss_jax.data import beside, lerobot_v21, lerobot_v30
 from iss_jax.data.episode import Episode, check_episode, chosen_rows
+from iss_jax.data.instances import from_channels
 from iss_jax.data.lerobot_columns import image_shape, to_numpy
 from iss_jax.data.lerobot_info import (
     ACTION,
     IMAGES,
     INDEX_DTYPES,
+    INSTANCES,
     REGIONS,
     STATE,
     Entry,
@@ -37,8 +40,8 @@ with imports_of("data"):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["DATA_PATH", "IMAGES", "REGIONS", "Keys", "LeRobotDataset", "open_lerobot"]
-__all__ += ["write_episode"]
+__all__ = ["DATA_PATH", "IMAGES", "INSTANCES", "REGIONS", "Keys", "LeRobotDataset"]
+__all__ += ["open_lerobot", "write_episode"]
 
 _READERS = {
     lerobot_v21.VERSION: lerobot_v21.read_index,
@@ -52,9 +55,11 @@ class Keys:
 
     Attributes:
         cameras: camera to image or video feature; when None all of them, under their names without
-            `observation.images.`, but for the region labels.
+            `observation.images.`, but for the labels.
         regions: camera to the image feature of its labels; when None those under
             `observation.regions.`.
+        instances: camera to the image feature of its instance labels; when None those under
+            `observation.instances.` of these cameras.
         state: the state; when None `observation.state`, else `state`.
         action: the action; when None `action`, else `actions`, else there is none.
     """
@@ -63,6 +68,7 @@ class Keys:
     regions: Mapping[str, str] | None = None
     state: str | None = None
     action: str | None = None
+    instances: Mapping[str, str] | None = None
 
 
 def open_lerobot(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset:
@@ -125,7 +131,8 @@ class LeRobotDataset:
     @property
     def unread(self) -> tuple[str, ...]:
         """Features that are no numbers, such as strings, and so are not part of an `Episode`."""
-        named = {*(self.keys.cameras or {}).values(), *(self.keys.regions or {}).values()}
+        keys = (self.keys.cameras, self.keys.regions, self.keys.instances)
+        named = {name for part in keys for name in (part or {}).values()}
         return tuple(
             name
             for name, feature in self.info["features"].items()
@@ -171,7 +178,7 @@ class LeRobotDataset:
         Args:
             episode: its index.
             frames: a slice or frame indices (negative ones count from the end); all when None.
-            regions: whether to read the region labels.
+            regions: whether to read the labels, of regions and of instances.
 
         Returns:
             The frames as an `Episode`, in the order asked for.
@@ -189,9 +196,10 @@ class LeRobotDataset:
         features = self.info["features"]
         cameras = dict(self.keys.cameras or {})
         labels = dict(self.keys.regions or {}) if regions else {}
+        instances = dict(self.keys.instances or {}) if regions else {}
         others = [n for n in features if _is_number(features[n]) and not self._is_own(n)]
         wanted = [*INDEX_DTYPES, *filter(None, (self.keys.state, self.keys.action)), *others]
-        images = [*cameras.values(), *labels.values()]
+        images = [*cameras.values(), *labels.values(), *instances.values()]
         stored = [name for name in images if features[name]["dtype"] == "image"]
         table = _read_table(entry, [*wanted, *stored], where).take(pa.array(rows))
         arrays = {
@@ -228,6 +236,8 @@ class LeRobotDataset:
             fps=self.info["fps"],
             features={name: arrays[name] for name in others},
             metadata=dict(entry.metadata),
+            instances={c: from_channels(arrays[name]) for c, name in instances.items()},
+            instance_names=dict(entry.instance_names) if regions else {},
         )
 
     def read_feature(self, episode: int, name: str) -> np.ndarray:
@@ -288,11 +298,17 @@ def _found(root: Path, info: Mapping[str, Any], keys: Keys) -> Keys:
     regions = keys.regions
     if regions is None:
         regions = {n.removeprefix(REGIONS): n for n in images if n.startswith(REGIONS)}
+    instances = keys.instances
+    if instances is None:
+        instances = {n.removeprefix(INSTANCES): n for n in images if n.startswith(INSTANCES)}
     cameras = keys.cameras
     if cameras is None:
-        taken = set(regions.values())
+        taken = {*regions.values(), *instances.values()}
         cameras = {n.removeprefix(IMAGES): n for n in images if n not in taken}
-    for camera, name in (*cameras.items(), *regions.items()):
+    if keys.instances is None:
+        # Of cameras that are not asked for there is nothing to name.
+        instances = {camera: name for camera, name in instances.items() if camera in cameras}
+    for camera, name in (*cameras.items(), *regions.items(), *instances.items()):
         if name not in images:
             raise KeyError(
                 f"{root}: camera {camera!r} is to be the feature {name!r}, but the image features "
@@ -306,7 +322,7 @@ def _found(root: Path, info: Mapping[str, Any], keys: Keys) -> Keys:
                 f"{root}: the {what} is to be the feature {name!r}, the dataset has "
                 f"{sorted(features)}"
             )
-    return Keys(cameras, regions, state, action)
+    return Keys(cameras, regions, state, action, instances)
 
 
 def _is_number(feature: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data.episode import Episode, Scalar
+from iss_jax.data.instances import NAMES, to_channels
 from iss_jax.data.json_file import read_object
 from iss_jax.data.lerobot_columns import describe
 
@@ -17,6 +18,7 @@ VERSIONS = ("v2.1", "v3.0")
 CHUNK_SIZE = 1000
 IMAGES = "observation.images."
 REGIONS = "observation.regions."
+INSTANCES = "observation.instances."
 STATE = "observation.state"
 ACTION = "action"
 INDEX_DTYPES = {
@@ -50,6 +52,7 @@ class Entry:
         length: its frames.
         line: what the metadata say of it, with `episode_index`, `tasks` and `length`.
         metadata: those that are not the format's own.
+        instance_names: what the numbers of its instance labels are.
         data: its parquet file.
         row: where its first frame is in `data`.
         rows: frames that `data` holds of all its episodes.
@@ -59,6 +62,7 @@ class Entry:
     length: int
     line: Mapping[str, Any]
     metadata: Mapping[str, Scalar]
+    instance_names: Mapping[int, str]
     data: Path
     row: int
     rows: int
@@ -115,7 +119,7 @@ def filled(root: Path, info: Mapping[str, Any], template: str, **values: Any) ->
 
 def is_image(name: str) -> bool:
     """Whether the writers store a column as PNG."""
-    return name.startswith((IMAGES, REGIONS))
+    return name.startswith((IMAGES, REGIONS, INSTANCES))
 
 
 def columns(episode: Episode) -> dict[str, np.ndarray]:
@@ -128,6 +132,10 @@ def columns(episode: Episode) -> dict[str, np.ndarray]:
     found |= {
         REGIONS + camera: np.repeat(label[..., None], 3, axis=-1)
         for camera, label in episode.regions.items()
+    }
+    found |= {
+        INSTANCES + camera: to_channels(numbers, f"instances[{camera!r}]")
+        for camera, numbers in episode.instances.items()
     }
     for name, value in ((STATE, episode.state), (ACTION, episode.action)):
         # A recording without actions has none to write; a list of no elements is no Arrow type.
@@ -185,7 +193,7 @@ def check_metadata(episode: Episode) -> None:
         TypeError: a value is not a JSON scalar.
     """
     for key, value in episode.metadata.items():
-        if key in ("episode_index", "tasks", "length"):
+        if key in ("episode_index", "tasks", "length", NAMES):
             raise ValueError(f"metadata[{key!r}]: the name is reserved by the LeRobot layout")
         if not isinstance(value, Scalar):
             raise TypeError(f"metadata[{key!r}]: {value!r} is not a JSON scalar")

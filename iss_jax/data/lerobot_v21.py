@@ -4,7 +4,8 @@ The layout that openpi's pinned LeRobot reads::
 
     meta/info.json              features, counts, path templates
     meta/tasks.jsonl            {"task_index", "task"}
-    meta/episodes.jsonl         {"episode_index", "tasks", "length"} and the episode's metadata
+    meta/episodes.jsonl         {"episode_index", "tasks", "length"}, the episode's metadata and,
+                                of instance labels, {"instance_names": {number: name}}
     meta/episodes_stats.jsonl   {"episode_index", "stats": {feature: min, max, mean, std, count}}
     data/chunk-000/episode_000000.parquet
     videos/chunk-000/<feature>/episode_000000.mp4   read, never written
@@ -24,6 +25,7 @@ from typing import Any
 
 from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.data.episode import Episode
+from iss_jax.data.instances import NAMES, names_from_json, names_to_json
 from iss_jax.data.jsonl import append_line, drop_last_line, last_line, read_lines
 from iss_jax.data.lerobot_columns import huggingface_schema, to_arrow
 from iss_jax.data.lerobot_info import (
@@ -48,7 +50,7 @@ with imports_of("data"):
 
 VERSION = "v2.1"
 DATA_PATH = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
-_OWN = ("episode_index", "tasks", "length")
+_OWN = ("episode_index", "tasks", "length", NAMES)
 
 
 def read_index(root: Path, info: Mapping[str, Any]) -> Index:
@@ -81,8 +83,9 @@ def read_index(root: Path, info: Mapping[str, Any]) -> Index:
         entries.append(
             Entry(
                 length=length,
-                line=line,
+                line={key: line[key] for key in line if key != NAMES},
                 metadata={key: line[key] for key in line if key not in _OWN},
+                instance_names=names_from_json(line.get(NAMES), f"{path}, line {index + 1}"),
                 data=filled(root, info, "data_path", **at),
                 row=0,
                 rows=length,
@@ -148,7 +151,13 @@ def write_episode(
     append_line(meta / "episodes_stats.jsonl", {"episode_index": index, "stats": stats})
     append_line(
         meta / "episodes.jsonl",
-        {"episode_index": index, "tasks": [episode.prompt], "length": count, **episode.metadata},
+        {
+            "episode_index": index,
+            "tasks": [episode.prompt],
+            "length": count,
+            **episode.metadata,
+            **names_to_json(episode.instance_names),
+        },
     )
     _write_info(
         root, features, episode.fps, index + 1, first_frame + count, tasks, robot_type, info

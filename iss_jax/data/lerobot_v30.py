@@ -10,7 +10,8 @@ The layout that LeRobot writes since 0.4::
     videos/<feature>/chunk-000/file-000.mp4       likewise, each from a time on
 
 An episode's metadata beyond the format's own lie in the column `metadata`, as one JSON object, so
-that their types survive; other columns of scalars are read as metadata, too.
+that their types survive, and with them what the numbers of instance labels are; other columns of
+scalars are read as metadata, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iss_jax.data.instances import NAMES, names_from_json
 from iss_jax.data.lerobot_info import Clip, Entry, Index, filled
 from iss_jax.extras import imports_of
 
@@ -147,10 +149,12 @@ def _entry(
         metadata |= json.loads(row.get(METADATA) or "{}")
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {METADATA} is not a JSON object ({error})") from error
+    names = names_from_json(metadata.pop(NAMES, None), where)
     return Entry(
         length=row["length"],
         line={k: row[k] for k in ("episode_index", "tasks", "length")} | metadata,
         metadata=metadata,
+        instance_names=names,
         data=data,
         row=first,
         rows=rows,

@@ -12,6 +12,7 @@ import numpy as np
 
 from iss_jax.data.atomic import atomic_directory
 from iss_jax.data.episode import Episode
+from iss_jax.data.instances import names_to_json
 from iss_jax.data.lerobot_columns import huggingface_schema, to_arrow
 from iss_jax.data.lerobot_info import (
     CHUNK_SIZE,
@@ -104,7 +105,9 @@ def _write(root: Path, episodes: Iterable[Episode], robot_type: str | None, limi
                     "data/file_index": file,
                     "dataset_from_index": first,
                     "dataset_to_index": first + len(episode),
-                    METADATA: json.dumps(dict(episode.metadata)),
+                    METADATA: json.dumps(
+                        dict(episode.metadata) | names_to_json(episode.instance_names)
+                    ),
                     **{
                         f"stats/{name}/{key}": value
                         for name, entry in stats.items()

@@ -1,34 +1,35 @@
-"""Region labels in the geometry of the policy's input."""
+"""Labels in the geometry of the policy's input."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Integer
 
 from iss_jax.pi05.observation import padded_extent
 
 
 def fit_regions(
-    regions: UInt8[np.ndarray, "*b h w"], height: int, width: int
-) -> tuple[UInt8[np.ndarray, "*b height width"], Bool[np.ndarray, "height width"]]:
+    regions: Integer[np.ndarray, "*b h w"], height: int, width: int, *, padding: int = 0
+) -> tuple[Integer[np.ndarray, "*b height width"], Bool[np.ndarray, "height width"]]:
     """Brings labels to the policy's image size as `resize_with_pad` brings the images.
 
     Labels cannot be averaged, so every pixel takes the label of the source pixel under its centre.
 
     Args:
-        regions: labels in the geometry of the camera.
+        regions: labels in the geometry of the camera, of regions or of instances.
         height: target, pixels.
         width: target, pixels.
+        padding: label of the pixels that are no picture.
 
     Returns:
-        The labels, 0 in the padding, and which pixels are picture rather than padding.
+        The labels, `padding` in the padding, and which pixels are picture rather than padding.
     """
     h, w = regions.shape[-2:]
     rows, columns = padded_extent(h, w, height, width)
     inner_h, inner_w = rows.stop - rows.start, columns.stop - columns.start
     from_rows = ((np.arange(inner_h) + 0.5) * h / inner_h).astype(np.int64)
     from_columns = ((np.arange(inner_w) + 0.5) * w / inner_w).astype(np.int64)
-    fitted = np.zeros((*regions.shape[:-2], height, width), regions.dtype)
+    fitted = np.full((*regions.shape[:-2], height, width), padding, regions.dtype)
     fitted[..., rows, columns] = regions[..., from_rows[:, None], from_columns[None]]
     valid = np.zeros((height, width), bool)
     valid[rows, columns] = True

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from iss_jax.envs import layouts, panels, regions, relations, simulator
+from iss_jax.envs import instances, layouts, panels, regions, relations, simulator
 from iss_jax.envs.rendering import Renderer
 from iss_jax.envs.suites import LiberoTask, definition_path, list_tasks, load_suite
 
@@ -49,12 +49,16 @@ class Observation:
         regions: camera to uint8 `[size, size]`: 0 nuisance, 1 support, 2 action-critical.
         state: float32 `[8]`: end-effector position (m, world), axis-angle (rad), finger joints (m).
         prompt: the instruction.
+        instances: camera to int32 `[size, size]`: which thing each pixel shows, 0 where none.
+        instance_names: what each number is, of all things of the scene.
     """
 
     images: dict[str, np.ndarray]
     regions: dict[str, np.ndarray]
     state: np.ndarray
     prompt: str
+    instances: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    instance_names: dict[int, str] = dataclasses.field(default_factory=dict)
 
 
 def make(
@@ -459,9 +463,12 @@ class LiberoEnv:
     # What the cameras see.
 
     def observation(self, with_regions: bool = True) -> Observation:
-        """Renders the cameras and reads the robot's state."""
+        """Renders the cameras and reads the robot's state; labels where they are wanted."""
         images, geoms = self._rendered(with_regions)
-        return Observation(images, self._regions(geoms), self.state, self.prompt)
+        labels, names = self._instances(geoms)
+        return Observation(
+            images, self._regions(geoms), self.state, self.prompt, labels, names if labels else {}
+        )
 
     def render(self) -> dict[str, np.ndarray]:
         """Renders the cameras: name to uint8 `[size, size, 3]`."""
@@ -518,6 +525,22 @@ class LiberoEnv:
             for name, ids in geoms.items():
                 labels[name][self._floor[ids] & ~work[name]] = regions.NUISANCE
         return labels
+
+    def _instances(
+        self, geoms: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+        """Which thing each pixel shows, and what each number is; a panel is one of them."""
+        numbers, names = self._named_geoms
+        labels = {name: numbers[ids] for name, ids in geoms.items()}
+        if self.panel is not None:
+            names = names | {max(names) + 1: "panel"}
+            for name, mask in self._floor_inside(geoms, self.panel.rectangle).items():
+                labels[name][mask] = max(names)
+        return labels, names
+
+    @functools.cached_property
+    def _named_geoms(self) -> tuple[np.ndarray, dict[int, str]]:
+        return instances.geom_instances(self.model, (*self.objects, *self.fixtures))
 
     @functools.cached_property
     def _work_area(self) -> tuple[float, float, float, float]:

@@ -82,8 +82,8 @@ def rollout(
         execute: how many actions of each chunk are executed before the next one is asked for.
         max_steps: time-out in control steps; openpi's limit for the suite when None.
         transform: applied to the images that the policy sees (a blur, a perturbation).
-        record_every: control steps between recorded frames (untransformed, with regions); 0 records
-            nothing.
+        record_every: control steps between recorded frames (untransformed, with region and instance
+            labels); 0 records nothing.
         seed: handed to the policy with each observation, for its own randomness.
 
     Raises:
@@ -146,6 +146,8 @@ class _Recorder:
                 "success": success,
                 "steps": steps,
             },
+            instances={c: np.stack([f.instances[c] for f in frames]) for c in frames[0].instances},
+            instance_names=frames[0].instance_names,
         )
 
 

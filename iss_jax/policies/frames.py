@@ -2,6 +2,7 @@
 
     episode = read_frames(dataset, 3, [0, 8], options)     # of any format, mirrored if asked
     seen = see(episode, policy, options)                   # observation, pictures, labels
+    players = seen.players()                               # things by name, to be taken away
     key = source_key(dataset, 3)                           # of all files that it was read from
 
 What changes pixels in between (a perturbation, a painted panel) changes the episode's images.
@@ -17,13 +18,14 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int32, UInt8
 
 from iss_jax.data.dataset import Dataset, digest
 from iss_jax.data.episode import Episode
 from iss_jax.data.regions import fit_regions
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation, resize_with_pad
+from iss_jax.players import NOBODY, Players, from_instances
 from iss_jax.policies.restored import Policy
 
 Labels = Literal["required", "optional", "none"]
@@ -86,6 +88,8 @@ class Seen:
             views whose camera has labels.
         valid: View -> pixels that are picture rather than padding.
         size: Side of the policy's images, pixels.
+        instances: View -> which thing each pixel shows, in the same geometry, -1 in the padding; of
+            the views whose camera has instance labels.
     """
 
     episode: Episode
@@ -94,6 +98,7 @@ class Seen:
     regions: dict[str, UInt8[np.ndarray, "t h w"]]
     valid: dict[str, Bool[np.ndarray, "t h w"]]
     size: int
+    instances: dict[str, Int32[np.ndarray, "t h w"]] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def images(self) -> dict[str, UInt8[np.ndarray, "t h w 3"]]:
@@ -109,6 +114,29 @@ class Seen:
     def views(self) -> tuple[str, ...]:
         """The views that are there, in the policy's order."""
         return tuple(self.cameras)
+
+    def players(self, *, rest: str = "") -> Players:
+        """The things in the frames by name, as `iss_jax.players.from_instances` joins them.
+
+        All frames of an episode have the same players, whether a frame shows them or not.
+
+        Args:
+            rest: Name of a player that all pixels without a name make, the padding apart; none when
+                empty.
+
+        Raises:
+            ValueError: The frames have no instance labels, or their numbers no names.
+        """
+        if not self.instances:
+            raise ValueError(
+                "frames: no instance labels; take players from regions, from masks or by appearance"
+            )
+        found = from_instances(self.instances, self.episode.instance_names, rest=rest)
+        labels = {
+            view: jnp.where(self.valid[view], labels, NOBODY)
+            for view, labels in found.labels.items()
+        }
+        return dataclasses.replace(found, labels=labels)
 
 
 def read_frames(
@@ -127,7 +155,7 @@ def read_frames(
         frames: Which; all when None.
         options: Cameras and mirroring.
         labels: `required`: every camera that is used must have region labels; `optional`: those
-            that are there are read; `none`: none are.
+            that are there are read; `none`: none are. Instance labels are read unless `none`.
 
     Raises:
         ValueError: A camera that the dataset lacks, or one without labels; the message names the
@@ -149,6 +177,7 @@ def mirrored(episode: Episode) -> Episode:
         episode,
         images={camera: image[:, :, ::-1] for camera, image in episode.images.items()},
         regions={camera: labels[:, :, ::-1] for camera, labels in episode.regions.items()},
+        instances={camera: labels[:, :, ::-1] for camera, labels in episode.instances.items()},
     )
 
 
@@ -189,7 +218,7 @@ def see(
             tokenized_prompt=jnp.asarray(tokens[:, :longest]),
             tokenized_prompt_mask=jnp.asarray(mask[:, :longest]),
         )
-    size, regions, valid = policy.image_size, {}, {}
+    size, regions, valid, instances = policy.image_size, {}, {}, {}
     for view, camera in used.items():
         image = episode.images[camera]
         labels = episode.regions.get(camera)
@@ -199,7 +228,10 @@ def see(
         if labels is not None:
             regions[view] = fitted
         valid[view] = np.broadcast_to(inside, fitted.shape)
-    return Seen(episode, obs, used, regions, valid, size)
+        if camera in episode.instances:
+            numbers = episode.instances[camera]
+            instances[view], _ = fit_regions(numbers, size, size, padding=NOBODY)
+    return Seen(episode, obs, used, regions, valid, size, instances)
 
 
 def source_key(dataset: Dataset, index: int) -> str:

@@ -41,7 +41,8 @@ def test_written_and_read_back(to, tmp_path):
         assert all(path.is_file() for path in dataset.files(index))
     assert digest(dataset.files(0)) != digest(dataset.files(1)) or to == "v3.0"
     assert dataset.read(1, [2, 0]).state.tolist() == three_episodes()[1].state[[2, 0]].tolist()
-    assert dataset.read(0, regions=False).regions == {}
+    bare = dataset.read(0, regions=False)
+    assert bare.regions == bare.instances == bare.instance_names == {}
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.permutations(FORMATS, 2)))
@@ -60,10 +61,18 @@ def test_differences_are_to_the_bit():
     state = episode.state.copy()
     state[0, 0] = np.nextafter(state[0, 0], np.float32(np.inf))
     other = dataclasses.replace(
-        episode, state=state, regions={}, features={}, metadata={"seed": 1}, prompt="x"
+        episode,
+        state=state,
+        regions={},
+        features={},
+        metadata={"seed": 1},
+        prompt="x",
+        instances={"wrist": episode.instances["wrist"] ^ 1},
+        instance_names={},
     )
     assert differences(episode, other) == [
-        *("prompt", "metadata", "state", "regions['front']"),
+        *("prompt", "metadata", "instance_names", "state", "regions['front']"),
+        "instances['wrist']",
         *(f"features[{n!r}]" for n in sorted(episode.features)),
     ]
 

@@ -241,6 +241,26 @@ def test_other_names_are_mapped(v30):
         open_dataset(v30, keys=Keys(state="qpos"))
 
 
+@pytest.mark.parametrize("root", ["v21", "v30", "folders"])
+def test_names_that_are_none_are_named(root, tmp_path):
+    for episode in three_episodes()[:1]:
+        write_episode(tmp_path / "v21", episode)
+    if root != "v21":
+        convert(open_dataset(tmp_path / "v21"), tmp_path / root, {"v30": "v3.0"}.get(root, root))
+    if root == "v30":
+        (path,) = (tmp_path / root / "meta/episodes").rglob("*.parquet")
+        table = pq.read_table(path)
+        text = table["metadata"][0].as_py().replace('"7"', '"x"')
+        place = table.column_names.index("metadata")
+        pq.write_table(table.set_column(place, "metadata", pa.array([text])), path)
+    else:
+        name = "meta/episodes.jsonl" if root == "v21" else "*/*/episode.json"
+        (path,) = (tmp_path / root).glob(name)
+        path.write_text(path.read_text().replace('"7"', '"x"'))
+    with pytest.raises(ValueError, match=rf"{path.name}.*: instance_names is .*'x'"):
+        open_dataset(tmp_path / root)
+
+
 def test_features_that_are_no_numbers_are_not_lost_in_silence(v30, tmp_path):
     info = json.loads((v30 / "meta/info.json").read_text())
     info["features"]["subtask"] = {"dtype": "string", "shape": [1], "names": None}

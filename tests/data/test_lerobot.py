@@ -14,7 +14,7 @@ from iss_jax.data.lerobot import write_episode
 
 
 def _assert_equal(read, written, rows=slice(None)):
-    for name in ("images", "regions", "features"):
+    for name in ("images", "regions", "instances", "features"):
         assert getattr(read, name).keys() == getattr(written, name).keys()
         for key, value in getattr(written, name).items():
             found = getattr(read, name)[key]
@@ -25,6 +25,7 @@ def _assert_equal(read, written, rows=slice(None)):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name)[rows])
     assert (read.prompt, read.fps) == (written.prompt, written.fps)
     assert read.metadata == written.metadata
+    assert read.instance_names == written.instance_names
 
 
 def test_round_trip_is_lossless(tmp_path):
@@ -61,7 +62,7 @@ def test_reads_the_frames_asked_for(tmp_path, frames, rows):
 def test_without_regions_the_rest_is_the_same(tmp_path):
     write_episode(tmp_path, _episode())
     read = open_dataset(tmp_path).read(0, regions=False)
-    assert read.regions == {}
+    assert read.regions == read.instances == read.instance_names == {}
     np.testing.assert_array_equal(read.images["wrist"], _episode().images["wrist"])
 
 

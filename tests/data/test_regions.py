@@ -14,6 +14,14 @@ def test_same_size_is_unchanged():
     assert valid.all()
 
 
+def test_numbers_of_things_have_a_padding_of_their_own():
+    numbers = np.full((1, 10, 20), 70_000, np.int32)
+    fitted, valid = fit_regions(numbers, 20, 20, padding=-1)
+    assert fitted.dtype == np.int32
+    np.testing.assert_array_equal(fitted[0], np.where(valid, 70_000, -1))
+    assert valid.sum() == 200
+
+
 def test_halves_of_a_wide_frame():
     labels = np.zeros((1, 10, 20), np.uint8)
     labels[:, :, 10:] = 2

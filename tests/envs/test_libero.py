@@ -88,6 +88,44 @@ def test_regions_follow_the_task(env, target):
     assert any(body.startswith("robot0_") for body in found)
 
 
+def test_things_have_names_by_the_body_that_carries_the_geom(env):
+    env.reset(0, "shuffled", 1)
+    geoms, seen = env._renderer.render(env.data)[1], env.observation()
+    shown = set()
+    for camera in CAMERAS:
+        ids, numbers = geoms[camera], seen.instances[camera]
+        assert numbers.dtype == np.int32 and numbers.shape == (48, 48)
+        for geom in np.unique(ids):
+            (number,) = set(numbers[ids == geom].tolist())
+            body = env.model.body(env.model.geom_bodyid[geom]).name
+            name = seen.instance_names[number]
+            shown.add(name)
+            if name in ("robot", "gripper"):
+                assert body.startswith({"robot": ("robot0_", "mount0_")}.get(name, "gripper0_"))
+            elif name in ("floor", "wall"):
+                assert body in ("floor", "world")
+            else:
+                assert body == name.replace(" ", "_") + "_1_main"
+    assert {"robot", "gripper", "floor", "basket", "ketchup"} <= shown
+    assert env.observation(with_regions=False).instances == {}
+    assert env.observation(with_regions=False).instance_names == {}
+
+
+def test_a_panel_is_a_thing_too(env):
+    env.reset(0)
+    rectangle = (-0.1, -0.1, 0.1, 0.1)
+    env.panel = panels.Panel(rectangle, (255, 0, 0))
+    try:
+        seen, masks = env.observation(), env.panel_masks(rectangle)
+    finally:
+        env.panel = None
+    (number,) = (k for k, name in seen.instance_names.items() if name == "panel")
+    for camera, mask in masks.items():
+        np.testing.assert_array_equal(seen.instances[camera] == number, mask)
+    assert masks["overhead"].any()
+    assert "panel" not in env.observation().instance_names.values()
+
+
 def test_images_are_upright(env):
     env.reset(0)
     regions = env.observation().regions

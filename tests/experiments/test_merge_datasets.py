@@ -1,5 +1,7 @@
 """Merged datasets hold every episode as it was, under the metadata that were asked for."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from command_line import ROOT, smoke
@@ -52,6 +54,20 @@ def test_datasets_of_another_size_are_refused(tmp_path):
     with pytest.raises(ValueError, match="front"):
         merge([str(tmp_path / "a"), str(tmp_path / "b")], {}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_names_stay_and_are_all_or_none_datasets(tmp_path):
+    numbers = {"front": np.random.default_rng(0).integers(0, 9, (3, 8, 8), np.int32)}
+    for root, names in (("a", {1: "milk"}), ("b", {1: "robot", 2: "milk"})):
+        named = dataclasses.replace(an_episode(0), instances=numbers, instance_names=names)
+        write_episode(tmp_path / root, named)
+    write_episode(tmp_path / "c", an_episode(0))
+    merge([str(tmp_path / "a"), str(tmp_path / "b")], {}, tmp_path / "out")
+    found = [open_dataset(tmp_path / "out").read(index) for index in (0, 1)]
+    assert [one.instance_names for one in found] == [{1: "milk"}, {1: "robot", 2: "milk"}]
+    np.testing.assert_array_equal(found[1].instances["front"], numbers["front"])
+    with pytest.raises(ValueError, match="instances of front"):
+        merge([str(tmp_path / "a"), str(tmp_path / "c")], {}, tmp_path / "again")
 
 
 def test_the_experts_episodes_twice(tmp_path):

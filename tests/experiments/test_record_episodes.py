@@ -1,5 +1,6 @@
 """Recorded episodes: which trials, and what is kept of them (no simulator)."""
 
+import dataclasses
 import importlib
 
 import numpy as np
@@ -52,11 +53,14 @@ def test_a_second_run_records_what_is_missing(tmp_path, monkeypatch):
 def test_what_is_kept(tmp_path):
     (trial, *_) = trials(get_config())
     episode = tiny_policy.episode(2, success=False)
+    numbers = {"front": np.ones((2, 24, 32), np.int32)}
+    episode = dataclasses.replace(episode, instances=numbers, instance_names={1: "milk"})
     whole = finished(episode, trial, images=True)
     assert whole.metadata["split"] == "seen" and whole.metadata["task"] == trial["task"]
     assert whole.metadata["success"] is False and set(whole.images) == set(tiny_policy.CAMERAS)
     bare = finished(episode, trial, images=False)
     assert not bare.images and not bare.regions
+    assert whole.instance_names and not bare.instances and not bare.instance_names
     write_episode(tmp_path, bare)
     np.testing.assert_array_equal(open_dataset(tmp_path).read(0).state, episode.state)
 

@@ -88,6 +88,48 @@ def test_mirroring_turns_frames_and_labels_and_nothing_else(datasets):
     np.testing.assert_array_equal(mirrored(turned).images["front"], plain.images["front"])
 
 
+def named(frames: int):
+    """Frames of which the letterboxed camera shows a bowl beside something without a name."""
+    episode = tiny_policy.episode(frames)
+    front = np.zeros((frames, 24, 32), np.int32)
+    front[:, :, :8], front[:, :, 20:] = 300, 4
+    return dataclasses.replace(
+        episode, instances={"front": front}, instance_names={300: "bowl", 9: "plate"}
+    )
+
+
+def test_things_follow_the_images_and_are_players_by_name(policy):
+    seen = see(named(3).take([2, 0]), policy, OPTIONS)
+    assert list(seen.instances) == ["base_0_rgb"]
+    numbers = seen.instances["base_0_rgb"]
+    assert numbers.shape == (2, 32, 32) and numbers.dtype == np.int32
+    np.testing.assert_array_equal(numbers[:, 4:28], named(2).instances["front"])
+    assert (numbers[:, :4] == -1).all() and (numbers[:, 28:] == -1).all()
+    players = seen.players()
+    assert players.names == ("bowl", "plate")
+    labels = np.asarray(players.labels["base_0_rgb"])
+    np.testing.assert_array_equal(labels == 0, numbers == 300)
+    assert (labels[numbers != 300] == -1).all()
+    others = seen.players(rest="all else")
+    assert others.names == ("bowl", "plate", "all else")
+    labels = np.asarray(others.labels["base_0_rgb"])
+    np.testing.assert_array_equal(labels == 2, (numbers == 0) | (numbers == 4))
+    # 24 of 32 rows are picture, and a quarter of it is the bowl.
+    assert [(labels == number).mean() for number in (-1, 0, 1, 2)] == [1 / 4, 3 / 16, 0, 9 / 16]
+
+
+def test_mirroring_turns_things_too(policy):
+    seen = see(mirrored(named(1)), policy, OPTIONS)
+    expected = see(named(1), policy, OPTIONS).instances["base_0_rgb"][:, :, ::-1]
+    np.testing.assert_array_equal(seen.instances["base_0_rgb"], expected)
+    assert seen.players().names == ("bowl", "plate")
+
+
+def test_frames_without_things_say_so(policy):
+    with pytest.raises(ValueError, match="no instance labels"):
+        see(tiny_policy.episode(1), policy, OPTIONS).players()
+
+
 def test_labels_are_required_optional_or_none(datasets, policy):
     dataset = open_dataset(datasets["v2.1"])
     assert read_frames(dataset, 0, [0], OPTIONS, labels="none").regions == {}
