@@ -1,0 +1,73 @@
+r"""Which explanation finds a cause that is known exactly?
+
+    python -m experiments.known_causes --config=configs/known_causes.py
+    python -m experiments.known_causes --config=configs/known_causes.py:chosen
+    python -m experiments.known_causes --config=configs/known_causes.py:smoke
+
+Variants: `embedded` (both splits; an hour on two cores), `chosen` (only the split on which methods
+were chosen, in the same run directory; a quarter of it), `smoke` (one frame, few methods; seconds).
+The policy takes 4 Euler steps instead of 10, to save time.
+"""
+
+import ml_collections
+
+from configs.parts.variants import chosen
+
+VARIANTS = ("embedded", "chosen", "smoke")
+
+
+def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
+    """The configuration of one variant."""
+    smoke = chosen(variant, VARIANTS) == "smoke"
+    config = ml_collections.ConfigDict()
+    config.name = "known_causes-smoke" if smoke else "known_causes"
+    config.checkpoint = "embedded"
+    # Of each split: its tasks are every second one of these suites, all when `tasks` is 0.
+    config.suites = (
+        "libero_object",
+        "libero_object_object",
+        "libero_object_swap",
+        "libero_spatial",
+    )
+    config.tasks = 0
+    config.frames_per_task = 1
+    config.splits = ("chosen",) if variant != "embedded" else ("chosen", "heldout")
+    # Which cues share a frame: `experiments.causes.scenes.SCENES`.
+    config.scenes = ml_collections.ConfigDict(
+        {"chosen": ("seen",), "heldout": ("doubled", "surfaces", "seen")}
+    )
+    # Runs of a method on a frame, and of labelled regions.
+    config.budgets = (30, 100)
+    config.labelled_budget = 16
+    # Names of player families; all when empty.
+    config.families = ()
+    config.donors = 40
+    config.num_steps = 4
+    config.max_token_len = 40
+    config.noises = 16
+    # Of the intervals' coverage: family and draws, on every so manieth frame.
+    config.reference_draws = (
+        ("joined looks, donors, alone", 40),
+        ("regions and cues, donors, alone", 80),
+    )
+    config.reference_stride = 3
+    # The answer, chosen on the split `chosen`: method and budget.
+    config.answers = (
+        ("joined looks, donors, alone", 100),
+        ("regions and cues, donors, alone", 16),
+    )
+    # Whose frames are written.
+    config.shown = (
+        ("joined looks, donors, alone", 100),
+        ("regions and cues, donors, alone", 16),
+        ("ISS, paper", 100),
+    )
+    config.resamples = 2_000
+    config.confidence = 0.95
+    if smoke:
+        config.suites, config.tasks = ("libero_object",), 1
+        config.budgets, config.donors, config.num_steps = (8, 16), 6, 1
+        config.families = ("joined looks, donors, alone", "regions and cues, donors, alone")
+        config.reference_draws = (("regions and cues, donors, alone", 4),)
+        config.resamples = 99
+    return config

@@ -1,0 +1,1 @@
+"""Parts of `experiments.known_causes`: cues whose effect on a policy is known exactly."""

@@ -1,0 +1,115 @@
+"""Which explanation finds a cause that is known exactly? See `configs/known_causes.py`.
+
+    python -m experiments.known_causes --config=configs/known_causes.py
+
+Cues are painted into frames of the embedded episodes, and policies are constructed whose
+instruction depends on one of them by a known amount (`experiments.causes.policy`). Every method
+runs at the same cost on the same frames. Methods and thresholds are chosen on the split `chosen`;
+the split `heldout` has other kinds of cues, other tasks and other frames.
+
+The workdir receives `summary.csv` (a row a split, method, budget and kind), `goals.csv`,
+`coverage.csv`, `frames.csv` (a row a frame, of the methods that `shown` names), `results.json` and
+`figures/known_causes.png`. An interrupted run is resumed by running it again.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from experiments.causes import report
+from experiments.causes.figure import known_causes_figure
+from experiments.causes.runs import Plan, run_frame, run_reference
+from experiments.causes.scenes import Source, frames_of_tasks, open_source, split_tasks
+from experiments.causes.tables import error_rows, rows_of
+from experiments.runs import app
+from iss_jax import embedded
+from iss_jax.data.dataset import open_dataset
+from iss_jax.jobs.directory import RunDirectory, open_run, run_items
+from iss_jax.policies.restored import checkpoint_folder, load_policy
+
+
+def plan_of(config: ml_collections.ConfigDict) -> Plan:
+    """What is run on every frame."""
+    return Plan(
+        budgets=tuple(config.budgets),
+        labelled_budget=config.labelled_budget,
+        donors=config.donors,
+        num_steps=config.num_steps,
+        max_token_len=config.max_token_len,
+        noises=config.noises,
+        families=tuple(config.families),
+    )
+
+
+def items_of(source: Source, config: ml_collections.ConfigDict) -> dict[str, list[dict[str, Any]]]:
+    """Split -> its work items: scenes of its own on tasks of its own."""
+    tasks = split_tasks(source)
+    found = {}
+    for split in config.splits:
+        own = [task for task in tasks[split] if task.split("/")[0] in config.suites]
+        own = own[: config.tasks or None]
+        found[split] = [
+            item
+            for scene in config.scenes[split]
+            for item in frames_of_tasks(source, own, scene, config.frames_per_task)
+        ]
+    return found
+
+
+def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, list[Any]]:
+    """Computes what is missing; rows of methods and of errors."""
+    policy = load_policy(checkpoint_folder(config.checkpoint))
+    source = open_source(open_dataset(embedded.episodes_path()))
+    plan = plan_of(config)
+    facts = {"policy": policy.fingerprint, "plan": {**vars(plan)}}
+    rows, errors = [], []
+    for split, items in items_of(source, config).items():
+        results = run_items(
+            run,
+            [item | facts for item in items],
+            lambda item: run_frame(source, policy, plan, item),
+            description=f"copies, {split}",
+        )
+        for item, result in zip(items, results, strict=True):
+            rows += [{"split": split, **row} for row in rows_of(source, plan, item, result)]
+        for family, draws in config.reference_draws:
+            some = list(zip(items, results, strict=True))[:: config.reference_stride]
+            many = run_items(
+                run,
+                [item | facts | {"family": family, "draws": draws} for item, _ in some],
+                lambda item: run_reference(source, policy, plan, item),
+                description=f"many draws, {split}",
+            )
+            for (item, result), reference in zip(some, many, strict=True):
+                found = error_rows(source, plan, item, result, reference, family, draws)
+                errors += [{"split": split, **row} for row in found]
+    return {"rows": rows, "errors": errors}
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Runs the experiment; returns what `results.json` holds."""
+    run = open_run(workdir, config)
+    found = measured(run, config)
+    settings = {"resamples": config.resamples, "confidence": config.confidence}
+    summary = report.summary(found["rows"], **settings)
+    content = {
+        "goals": report.goals(summary, tuple(config.answers)),
+        "coverage": report.coverage(found["errors"], confidence=config.confidence),
+        "sizes": report.by_size(found["rows"], tuple(config.answers)),
+    }
+    run.write_csv("summary.csv", summary)
+    run.write_csv("goals.csv", content["goals"])
+    run.write_csv("coverage.csv", content["coverage"])
+    run.write_csv("sizes.csv", content["sizes"])
+    shown = {tuple(one) for one in config.shown}
+    run.write_csv("frames.csv", [r for r in found["rows"] if (r["method"], r["budget"]) in shown])
+    run.write_json("results.json", content)
+    path = run.write_figure("known_causes.png", known_causes_figure(summary))
+    print("\n".join(report.report_lines(summary, content)))
+    print(f"figure: {path}")
+    return content
+
+
+if __name__ == "__main__":
+    app.run(main, "known_causes")
