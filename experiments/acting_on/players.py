@@ -28,4 +28,6 @@ def players_of(kind: str, seen: Seen) -> Players:
             raise ValueError(f"players 'regions': no region labels of {missing} in the dataset")
         regions = {view: jnp.asarray(labels) for view, labels in seen.regions.items()}
         return players.from_regions(regions)
+    if kind == "names" and set(seen.views) <= set(seen.instances):
+        return seen.players()
     return players.by_appearance(images, join=kind == "looks_joined", valid=valid)

@@ -1,0 +1,161 @@
+"""Effects of players on a policy that can only be asked: one call a run.
+
+A server that draws its own flow noise moves its actions even where nothing is replaced. With A_k
+the actions of a run and A_0 those of its draw's baseline, one call each,
+
+    E |A_k - A_0|^2 = |mu_k - mu|^2 + sigma_k^2 + sigma^2,
+
+mu and sigma^2 the mean and variance of the actions over the noise. Twice the sample variance of R
+unmasked calls is subtracted from every effect: exact in expectation where replacing a player does
+not change the variance.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from iss_jax import divergence
+from iss_jax.background import Background
+from iss_jax.effects import Effects
+from iss_jax.effects_config import EffectsConfig
+from iss_jax.pi05.observation import VIEWS
+from iss_jax.player_attribution import attribute_players as attribute_any
+from iss_jax.players import Players
+from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.served import Infer
+from iss_jax.results import Cameras, effect_unit
+
+__all__ = ["attribute_players"]
+
+
+def attribute_players(
+    infer: Infer,
+    raw: Mapping[str, Any],
+    robot: str | PolicyConfig,
+    players: Players | Mapping[str, Int[Array, "h w"]],
+    background: Background | Mapping[str, Float[Array, "r h w 3"]] | None = None,
+    *,
+    key: Key[Array, ""] | None = None,
+    config: EffectsConfig = EffectsConfig(),
+    scale: Any = None,
+    baseline_calls: int = 4,
+    progress: Callable[[int, int], object] | None = None,
+) -> Effects:
+    """Effects of players on a served policy, for one observation.
+
+    >>> import numpy as np
+    >>> from iss_jax import EffectsConfig
+    >>> from iss_jax.policies.configs import PolicyConfig
+    >>> arm = PolicyConfig("arm", {"base_0_rgb": "front"}, {"state": 1}, 1, 3)
+    >>> def infer(raw):  # looks at the upper half
+    ...     return {"actions": raw["front"][:4].mean((0, 1))[None] / 255}
+    >>> raw = {"front": np.zeros((8, 8, 3), np.uint8), "state": [0.0], "prompt": "reach"}
+    >>> halves = {"base_0_rgb": np.repeat([0, 1], 4)[:, None] * np.ones((1, 8), np.int32)}
+    >>> donors = {"base_0_rgb": np.full((2, 8, 8, 3), 255, np.uint8)}
+    >>> found = attribute_players(infer, raw, arm, halves, donors, config=EffectsConfig(draws=2))
+    >>> found.share.tolist(), float(found.floor)
+    ([1.0, 0.0], 0.0)
+
+    Args:
+        infer: Observation -> a dict with `actions` [H, a]; `PolicyClient.infer`, or any other.
+        raw: The robot's dict; all that is not a camera is sent along unchanged.
+        robot: Which entries are cameras (`PolicyConfig`, or its name).
+        players: View -> labels at its camera's size.
+        background: Donor frames of each view at its camera's size, uint8.
+        key: Of donors and sets, `jax.random.key(0)` when None.
+        config: Static options; frames are sent one at a time, whatever `micro_batch` says.
+        scale: [a], the actions' unit in each dimension; in the server's own units when None.
+        baseline_calls: R, unmasked calls, of which the noise floor is estimated; at least 2.
+        progress: Called with (answers so far, answers wanted).
+
+    Returns:
+        `Effects` without a batch axis, less the floor; `floor` is what was subtracted.
+
+    Raises:
+        ValueError: Frames, players, donors or answers of the wrong form.
+        Exception: What `infer` raises.
+    """
+    robot = named(robot)
+    if baseline_calls < 2:
+        raise ValueError(f"baseline_calls must be at least 2, got {baseline_calls}")
+    frames, _, _ = robot.split(raw)
+    cameras = {
+        view: robot.cameras[view]
+        for view in VIEWS
+        if view in robot.cameras and robot.cameras[view] in frames
+    }
+    wrong = {c: str(frames[c].dtype) for c in cameras.values() if frames[c].dtype != np.uint8}
+    if wrong:
+        raise ValueError(f"cameras must send uint8 frames, got {wrong}")
+    unit = 1.0 if scale is None else np.asarray(scale, np.float32)
+    count = len(players) if isinstance(players, Players) else _number(players)
+    beside = int(config.tint) + len(cameras) * int(config.views)
+    wanted = baseline_calls + config.runs(count, beside) + 1
+    asked: list[int] = []
+
+    def ask(copies: Mapping[str, np.ndarray]) -> np.ndarray:
+        answer = infer(robot.with_frames(raw, copies))
+        if "actions" not in answer:
+            raise ValueError(f"answer {len(asked)}: has no 'actions', it has {sorted(answer)}")
+        chunk = np.asarray(answer["actions"], np.float32)
+        if chunk.ndim != 2 or not np.isfinite(chunk).all():
+            raise ValueError(
+                f"answer {len(asked)}: actions of shape {chunk.shape}, wanted finite [H, a]"
+            )
+        asked.append(len(asked))
+        if progress is not None:
+            progress(len(asked), wanted)
+        return chunk / unit
+
+    plain = {camera: np.asarray(frames[camera]) for camera in cameras.values()}
+    baselines = np.stack([ask(plain) for _ in range(baseline_calls)])
+    shape = jax.ShapeDtypeStruct(baselines.shape[1:], jnp.float32)
+
+    def ask_rows(rows: Mapping[str, np.ndarray]) -> np.ndarray:
+        sent = {c: np.round(np.asarray(rows[view])).astype(np.uint8) for view, c in cameras.items()}
+        n = len(next(iter(sent.values())))
+        return np.stack([ask({c: image[i] for c, image in sent.items()}) for i in range(n)])
+
+    def policy(images: dict[str, Array]) -> Array:
+        n = next(iter(images.values())).shape[0]
+        answer = jax.ShapeDtypeStruct((n, *shape.shape), shape.dtype)
+        return jax.pure_callback(ask_rows, answer, images)
+
+    found = attribute_any(
+        policy,
+        {view: jnp.asarray(frames[camera], jnp.float32) for view, camera in cameras.items()},
+        players,
+        background,
+        key=key,
+        config=dataclasses.replace(config, micro_batch=1),
+    )
+    around = divergence.effects(
+        jnp.asarray(baselines), jnp.asarray(baselines.mean(0)), **config.divergence
+    )
+    noise = 0.0
+    if not (baselines == baselines[0]).all():
+        noise = 2.0 * float(around.sum()) / (baseline_calls - 1)
+    by_draw = found.by_draw - noise
+    totals = np.asarray(by_draw.sum(-1), np.float64)
+    # Of noise alone the effects sum up to nothing, give or take their error.
+    beyond = 2.0 * totals.std(ddof=1) / len(totals) ** 0.5 if len(totals) > 1 else np.inf
+    lost = noise > 0.0 and not totals.mean() > beyond
+    given = "" if scale is None else ", in units of the scale given"
+    return dataclasses.replace(
+        found,
+        by_draw=by_draw,
+        beside={name: effect - noise for name, effect in found.beside.items()},
+        floor=jnp.asarray(noise, jnp.float32),
+        reason=jnp.asarray(1, jnp.int32) if lost else found.reason * int(noise == 0.0),
+        cameras=Cameras(cameras),
+        unit=effect_unit(config, f"the server's actions{given}"),
+    )
+
+
+def _number(labels: Mapping[str, Any]) -> int:
+    return max(int(np.max(own)) for own in labels.values()) + 1
