@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax import sharding
 from iss_jax.background import Background, Groups, as_background
+from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05 import model
@@ -132,25 +133,30 @@ def player_effects(
     bank = None if background is None else as_background(background, views)
     donors, has_donors = drawn(donor_keys, bank, groups, batch, config)
     from_bank = donor_frames(bank, donors, views)
+    own, count, kept = to_run(own, len(players), config.estimator)
     arrays = (params, obs, noise, own, marked, from_bank, valid, prompts, set_keys)
     if mesh is not None:
         arrays = sharding.replicate(arrays, mesh)
     runs, frames, labels = _player_effects(
         *arrays,
-        players=len(players),
+        players=count,
         config=config,
         mesh=mesh,
         views=views,
         image_size=size,
         sampling=sampling.resolved(model.compute_dtype(params)),
     )
+    by_draw, moved = runs.by_draw, runs.moved
+    if kept is not None:
+        labels = back(labels, kept)
+        by_draw, moved = (spread_out(found, kept, len(players)) for found in (by_draw, moved))
     names = beside_names(config, views, tuple(prompts))
     centres = players.centres
     if centres is not None and centres.ndim == 2:
         centres = centres[None]
     return Effects(
-        by_draw=runs.by_draw,
-        moved=runs.moved,
+        by_draw=by_draw,
+        moved=moved,
         beside={name: runs.beside[..., i] for i, name in enumerate(names)},
         floor=runs.floor,
         reason=jnp.where(has_donors, runs.reason, NO_DONOR),

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from iss_jax import sharding
 from iss_jax.attribution import Policy
 from iss_jax.background import Background, Groups, as_background
+from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects, example
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.player_runs import beside_names, run_players
@@ -127,17 +128,22 @@ def attribute_players(
     from_bank = donor_frames(bank, donors, views)
     if jax.tree_util.all_leaves([policy]):
         policy = jax.tree_util.Partial(policy)
+    own, count, kept = to_run(own, len(players), config.estimator)
     arrays = (policy, frames, own, inside, marked, from_bank, noise, set_keys)
     if mesh is not None:
         arrays = sharding.replicate(arrays, mesh)
-    runs, labels = _attribute_players(*arrays, players=len(players), config=config, mesh=mesh)
+    runs, labels = _attribute_players(*arrays, players=count, config=config, mesh=mesh)
+    by_draw, moved = runs.by_draw, runs.moved
+    if kept is not None:
+        labels = back(labels, kept)
+        by_draw, moved = (spread_out(found, kept, len(players)) for found in (by_draw, moved))
     names = beside_names(config, views, ())
     centres = players.centres
     if centres is not None and not batched:
         centres = centres[None]
     found = Effects(
-        by_draw=runs.by_draw,
-        moved=runs.moved,
+        by_draw=by_draw,
+        moved=moved,
         beside={name: runs.beside[..., i] for i, name in enumerate(names)},
         floor=runs.floor,
         reason=jnp.where(has_donors, runs.reason, NO_DONOR),

@@ -149,8 +149,10 @@ def test_one_program_for_frames_of_one_shape_and_number_of_players(expected):
         other = dataclasses.replace(OBS, images=images, tokenized_prompt_mask=shorter)
         names = Players({v: (own + 1) % 3 for v, own in LABELS.items()}, names=("x", "y", "z"))
         run(other, names, key=jax.random.key(3))
+        run(players=Players(LABELS, names=("a", "b", "c", "no pixel")))
+    two = {view: jnp.minimum(own, 1) for view, own in LABELS.items()}
     with traced_at_most(1, pi05_effects, "make_scene"):
-        run(players=Players(LABELS, names=("a", "b", "c", "d")))
+        run(players=Players(two, names=("a", "b", "c")))
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])

@@ -388,8 +388,10 @@ def test_one_program_for_frames_of_one_shape_and_number_of_players():
     with traced_at_most(0, player_attribution, "make_scene"):
         found(frame=frame, players=Players(labels, names=PLAYERS.names), key=jax.random.key(7))
         found(players=Players(LABELS, names=("v", "w", "x", "y", "z")), background=bank([5.0, 6.0]))
+        found(players=Players(labels, names=(*PLAYERS.names, "one more, that no pixel shows")))
+    many = {view: jnp.asarray(RNG.integers(0, 9, (SIZE, SIZE)), jnp.int32) for view in LABELS}
     with traced_at_most(1, player_attribution, "make_scene"):
-        found(players=Players(labels, names=(*PLAYERS.names, "one more")))
+        found(players=Players(many, names=tuple("abcdefghi")))
 
 
 def test_jit_and_vmap_with_players_made_inside():
