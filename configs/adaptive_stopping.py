@@ -36,6 +36,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.frames = 1
+        config.num_steps = 2
         config.estimators = (("centred", 10, 60, (1.5,)),)
         config.streams = 20
     if variant == "paper":

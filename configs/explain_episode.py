@@ -57,6 +57,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.episodes, config.frames = (0,), 4
+        config.num_steps = 2
         config.iss.num_masks = 10
         config.control_draws = 2
         config.shown_frames = 2

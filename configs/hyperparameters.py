@@ -58,6 +58,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.frames_per_group = 1
+        config.num_steps = 2
         config.num_masks, config.keep_probs, config.seeds = (10, 20), (0.3, 0.5), (0, 13)
         config.block, config.reference_masks = 10, 60
         config.random_draws, config.chunk = 4, 20

@@ -40,6 +40,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.frames = ((0, 4),)
+        config.num_steps = 2
         config.methods = ("norm", "attention", "iss", "random")
         config.iss.num_masks = 10
     if variant == "paper":

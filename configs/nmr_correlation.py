@@ -78,6 +78,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.num_tasks = 2
+        config.num_steps = 2
         config.episodes_per_task = 1
         config.frames_per_episode = 1
         config.batch = 1

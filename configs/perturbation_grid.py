@@ -28,6 +28,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     if variant == "smoke":
         config.iss.num_masks = 10
         config.strengths = (1.0,)
+        config.num_steps = 2
     if variant == "paper":
         config.frames_per_episode = 1
         config.iss.num_masks = 100

@@ -60,6 +60,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.frames_per_group, config.mean_frames, config.mean_batch = 1, 2, 1
+        config.num_steps = 2
         config.probe_calls, config.probes = 2, 2
         config.keep_probs, config.num_masks = (0.9,), 10
         config.budgets, config.repeats = ((0, 19, 0), (9, 10, 2)), 5

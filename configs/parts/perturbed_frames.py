@@ -47,6 +47,7 @@ def base_config(name: str, variant: str) -> ml_collections.ConfigDict:
 
     if variant == "smoke":
         config.num_tasks = 3
+        config.num_steps = 2
         config.seeds = (0, 13)
         config.iss.num_masks = 10
         config.gradient_probes = 1
