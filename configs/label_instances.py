@@ -2,10 +2,11 @@ r"""Names for the things in recorded frames, by acting their trials out again.
 
     export OPENBLAS_CORETYPE=Haswell
     python -m experiments.label_instances --config=configs/label_instances.py
+    python -m experiments.label_instances --config=configs/label_instances.py:whole
     python -m experiments.label_instances --config=configs/label_instances.py:smoke
 
 Needs the simulator (extra `libero`). Variants: `embedded` (the embedded episodes, 205 trials),
-`smoke` (the first of them).
+`whole` (the two of `docs/episodes/whole`), `smoke` (the first of the embedded ones).
 
 A trial repeats to the bit only where every rounding does. The embedded episodes were recorded with
 OpenBLAS's kernels for Haswell, which it takes on processors without AVX-512; elsewhere the variable
@@ -17,7 +18,7 @@ import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("embedded", "smoke")
+VARIANTS = ("embedded", "whole", "smoke")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
@@ -38,6 +39,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.execute = 8
     config.num_steps = 10
     config.processes = 2
+    if variant == "whole":
+        config.dataset = "docs/episodes/whole"
+        config.record_every, config.frames_per_episode = 4, 0
     if variant == "smoke":
         config.most = config.processes = 1
     return config

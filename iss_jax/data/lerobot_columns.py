@@ -17,8 +17,9 @@ with imports_of("data"):
     from PIL import Image
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-# Fast rather than small: level 1 costs a few per cent of size against level 6 on rendered frames.
-_PNG_LEVEL = 1
+# Fast rather than small: level 1 costs a few per cent of size against level 6 on rendered frames,
+# but more than half on plain areas of few numbers.
+FAST, SMALL = 1, 9
 
 
 def describe(value: np.ndarray, *, image: bool) -> dict[str, Any]:
@@ -37,10 +38,17 @@ def image_shape(feature: Mapping[str, Any]) -> tuple[int, int, int]:
     return (shape[1], shape[2], shape[0]) if len(shape) == 3 and first else shape
 
 
-def to_arrow(feature: Mapping[str, Any], value: np.ndarray) -> pa.Array:
-    """A column of T rows: PNG structs for images, (nested) lists for arrays."""
+def to_arrow(feature: Mapping[str, Any], value: np.ndarray, level: int = FAST) -> pa.Array:
+    """A column of T rows: PNG structs for images, (nested) lists for arrays.
+
+    Args:
+        feature: the column's entry of `info.json`.
+        value: [T, ...].
+        level: of PNG's compression, which loses nothing.
+    """
     if feature["dtype"] == "image":
-        return pa.array([{"bytes": _png(image), "path": None} for image in value], IMAGE_TYPE)
+        encoded = [{"bytes": _png(image, level), "path": None} for image in value]
+        return pa.array(encoded, IMAGE_TYPE)
     array = pa.array(np.ascontiguousarray(value).reshape(-1))
     for axis, size in reversed(list(enumerate(value.shape[1:]))):
         if axis == 0 and value.ndim == 2:
@@ -96,9 +104,9 @@ def to_numpy(
     return values.astype(feature["dtype"], copy=False).reshape(rows.size, *shape)
 
 
-def _png(image: np.ndarray) -> bytes:
+def _png(image: np.ndarray, level: int) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "PNG", compress_level=level)
     return buffer.getvalue()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from iss_jax.data.episode import Episode, Scalar
 from iss_jax.data.instances import NAMES, to_channels
 from iss_jax.data.json_file import read_object
-from iss_jax.data.lerobot_columns import describe
+from iss_jax.data.lerobot_columns import FAST, SMALL, describe
 
 VERSIONS = ("v2.1", "v3.0")
 CHUNK_SIZE = 1000
@@ -120,6 +120,19 @@ def filled(root: Path, info: Mapping[str, Any], template: str, **values: Any) ->
 def is_image(name: str) -> bool:
     """Whether the writers store a column as PNG."""
     return name.startswith((IMAGES, REGIONS, INSTANCES))
+
+
+def png_level(name: str) -> int:
+    """How hard the writers compress an image column."""
+    return SMALL if name.startswith(INSTANCES) else FAST
+
+
+def with_statistics(stored: Mapping[str, np.ndarray]) -> list[str]:
+    """Columns whose minimum and maximum the writers note in parquet: those of one number a frame.
+
+    Of an image it would be the whole PNG, several times, and nobody looks for frames by a pixel.
+    """
+    return [name for name, value in stored.items() if value.ndim == 1]
 
 
 def columns(episode: Episode) -> dict[str, np.ndarray]:

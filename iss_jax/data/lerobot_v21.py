@@ -39,7 +39,9 @@ from iss_jax.data.lerobot_info import (
     filled,
     index_columns,
     is_image,
+    png_level,
     read_info,
+    with_statistics,
 )
 from iss_jax.data.lerobot_stats import feature_stats
 from iss_jax.extras import imports_of
@@ -138,11 +140,13 @@ def write_episode(
     count = len(episode)
     stored |= index_columns(count, episode.fps, index, first_frame, task_index)
     table = pa.table(
-        {name: to_arrow(features[name], value) for name, value in stored.items()}
+        {name: to_arrow(features[name], value, png_level(name)) for name, value in stored.items()}
     ).replace_schema_metadata(huggingface_schema(features))
     path = root / DATA_PATH.format(episode_chunk=index // CHUNK_SIZE, episode_index=index)
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, use_dictionary=False)
+        pq.write_table(
+            table, temporary, use_dictionary=False, write_statistics=with_statistics(stored)
+        )
 
     stats = {name: feature_stats(value, image=is_image(name)) for name, value in stored.items()}
     last = last_line(meta / "episodes_stats.jsonl")

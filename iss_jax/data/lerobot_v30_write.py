@@ -21,6 +21,8 @@ from iss_jax.data.lerobot_info import (
     features_of,
     index_columns,
     is_image,
+    png_level,
+    with_statistics,
 )
 from iss_jax.data.lerobot_stats import aggregated, feature_stats
 from iss_jax.data.lerobot_v30 import DATA_PATH, EPISODES_PATH, METADATA, VERSION
@@ -81,7 +83,10 @@ def _write(root: Path, episodes: Iterable[Episode], robot_type: str | None, limi
             task = tasks.setdefault(episode.prompt, len(tasks))
             stored |= index_columns(len(episode), fps, index, first, task)
             table = pa.table(
-                {name: to_arrow(features[name], value) for name, value in stored.items()}
+                {
+                    name: to_arrow(features[name], value, png_level(name))
+                    for name, value in stored.items()
+                }
             ).replace_schema_metadata(huggingface_schema(features))
             path = root / DATA_PATH.format(chunk_index=chunk, file_index=file)
             if writer is not None and path.stat().st_size > limit * 2**20:
@@ -91,7 +96,12 @@ def _write(root: Path, episodes: Iterable[Episode], robot_type: str | None, limi
                 path = root / DATA_PATH.format(chunk_index=chunk, file_index=file)
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                writer = pq.ParquetWriter(path, table.schema, use_dictionary=False)
+                writer = pq.ParquetWriter(
+                    path,
+                    table.schema,
+                    use_dictionary=False,
+                    write_statistics=with_statistics(stored),
+                )
             # A row group an episode: one episode is read without the others.
             writer.write_table(table, row_group_size=len(episode))
             stats = {name: feature_stats(v, image=is_image(name)) for name, v in stored.items()}

@@ -115,23 +115,29 @@ class Seen:
         """The views that are there, in the policy's order."""
         return tuple(self.cameras)
 
-    def players(self, *, rest: str = "") -> Players:
+    def players(self, *, shown: bool = False, rest: str = "") -> Players:
         """The things in the frames by name, as `iss_jax.players.from_instances` joins them.
 
-        All frames of an episode have the same players, whether a frame shows them or not.
-
         Args:
+            shown: Whether things that no pixel of these frames shows are left out. Else all frames
+                of an episode have the same players.
             rest: Name of a player that all pixels without a name make, the padding apart; none when
                 empty.
 
         Raises:
-            ValueError: The frames have no instance labels, or their numbers no names.
+            ValueError: The frames have no instance labels, or nothing in them has a name.
         """
         if not self.instances:
             raise ValueError(
                 "frames: no instance labels; take players from regions, from masks or by appearance"
             )
-        found = from_instances(self.instances, self.episode.instance_names, rest=rest)
+        names = self.episode.instance_names
+        if shown:
+            there = {
+                int(number) for image in self.instances.values() for number in np.unique(image)
+            }
+            names = {number: name for number, name in names.items() if number in there}
+        found = from_instances(self.instances, names, rest=rest)
         labels = {
             view: jnp.where(self.valid[view], labels, NOBODY)
             for view, labels in found.labels.items()

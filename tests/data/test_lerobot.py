@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from episodes import an_episode as _episode
 
-from iss_jax.data import Episode, lerobot, lerobot_columns, lerobot_v21
+from iss_jax.data import Episode, lerobot, lerobot_columns, lerobot_info, lerobot_v21
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.lerobot import write_episode
+from iss_jax.data.lerobot_v30_write import write_dataset
 
 
 def _assert_equal(read, written, rows=slice(None)):
@@ -113,6 +114,22 @@ def test_layout_is_lerobot_v21(tmp_path):
     assert schema["observation.images.front"] == {"_type": "Image"}
     assert schema["action"]["length"] == 7
     assert schema["action_chunk"] == {"shape": [16, 7], "dtype": "float32", "_type": "Array2D"}
+
+
+def test_parquet_does_not_repeat_images_as_their_minimum_and_maximum(tmp_path):
+    episode = _episode()
+    write_episode(tmp_path / "v21", episode)
+    write_dataset(tmp_path / "v30", [episode])
+    for path in tmp_path.rglob("data/*/*.parquet"):
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        noted = {
+            group.column(i).path_in_schema
+            for i in range(group.num_columns)
+            if group.column(i).is_stats_set
+        }
+        flags = {name for name, value in episode.features.items() if value.ndim == 1}
+        assert noted == {*lerobot_info.INDEX_DTYPES, *flags}
+        assert group.column(0).path_in_schema == "observation.images.front.bytes"
 
 
 def test_episode_statistics(tmp_path):

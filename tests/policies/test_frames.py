@@ -110,6 +110,7 @@ def test_things_follow_the_images_and_are_players_by_name(policy):
     labels = np.asarray(players.labels["base_0_rgb"])
     np.testing.assert_array_equal(labels == 0, numbers == 300)
     assert (labels[numbers != 300] == -1).all()
+    assert seen.players(shown=True).names == ("bowl",)
     others = seen.players(rest="all else")
     assert others.names == ("bowl", "plate", "all else")
     labels = np.asarray(others.labels["base_0_rgb"])
