@@ -23,6 +23,7 @@ from iss_jax.records import (
     static,
 )
 from iss_jax.results import Cameras
+from iss_jax.share_intervals import share_intervals
 
 NOT_TESTED = 0.02
 """A player that its donors change by less than this was not tested, see `Effects.moved`."""
@@ -97,6 +98,14 @@ class Effects(Record):
         """Of the players."""
         return self.players.names
 
+    def shown_names(self) -> tuple[str, ...]:
+        """Names of the players, a view's replaced by its camera's where one is known."""
+        found = []
+        for name in self.names:
+            view = next((v for v in self.cameras if f"{name} ".startswith(f"{v} ")), "")
+            found.append(self.cameras[view] + name.removeprefix(view) if view else name)
+        return tuple(found)
+
     @property
     def effects(self) -> Float[Array, "*b players"]:
         """Mean over draws."""
@@ -121,6 +130,28 @@ class Effects(Record):
     def share_stderr(self) -> Float[Array, "*b players"]:
         """Standard errors of the shares, from the joint covariance of the effects."""
         return effect_estimators.shares(self.effects, self.covariance)[1]
+
+    def intervals(
+        self, level: float = 0.95
+    ) -> tuple[Float[Array, "*b players"], Float[Array, "*b players"]]:
+        """Lower and upper ends of the shares' intervals, see `iss_jax.share_intervals`.
+
+        Few draws with heavy tails hold the true share more seldom than the level says: about 0.9
+        instead of 0.95, however many of 4 to 16 there are.
+
+        Args:
+            level: How often an interval is to hold the share that endless draws would give.
+
+        Returns:
+            Ends in [0, 1]; 0 and 1 where shares are not known.
+
+        Raises:
+            ValueError: A level that is no probability.
+        """
+        by_draw = jnp.asarray(self.by_draw)
+        low, high = share_intervals(by_draw, by_draw.sum(-1), level)
+        known = self.valid[..., None]
+        return jnp.where(known, low, 0.0), jnp.where(known, high, 1.0)
 
     @property
     def valid(self) -> Bool[Array, "*b"]:
@@ -187,7 +218,7 @@ class Effects(Record):
         require_concrete(self, "ranked()")
         one = example(self, index)
         rows = zip(
-            one.names,
+            one.shown_names(),
             np.asarray(one.share, float).tolist(),
             np.asarray(one.share_stderr, float).tolist(),
             np.asarray(one.tested).tolist(),

@@ -331,12 +331,15 @@ def by_appearance(
         centres=centres,
         valid=None if valid is None else {v: jnp.asarray(i, bool) for v, i in valid.items()},
     )
-    names = (
-        [f"look {i}" for i in range(most)]
-        if join
-        else [f"{view} look {i}" for view in images for i in range(most)]
-    )
+    looks = [f"look {_letters(i)}" for i in range(most)]
+    names = looks if join else [f"{view} {look}" for view in images for look in looks]
     return Players(labels, centres=found, names=tuple(names))
+
+
+def _letters(number: int) -> str:
+    """A to Z, then AA, AB ...: numbers beside those of shares are read as shares."""
+    before, last = divmod(number, 26)
+    return (_letters(before - 1) if before else "") + chr(ord("A") + last)
 
 
 __all__ = [

@@ -98,14 +98,19 @@ def test_looks_are_joined_over_views_or_named_by_their_view():
     # Not in the order of the alphabet, in which `jit` puts the keys of a dict.
     images = {"wrist": halves(0.0, 1.0), "front": halves(1.0, 0.0)}
     joined = players.by_appearance(images, most=2)
-    assert joined.names == ("look 0", "look 1")
+    assert joined.names == ("look A", "look B")
     wrist, front = (np.asarray(joined.labels[view]) for view in images)
     assert wrist[0, 0] == front[0, -1] != wrist[0, -1] == front[0, 0]
     apart = players.by_appearance(images, most=2, join=False)
-    assert apart.names == ("wrist look 0", "wrist look 1", "front look 0", "front look 1")
+    assert apart.names == ("wrist look A", "wrist look B", "front look A", "front look B")
     for view in images:
         named = {apart.names[number].split()[0] for number in np.unique(apart.labels[view])}
         assert named == {view}
+
+
+def test_looks_beyond_the_alphabet_have_two_letters():
+    found = players.by_appearance({"front": jnp.zeros((8, 8, 3))}, most=30)
+    assert found.names[24:28] == ("look Y", "look Z", "look AA", "look AB")
 
 
 def test_names_stay_through_an_episode():
