@@ -107,6 +107,10 @@ PLAYER_FAMILIES = (
     PlayerFamily("looks of a view"),
     PlayerFamily("looks of a view", "blur"),
     PlayerFamily("looks of a view", "background", "banzhaf"),
+    PlayerFamily("fine joined looks"),
+    PlayerFamily("fine joined looks", "blur"),
+    PlayerFamily("fine looks of a view"),
+    PlayerFamily("fine looks of a view", "blur"),
     PlayerFamily("cells"),
     PlayerFamily("fine cells", "background", "banzhaf"),
     PlayerFamily("regions"),
@@ -116,6 +120,14 @@ PLAYER_FAMILIES = (
     PlayerFamily("regions and cues"),
     PlayerFamily("regions and cues", "blur"),
 )
+
+LOOKS = {
+    "joined looks": (12, True),
+    "fine joined looks": (24, True),
+    "looks of a view": (8, False),
+    "fine looks of a view": (16, False),
+}
+"""Players by appearance: how many, and whether they are joined across views."""
 
 LABELLED = ("regions", "regions and cues")
 
@@ -142,18 +154,17 @@ def players_of(name: str, scene: CauseScene) -> Players:
     """The players of a scene's frame, without batch axis.
 
     Args:
-        name: `joined looks`, `looks of a view`, `cells`, `fine cells`, `regions`, or
-            `regions and cues`, where the places of the cues are labelled too.
+        name: Of `LOOKS`, or `cells`, `fine cells`, `regions`, or `regions and cues`, where the
+            places of the cues are labelled too.
         scene: The scene.
 
     Raises:
         ValueError: Another name.
     """
     images = {view: jnp.asarray(scene.frame[i]) for i, view in enumerate(scene.views)}
-    if name == "joined looks":
-        return player_makers.by_appearance(images)
-    if name == "looks of a view":
-        return player_makers.by_appearance(images, join=False)
+    if name in LOOKS:
+        most, join = LOOKS[name]
+        return player_makers.by_appearance(images, most=most, join=join)
     if name in ("cells", "fine cells"):
         return player_makers.grid(images, (4, 4) if name == "cells" else (7, 7))
     if name not in LABELLED:

@@ -6,6 +6,9 @@ from jaxtyping import Bool
 
 from experiments.causes.attributions import Attribution
 
+LEAST_PIXELS = 20
+"""Players of fewer pixels do not come first by effect per area."""
+
 
 def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere: bool) -> dict:
     """The measures of one frame and one cue.
@@ -20,8 +23,9 @@ def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere:
         `share` of the cue in the scores or effects; `rank`, the probability that one of its pixels
         outranks another one; `first`, whether what comes first is the cue: a player at least half
         of whose pixels are the cue's, or the highest pixel; `held`, whether the player that comes
-        first is the one that holds most of the cue; `effect`, mean over the cue's pixels, of masks
-        less the mean of the map. None where there is no answer.
+        first is the one that holds most of the cue; `first_dense`, as `first` by effect per area;
+        `effect`, mean over the cue's pixels, of masks less the mean of the map. None where there is
+        no answer.
     """
     if everywhere:
         return _of_tint(found)
@@ -38,6 +42,7 @@ def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere:
             "rank": float(rank),
             "first": float(where[top].mean() >= 0.5),
             "held": float(where[top].mean() >= 0.5),
+            "first_dense": float(where[top].mean() >= 0.5),
             "effect": float(inside.mean() - pixels.mean()),
         }
     players = len(found.effects)
@@ -50,18 +55,22 @@ def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere:
     rival = positive.max() if found.tint is None else max(positive.max(), found.tint)
     best = int(np.argmax(effects))
     is_first = effects[best] >= rival and effects[best] > 0
+    enough = areas >= LEAST_PIXELS
+    dense = int(np.argmax(np.where(enough, effects / np.maximum(areas, 1), -np.inf)))
     return {
         "share": _ratio((positive * part).sum(), positive.sum()),
         "rank": float(rank),
         "first": float(is_first and part[best] >= 0.5),
         "held": float(is_first and best == int(np.argmax(own))),
+        "first_dense": float(effects[dense] > 0 and part[dense] >= 0.5),
         "effect": float(inside.mean()),
     }
 
 
 def _of_tint(found: Attribution) -> dict:
     if found.tint is None or found.effects is None:
-        return {"share": None, "rank": None, "first": None, "held": None, "effect": None}
+        names = ("share", "rank", "first", "held", "first_dense", "effect")
+        return dict.fromkeys(names)
     rest = float(np.maximum(found.effects, 0.0).sum())
     first = float(found.tint > np.max(found.effects))
     return {
@@ -69,6 +78,7 @@ def _of_tint(found: Attribution) -> dict:
         "rank": None,
         "first": first,
         "held": first,
+        "first_dense": None,
         "effect": found.tint,
     }
 

@@ -79,7 +79,10 @@ class Plan:
         """
         if family.players in LABELLED:
             return (self.labelled_budget, *self.budgets[:-1])
-        return self.budgets if needs_donors(family.fill) else self.budgets[:1]
+        if needs_donors(family.fill):
+            return self.budgets
+        fine = family.players == "fine looks of a view"
+        return self.budgets[-1:] if fine else self.budgets[:1]
 
     def budgets_of_masks(self, family: MaskFamily) -> tuple[int, ...]:
         """How many of its masks are a method of their own."""

@@ -191,7 +191,8 @@ def _cues(
             cues.patch_position(views[1:2], shape, rng),
         ]
     surface = {view: labels == 0 for view, labels in regions.items()}
-    order.sort(key=lambda view: -int(surface[view].any()))
+    # Where there is most to paint: on few pixels patterns look alike.
+    order.sort(key=lambda view: -int(surface[view].sum()))
     return [
         cues.texture(order[:1], shape, rng, surface),
         cues.border(order[1:2], shape, rng),

@@ -124,11 +124,16 @@ def readable(
     """
     if not isinstance(family, PlayerFamily) or family.estimator != "one_at_a_time":
         return [float(value) for value in seen.mean(0)]
-    draws, _, count = copies.sets.shape
+    draws, sets, count = copies.sets.shape
     by_copy = seen.reshape(draws, -1, seen.shape[1])
     labels = np.stack([np.asarray(own) for own in copies.players.labels.values()])
     found = []
     for number, where in enumerate(places):
+        if where.all():
+            # A tint: where it is replaced itself.
+            tinted = by_copy[:, sets:, number]
+            found.append(float(tinted.mean()) if tinted.size else 1.0)
+            continue
         inside = labels[where & (labels >= 0)]
         holder = int(np.argmax(np.bincount(inside, minlength=count)))
         found.append(float(by_copy[:, holder, number].mean()))
