@@ -29,8 +29,8 @@ from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.policies.restored import checkpoint_folder, load_policy
 
 
-def plan_of(config: ml_collections.ConfigDict) -> Plan:
-    """What is run on every frame."""
+def plan_of(config: ml_collections.ConfigDict, split: str) -> Plan:
+    """What is run on every frame of a split."""
     return Plan(
         budgets=tuple(config.budgets),
         labelled_budget=config.labelled_budget,
@@ -38,7 +38,7 @@ def plan_of(config: ml_collections.ConfigDict) -> Plan:
         num_steps=config.num_steps,
         max_token_len=config.max_token_len,
         noises=config.noises,
-        families=tuple(config.families),
+        families=tuple(config.families[split]),
     )
 
 
@@ -51,8 +51,9 @@ def items_of(source: Source, config: ml_collections.ConfigDict) -> dict[str, lis
         own = own[: config.tasks or None]
         found[split] = [
             item
+            for task in own
             for scene in config.scenes[split]
-            for item in frames_of_tasks(source, own, scene, config.frames_per_task)
+            for item in frames_of_tasks(source, [task], scene, config.frames_per_task)
         ]
     return found
 
@@ -61,14 +62,14 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
     """Computes what is missing; rows of methods and of errors."""
     policy = load_policy(checkpoint_folder(config.checkpoint))
     source = open_source(open_dataset(embedded.episodes_path()))
-    plan = plan_of(config)
-    facts = {"policy": policy.fingerprint, "plan": {**vars(plan)}}
     rows, errors = [], []
     for split, items in items_of(source, config).items():
+        plan = plan_of(config, split)
+        facts = {"policy": policy.fingerprint, "plan": {**vars(plan)}}
         results = run_items(
             run,
             [item | facts for item in items],
-            lambda item: run_frame(source, policy, plan, item),
+            lambda item, plan=plan: run_frame(source, policy, plan, item),
             description=f"copies, {split}",
         )
         for item, result in zip(items, results, strict=True):
@@ -78,7 +79,7 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
             many = run_items(
                 run,
                 [item | facts | {"family": family, "draws": draws} for item, _ in some],
-                lambda item: run_reference(source, policy, plan, item),
+                lambda item, plan=plan: run_reference(source, policy, plan, item),
                 description=f"many draws, {split}",
             )
             for (item, result), reference in zip(some, many, strict=True):

@@ -23,7 +23,7 @@ from iss_jax.interventions import blend, blur
 from iss_jax.masked_runs import draw_masks
 from iss_jax.player_runs import run_rows
 from iss_jax.players import Players
-from iss_jax.scenes import make_scene
+from iss_jax.scenes import donor_frames, make_scene
 
 PAPER_BLUR = Blur(10.0)
 
@@ -209,9 +209,9 @@ def player_copies(
             for d in range(draws)
         ]
     )
-    table = np.zeros((draws, sets.shape[1] + things, 1 + count + things), np.int32)
+    table = np.zeros((draws, sets.shape[1] + things, 2 + things), np.int32)
     table[:, :, 0] = np.arange(draws)[:, None]
-    table[:, : sets.shape[1], 1 : 1 + count] = sets
+    table[:, : sets.shape[1], 1] = np.arange(1, 1 + sets.shape[1])
     if things:
         table[:, -1, -1] = 1
     table = table.reshape(-1, table.shape[-1])
@@ -221,35 +221,32 @@ def player_copies(
     copies = _composed(
         frames,
         labels,
-        scene.bank.images,
+        *donor_frames(scene.bank, donors, scene.views),
         regions,
-        scene.bank.regions,
-        donors,
         jnp.asarray(table),
+        jnp.asarray(sets),
         config=config,
-        players=count,
     )
     return Copies(np.asarray(copies), table[:, 0], sets, players)
 
 
-@partial(jax.jit, static_argnames=("config", "players"))
+@partial(jax.jit, static_argnames=("config",))
 def _composed(
     frames: dict[str, Array],
     labels: dict[str, Array],
-    bank: dict[str, Array],
+    donors: dict[str, Array] | None,
+    donor_regions: dict[str, Array] | None,
     regions: dict[str, Array],
-    bank_regions: dict[str, Array] | None,
-    donors: Array,
     table: Array,
+    sets: Array,
     *,
     config: EffectsConfig,
-    players: int,
 ) -> Float[Array, "n v h w 3"]:
     """The engine's copies: a policy whose actions are what it sees."""
     shape = next(iter(frames.values())).shape[1:]
     inside = {view: jnp.ones((1, *shape[:2]), bool) for view in frames}
     scene = make_scene(
-        frames, labels, inside, bank, donors, config, regions=regions, bank_regions=bank_regions
+        frames, labels, inside, donors, config, regions=regions, donor_regions=donor_regions
     )
     one = jax.tree.map(lambda leaf: leaf[0], scene)
 
@@ -258,7 +255,7 @@ def _composed(
         return jnp.stack([rows[view] for view in frames], axis=1).reshape(-1, 1, 3 * _size(rows))
 
     names = ("tint",) if config.tint else ()
-    found, _ = run_rows(seen, None, None, one, table, players, names, tuple(frames), config)
+    found, _ = run_rows(seen, None, None, one, table, sets, names, tuple(frames), config)
     return found.reshape(-1, len(frames), *shape)
 
 
