@@ -60,6 +60,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.num_steps = 4
     config.max_token_len = 40
     config.noises = 16
+    config.rows = 64  # at once
     # Of the intervals' coverage: family and draws, on every so manieth frame.
     config.reference_draws = (
         ("joined looks, donors, alone", 24),
@@ -85,9 +86,10 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.confidence = 0.95
     if smoke:
         config.suites, config.tasks = ("libero_object",), 1
-        config.budgets, config.donors, config.num_steps, config.noises = (8, 16), 6, 1, 4
+        config.budgets, config.labelled_budget, config.donors = (4, 8), 14, 4
+        config.num_steps, config.noises, config.rows = 1, 2, 8
         names = ("regions and cues, donors, alone", "regions and cues, wide blur, alone")
         config.families = ml_collections.ConfigDict({"chosen": names, "heldout": names})
-        config.reference_draws = (("regions and cues, donors, alone", 4),)
+        config.reference_draws = (("regions and cues, donors, alone", 2),)
         config.resamples = 99
     return config

@@ -39,6 +39,7 @@ def plan_of(config: ml_collections.ConfigDict, split: str) -> Plan:
         max_token_len=config.max_token_len,
         noises=config.noises,
         families=tuple(config.families[split]),
+        rows=config.rows,
     )
 
 
@@ -65,7 +66,7 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
     rows, errors = [], []
     for split, items in items_of(source, config).items():
         plan = plan_of(config, split)
-        facts = {"policy": policy.fingerprint, "plan": {**vars(plan)}}
+        facts = {"policy": policy.fingerprint, "plan": plan.facts}
         results = run_items(
             run,
             [item | facts for item in items],

@@ -25,10 +25,6 @@ from iss_jax.pi05_effects import actions_of_runs
 from iss_jax.policies.restored import Policy
 from iss_jax.sampling import Sampling
 
-ROWS = 64
-"""Copies that are run at once."""
-
-
 class Quadratic(NamedTuple):
     """Effects of n copies on the policy of each of k cues, as polynomials of alpha.
 
@@ -112,18 +108,30 @@ def both_actions(
     draws: Int[np.ndarray, " n"],
     views: tuple[str, ...],
     sampling: Sampling,
+    *,
+    rows: int,
 ) -> Float[np.ndarray, "n 2 horizon dims"]:
-    """A0 and A1 of every copy, each under its draw's flow noise."""
+    """A0 and A1 of every copy, each under its draw's flow noise.
+
+    Args:
+        policy: The embedded one.
+        question: Instructions and noise.
+        copies: The frames.
+        draws: Of each.
+        views: Their order.
+        sampling: How the policy is run.
+        rows: How many at once; each shape is compiled once.
+    """
     found = []
-    for start in range(0, len(copies), ROWS):
-        rows, which = copies[start : start + ROWS], draws[start : start + ROWS]
-        fill = ROWS - len(rows)
-        padded = np.concatenate([rows, np.repeat(rows[:1], fill, 0)])
+    for start in range(0, len(copies), rows):
+        some, which = copies[start : start + rows], draws[start : start + rows]
+        fill = rows - len(some)
+        padded = np.concatenate([some, np.repeat(some[:1], fill, 0)])
         numbers = np.concatenate([which, np.zeros(fill, which.dtype)])
         actions = _both(
             policy.params, tuple(question), padded, numbers, views=views, sampling=sampling
         )
-        found.append(np.asarray(actions)[: len(rows)])
+        found.append(np.asarray(actions)[: len(some)])
     return np.concatenate(found)
 
 
@@ -141,12 +149,12 @@ def _both(
 
 
 def readings(
-    readers: tuple[Reader, ...], copies: Float[np.ndarray, "n v h w 3"]
+    readers: tuple[Reader, ...], copies: Float[np.ndarray, "n v h w 3"], *, rows: int
 ) -> Float[np.ndarray, "n k"]:
-    """What each reader reads off every copy."""
-    fill = -len(copies) % ROWS
+    """What each reader reads off every copy, so many rows at once."""
+    fill = -len(copies) % rows
     padded = np.concatenate([copies, np.repeat(copies[:1], fill, 0)])
-    chunks = np.split(padded, len(padded) // ROWS)
+    chunks = np.split(padded, len(padded) // rows)
     read_all = [[np.asarray(read(reader, one)) for one in chunks] for reader in readers]
     return np.stack([np.concatenate(own)[: len(copies)] for own in read_all], axis=1)
 

@@ -41,6 +41,7 @@ class Plan:
         max_token_len: Prompts are cut or padded to this.
         noises: Flow-noise draws that there are.
         families: Names of the player families; all when empty.
+        rows: Copies that are run at once; changes speed only.
     """
 
     budgets: tuple[int, ...] = (30, 100)
@@ -50,6 +51,12 @@ class Plan:
     max_token_len: int = 40
     noises: int = 24
     families: tuple[str, ...] = ()
+    rows: int = 64
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What results depend on."""
+        return {name: value for name, value in vars(self).items() if name != "rows"}
 
     @property
     def sampling(self) -> Sampling:
@@ -199,19 +206,25 @@ class Runner:
         )
         frames = np.repeat(scene.frame[None], plan.noises, 0)
         self.baseline = self._run(frames, np.arange(plan.noises, dtype=np.int32))
-        self.seen = constructed.readings(scene.readers, scene.frame[None])[0]
+        self.seen = constructed.readings(scene.readers, scene.frame[None], rows=plan.rows)[0]
 
     def _run(self, frames: np.ndarray, draws: np.ndarray) -> np.ndarray:
         views = self._scene.views
         return constructed.both_actions(
-            self._policy, self._asked, frames, draws, views, self._plan.sampling
+            self._policy,
+            self._asked,
+            frames,
+            draws,
+            views,
+            self._plan.sampling,
+            rows=self._plan.rows,
         )
 
     def polynomials(self, frames: np.ndarray, draws: Sequence[int] | np.ndarray) -> dict[str, Any]:
         """q0 [n], q1 and q2 [n, cues] of the copies, and the readings left in them."""
         draws = np.asarray(draws, np.int32)
         actions = self._run(frames, draws)
-        seen = constructed.readings(self._scene.readers, frames)
+        seen = constructed.readings(self._scene.readers, frames, rows=self._plan.rows)
         found = constructed.quadratic(actions, seen, self.baseline[draws], self.seen)
         return {
             **{name: _short(value) for name, value in found._asdict().items()},

@@ -203,6 +203,7 @@ def planted_rows():
                 row |= {"alpha": alpha, "task": str(task), "episode": task, "frame": 0}
                 row |= {"true": true, "instruction": 1.0 + task, "share": share, "rank": share}
                 row |= {"first": float(share > 0.2), "held": 1.0, "area": 0.1, "left": 0.0}
+                row |= {"first_dense": 1.0}
                 effect = true * 0.9 if method == "finds" else (task * 7 % 5) + 1.0
                 rows.append(row | {"effect": effect, "decoys": 0.0})
     return rows
