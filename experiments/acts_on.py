@@ -72,7 +72,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     chosen = choose(dataset, options.success, options.policy_seed, options.frames, options.episodes)
     bank = None
     if fills.needs_donors(options.fill):
-        bank = background(dataset, policy, options.frame_options, most=options.donors)
+        bank = background(dataset, policy.image_size, options.frame_options, most=options.donors)
     found: list[Effects] = []
 
     def compute(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def load_bank(
     """The donors; None where there is no NMR by effect."""
     if not options.draws:
         return None
-    return Bank(background(dataset, policy, frames, most=options.donors), dataset)
+    return Bank(background(dataset, policy.image_size, frames, most=options.donors), dataset)
 
 
 def measure_effects(

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from iss_jax.background import Background, Groups
 from iss_jax.data.dataset import Dataset
-from iss_jax.policies.frames import FrameOptions, read_frames, see
-from iss_jax.policies.restored import Policy
+from iss_jax.data.regions import fit_regions
+from iss_jax.pi05.observation import resize_with_pad
+from iss_jax.policies.frames import FrameOptions, read_frames
 
 
 def donor_frames(dataset: Dataset, most: int, seed: int = 0) -> list[tuple[int, int]]:
@@ -47,21 +47,20 @@ def task_of(line: Mapping[str, object]) -> tuple[str, str]:
 
 
 def background(
-    dataset: Dataset, policy: Policy, options: FrameOptions, *, most: int = 128, seed: int = 0
+    dataset: Dataset, image_size: int, options: FrameOptions, *, most: int = 128, seed: int = 0
 ) -> Background:
     """Donors from a dataset, as a policy sees them, with labels where all that are drawn have them.
 
     >>> from iss_jax import embedded
     >>> from iss_jax.data.dataset import open_dataset
-    >>> from iss_jax.policies.restored import load_policy
     >>> dataset = open_dataset(embedded.episodes_path())
-    >>> bank = background(dataset, load_policy(embedded.checkpoint_path()), FrameOptions(), most=4)
+    >>> bank = background(dataset, 80, FrameOptions(), most=4)
     >>> len(bank), bank.images["base_0_rgb"].shape, len(bank.tasks)
     (4, (4, 80, 80, 3), 41)
 
     Args:
         dataset: Episodes of several tasks: a frame draws no donor of its own task.
-        policy: Whose image size counts.
+        image_size: Side of the policy's images, pixels.
         options: Cameras and mirroring.
         most: Donors, spread over the tasks.
         seed: Of the choice.
@@ -71,20 +70,28 @@ def background(
     """
     chosen = donor_frames(dataset, most, seed)
     tasks = list(dict.fromkeys(task_of(dataset.metadata(i)) for i in range(len(dataset))))
-    seen = [
-        see(read_frames(dataset, e, [f], options, labels="optional"), policy, options)
-        for e, f in chosen
-    ]
-    views = seen[0].views
-    labelled = all(set(one.regions) == set(views) for one in seen)
+    read = [read_frames(dataset, e, [f], options, labels="optional") for e, f in chosen]
+    used = options.used
+    labelled = all(set(used.values()) <= set(episode.regions) for episode in read)
+    images: dict[str, list[np.ndarray]] = {view: [] for view in used}
+    regions: dict[str, list[np.ndarray]] = {view: [] for view in used}
+    for episode in read:
+        for view, camera in used.items():
+            frame = jnp.asarray(episode.images[camera])
+            images[view].append(np.asarray(resize_with_pad(frame, image_size, image_size)))
+            if labelled:
+                fitted, _ = fit_regions(episode.regions[camera], image_size, image_size)
+                regions[view].append(fitted)
     return Background(
-        images=_joined([one.images for one in seen]),
-        regions=_joined([one.regions for one in seen]) if labelled else None,
+        images={view: jnp.asarray(np.concatenate(own)) for view, own in images.items()},
+        regions={view: jnp.asarray(np.concatenate(own)) for view, own in regions.items()}
+        if labelled
+        else None,
         episode=jnp.array([episode for episode, _ in chosen], jnp.int32),
         task=jnp.array([tasks.index(task_of(dataset.metadata(e))) for e, _ in chosen], jnp.int32),
-        state=jnp.asarray(np.concatenate([one.episode.state for one in seen])),
+        state=jnp.asarray(np.concatenate([episode.state for episode in read])),
         tasks=tuple("/".join(filter(None, task)) for task in tasks),
-        prompts=tuple(one.episode.prompt for one in seen),
+        prompts=tuple(episode.prompt for episode in read),
     )
 
 
@@ -102,7 +109,3 @@ def groups(dataset: Dataset, bank: Background, episodes: Sequence[int]) -> Group
         jnp.array(list(episodes), jnp.int32),
         jnp.array([numbers.get(name, -1) for name in names], jnp.int32),
     )
-
-
-def _joined(frames: Sequence[Mapping[str, np.ndarray]]) -> dict[str, Array]:
-    return {view: jnp.asarray(np.concatenate([one[view] for one in frames])) for view in frames[0]}

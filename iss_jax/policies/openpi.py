@@ -24,7 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
+from iss_jax.background import Background
 from iss_jax.config import ISSConfig
+from iss_jax.effects import Effects
+from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05 import model
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.inputs import make_observation
@@ -32,7 +35,9 @@ from iss_jax.pi05.normalize import NormStats, load_norm_stats, quantile_unnormal
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
 from iss_jax.pi05.params import as_params, sizes_of
 from iss_jax.pi05.tokenizer import load_tokenizer
+from iss_jax.pi05_effects import player_effects
 from iss_jax.pi05_saliency import saliency
+from iss_jax.players import Players, by_appearance
 from iss_jax.policies.callback import saliency_callback
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.units import action_scale, in_units
@@ -166,6 +171,72 @@ class OpenpiPolicy:
         )
         cameras = {} if self.config is None else self.config.cameras
         return dataclasses.replace(found, cameras=Cameras(cameras), unit=unit)
+
+    def player_effects(
+        self,
+        frames: Mapping[str, Any],
+        state: Any,
+        prompt: str,
+        background: Background | None = None,
+        *,
+        players: Players | None = None,
+        config: EffectsConfig = EffectsConfig(),
+        **options: Any,
+    ) -> Effects:
+        """What the policy acts on in one frame: its things replaced by other frames' pixels.
+
+        >>> import numpy as np
+        >>> import iss_jax
+        >>> from iss_jax import embedded
+        >>> policy = iss_jax.from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+        >>> ramp = np.linspace(0, 255, 80 * 80 * 3).astype(np.uint8).reshape(80, 80, 3)
+        >>> frames = {camera: ramp for camera in policy.config.cameras.values()}
+        >>> config = iss_jax.EffectsConfig(fill="blur", draws=1)
+        >>> found = policy.player_effects(frames, np.zeros(8), "pick up the milk", config=config)
+        >>> found.effects.shape
+        (1, 24)
+
+        Args:
+            frames: As for `observation`.
+            state: Likewise.
+            prompt: Likewise.
+            background: Donors at the model's size (`iss_jax.policies.donors.background`); not
+                needed by `EffectsConfig(fill="blur")`.
+            players: What may be taken away; segments of each view when None.
+            config: Static options. Its `action_dims` are the robot's own when None.
+            options: Of `iss_jax.player_effects`: key, groups, noise, mesh, valid.
+
+        Returns:
+            `Effects` of batch one.
+
+        Raises:
+            ValueError: As for `observation` and `iss_jax.player_effects`.
+        """
+        raw = self._raw(frames, state, prompt)
+        obs = self.observe(raw)
+        if config.action_dims is None:
+            dims = self._robot_dims(np.asarray(obs.state)[0])
+            config = dataclasses.replace(config, action_dims=dims)
+        valid = options.pop("valid", None)
+        if valid is None and self.config is not None:
+            valid = _picture(self.config, raw, obs)
+        cameras = {} if self.config is None else self.config.cameras
+        if players is None:
+            there = {view: obs.images[view] for view in VIEWS if cameras.get(view)} or obs.images
+            inside = {v: jnp.asarray(i) for v, i in (valid or {}).items() if v in there}
+            players = by_appearance(there, join=False, valid=inside)
+        found = player_effects(
+            self.params,
+            obs,
+            players,
+            background,
+            config=config,
+            action_horizon=self.action_horizon,
+            sampling=self.sampling,
+            valid=valid,
+            **options,
+        )
+        return dataclasses.replace(found, cameras=Cameras(cameras))
 
     def action_scale(self, state: np.ndarray) -> np.ndarray:
         """Robot units of one normalised unit of each action dimension, [a].
