@@ -39,6 +39,8 @@ MOST = 8  # bars
 NAME = 24  # characters of a bar's name
 MARKED = 0.15  # a player of less than this share of the largest is not numbered in the picture
 
+FADED = "A share within one of its errors of 0 is not coloured, one beyond two fully."
+
 
 class Shown(NamedTuple):
     """What a picture of one observation needs of its players.
@@ -135,24 +137,24 @@ def show(axes: Any, image: UInt8[np.ndarray, "h w 3"]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def numbered(what: Shown) -> list[int]:
+def numbered(what: Shown, most: int = MOST) -> list[int]:
     """Players that are numbered in the picture, by their place among the bars."""
     least = MARKED * what.limit
-    return [int(i) for i in what.order[:MOST] if what.support[i] > 0 and what.share[i] > least]
+    return [int(i) for i in what.order[:most] if what.support[i] > 0 and what.share[i] > least]
 
 
-def number(axes: Any, labels: Int[np.ndarray, "h w"], what: Shown, by: int | None = None) -> None:
+def number(axes: Any, labels: Int[np.ndarray, "h w"], what: Shown, most: int = MOST) -> None:
     """The places of the largest players in one view, each in the middle of its widest piece.
 
     Args:
-        axes: Of the view's panel.
+        axes: Of the view's panel, see `players_panel`.
         labels: Number of each pixel's player.
         what: Of the players.
-        by: Magnification of the panel; that of `players_panel` when None.
+        most: Bars beside it.
     """
-    by = factor(labels.shape[0]) if by is None else by
+    by = factor(labels.shape[0])
     rank = {int(i): place + 1 for place, i in enumerate(what.order)}
-    for i in numbered(what):
+    for i in numbered(what, most):
         # Distance to the next other pixel, the frame's border included.
         inside = ndimage.distance_transform_edt(np.pad(labels == i, 1))[1:-1, 1:-1]
         if inside.max() < 1.5:
@@ -275,29 +277,22 @@ def share_bars(axes: Any, found: Effects, what: Shown, most: int = MOST) -> None
     seen = weights[:, None] * colours + (1 - weights[:, None]) * 0.72
     place = np.arange(len(order))
     axes.barh(place, what.share[order], color=seen[order], edgecolor="0.3", linewidth=0.5)
-    right = 1e-9
+    several = found.by_draw.shape[-2] > 1
     for row, i in zip(place, order, strict=True):
-        if not what.tested[i]:
-            axes.text(0.01, row, " not tested", fontsize=8, va="center", color="0.3")
-            continue
-        end = what.share[i]
-        if found.by_draw.shape[-2] > 1:
+        if several and what.tested[i]:
             axes.plot([what.low[i], what.high[i]], [row, row], color="black", linewidth=1.1)
-            end = max(end, what.high[i])
-        end = max(end, float(what.area[i]))
-        axes.text(end, row, f" {100 * what.share[i]:.0f} %", fontsize=8, va="center")
-        right = max(right, end)
-    tick = 0.36
-    axes.vlines(what.area[order], place - tick, place + tick, color="tab:blue", linewidth=1.6)
-    right = max(right, float(what.area[order].max(initial=0.0)))
-    names, marked = found.shown_names(), set(numbered(what))
-    labels = [
-        f"{f'{row + 1}  ' if i in marked else ''}{textwrap.shorten(names[i], NAME, placeholder='…')}"
-        for row, i in enumerate(order.tolist())
-    ]
+    axes.vlines(what.area[order], place - 0.36, place + 0.36, color="tab:blue", linewidth=1.6)
+    names, marked = found.shown_names(), set(numbered(what, most))
+    labels = []
+    for row, i in enumerate(order.tolist()):
+        name = textwrap.shorten(names[i], NAME, placeholder="…")
+        before = f"{row + 1}  " if i in marked else ""
+        after = f"{100 * what.share[i]:.0f} %" if what.tested[i] else "not tested"
+        labels.append(f"{before}{name}  {after}")
     axes.set_yticks(place, labels, fontsize=8)
     axes.set_ylim(max(len(order), 6) - 0.4, -0.6)
-    axes.set_xlim(0, min(1.17, 1.2 * right))
+    ends = [what.share, what.area, *([what.high] if several else [])]
+    axes.set_xlim(0, min(1.0, 1.05 * max(float(end[order].max(initial=1e-9)) for end in ends)))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("share of the effect, 95 % interval", fontsize=8)
@@ -317,7 +312,7 @@ def footer(found: Effects) -> str:
         parts.append(f"{runs} runs: {draws} draws, fill {fills.described(config.fill)}.")
     else:
         parts.append(f"{draws} draws.")
-    parts.append("A share within one of its errors of 0 is not coloured, one beyond two fully.")
+    parts.append(FADED)
     if not np.asarray(found.tested)[np.asarray(found.area) > 0].all():
         parts.append("Hatched: not tested, for its donors do not change it.")
     if found.beside and not int(np.asarray(found.reason)):
