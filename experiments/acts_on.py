@@ -35,7 +35,7 @@ from iss_jax.policies.donors import background, groups
 from iss_jax.policies.frames import read_frames, see
 from iss_jax.policies.restored import Policy
 from iss_jax.results import Cameras
-from iss_jax.viz.effects_figure import effects_rows
+from iss_jax.viz.effects_rows import effects_rows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,12 +35,14 @@ from experiments.causes.scenes import (
 from experiments.runs import app
 from iss_jax import EffectsConfig, ISSConfig, embedded
 from iss_jax.data.dataset import open_dataset
+from iss_jax.effect_estimators import weighted_share
 from iss_jax.effects import Effects
 from iss_jax.jobs.directory import open_run
 from iss_jax.pi05_effects import actions_of_runs
 from iss_jax.policies.restored import load_policy
+from iss_jax.results import Cameras
 from iss_jax.sampling import Sampling
-from iss_jax.viz.effects_figure import effects_rows
+from iss_jax.viz.effects_rows import effects_rows
 
 PANEL = "panel_two"
 
@@ -151,7 +153,7 @@ def effects_on(
         noise=jnp.arange(config.draws),
     )
     cameras = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
-    return dataclasses.replace(found, cameras=iss_jax.results.Cameras(cameras))
+    return dataclasses.replace(found, cameras=Cameras(cameras))
 
 
 def part_of_panel(players: iss_jax.Players, panel: dict[str, np.ndarray]) -> np.ndarray:
@@ -168,7 +170,7 @@ def part_of_panel(players: iss_jax.Players, panel: dict[str, np.ndarray]) -> np.
 
 def panel_share(found: Effects, part: np.ndarray) -> tuple[float, float]:
     """The share of the players that mostly show the panel, and its standard error."""
-    share, stderr = iss_jax.effect_estimators.weighted_share(
+    share, stderr = weighted_share(
         found.effects, found.covariance, jnp.asarray(part > 0.5, jnp.float32)[None]
     )
     return float(share[0]), float(stderr[0])

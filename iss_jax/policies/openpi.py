@@ -217,7 +217,7 @@ class OpenpiPolicy:
         if config.action_dims is None:
             dims = self._robot_dims(np.asarray(obs.state)[0])
             config = dataclasses.replace(config, action_dims=dims)
-        valid = options.pop("valid", None)
+        valid: Any = options.pop("valid", None)
         if valid is None and self.config is not None:
             valid = _picture(self.config, raw, obs)
         cameras = {} if self.config is None else self.config.cameras
