@@ -47,8 +47,8 @@ class Shown(NamedTuple):
 
     Attributes:
         share: Of each player; 0 where shares are not known.
-        low: Lower end of its 95 per cent interval.
-        high: Upper end.
+        low: Two standard errors below it, at least 0.
+        high: Two above it, at most 1.
         support: How far it may be coloured, in [0, 1].
         order: Players that have pixels, the largest share first.
         tested: Whether its donors changed it.
@@ -79,7 +79,9 @@ def shown(found: Effects, limit: float | None = None) -> Shown:
     if np.asarray(found.by_draw).shape[-2] < 2:
         support = np.ones_like(support)  # the errors of one draw are not known
     area = np.asarray(found.area, np.float64)
-    low, high = (np.asarray(end, np.float64) for end in found.intervals())
+    # Not `intervals`: those of shares near 0 reach as far as a single unlucky draw could.
+    reach = contrasts.ERRORS * np.asarray(found.share_stderr, np.float64)
+    low, high = np.clip(share - reach, 0.0, 1.0), np.clip(share + reach, 0.0, 1.0)
     support = support * known
     if limit is None:
         limit = float(np.max(share, where=support > 0, initial=0.0)) or 1.0
@@ -256,7 +258,7 @@ def edges(
 
 
 def share_bars(axes: Any, found: Effects, what: Shown, most: int = MOST) -> None:
-    """The largest shares of one observation with their intervals and areas, as horizontal bars.
+    """The largest shares of one observation with their errors and areas, as horizontal bars.
 
     Args:
         axes: Where.
@@ -295,7 +297,7 @@ def share_bars(axes: Any, found: Effects, what: Shown, most: int = MOST) -> None
     axes.set_xlim(0, min(1.0, 1.05 * max(float(end[order].max(initial=1e-9)) for end in ends)))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.tick_params(axis="x", labelsize=8)
-    axes.set_xlabel("share of the effect, 95 % interval", fontsize=8)
+    axes.set_xlabel("share of the effect, ± 2 standard errors", fontsize=8)
     title = "blue: share of the pixels"
     if rest.size:
         title += f"; {len(rest)} more players: {100 * what.share[rest].sum():.0f} %"
