@@ -117,7 +117,7 @@ def shifted(
         there = inside.any(axis)
         first = jnp.argmax(there, -1)[..., None]
         count = jnp.maximum(there.sum(-1), 1)[..., None]
-        place = jnp.arange(there.shape[-1])
+        place = jnp.broadcast_to(jnp.arange(there.shape[-1]), there.shape)
         return jnp.where(there, first + (place - first - count // 2) % count, place)
 
     rows, columns = source(-1), source(-2)
