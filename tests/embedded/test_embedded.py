@@ -16,6 +16,8 @@ from iss_jax import embedded
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.success import read_success
 from iss_jax.envs.benchmarks import STUDY
+from iss_jax.envs.instances import object_names
+from iss_jax.nmr import Region
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params
 from iss_jax.pi05.normalize import load_norm_stats
@@ -71,6 +73,47 @@ def test_episodes_are_labelled_and_held_out():
         assert set(np.unique(labels)) <= {0, 1, 2}, camera
     front = episode.regions["front"]
     assert all(np.mean(front == label) > 0.01 for label in (0, 1, 2))
+
+
+def _name(thing: str, names: set[str]) -> str:
+    """What a scene calls LIBERO's `plate_2`, whether or not it has two plates."""
+    kind = object_names([thing])[thing]
+    return kind if kind in names else f"{kind} {thing.rpartition('_')[2]}"
+
+
+def test_names_and_regions_of_every_embedded_pixel_agree():
+    """Critical is what is robot, support what the task names and what carries it, else nuisance."""
+    tasks = {(task.suite, task.name): task for task in STUDY}
+    dataset = open_dataset(embedded.episodes_path())
+    pixels, wrong, nothing, shown = 0, collections.Counter(), collections.Counter(), []
+    for index in range(len(dataset)):
+        line, episode = dataset.metadata(index), dataset.read(index)
+        task, names = tasks[line["suite"], line["task"]], episode.instance_names
+        number_of = {name: number for number, name in names.items()}
+        things = [_name(thing, set(number_of)) for thing in task.objects]
+        carrier = "floor" if task.surface == "floor" else "table"
+        target = np.zeros(len(episode), int)
+        for camera, regions in episode.regions.items():
+            numbers = episode.instances[camera]
+            critical = np.isin(numbers, [number_of[name] for name in ("robot", "gripper")])
+            support = np.isin(numbers, [number_of[name] for name in (*things, carrier)])
+            if carrier == "floor":
+                # Of a floor only the part where the task places things is a work surface.
+                support &= (numbers != number_of["floor"]) | (regions == Region.SUPPORT)
+            expected = np.select([critical, support], [Region.ACTION, Region.SUPPORT])
+            wrong[camera] += int((expected != regions).sum())
+            # A ray past the floor's end meets nothing.
+            assert set(np.unique(numbers)) <= {0, *names}, line
+            nothing[camera] += int((numbers == 0).sum())
+            target += (numbers == number_of[things[0]]).sum((1, 2))
+            pixels += regions.size
+        shown.extend(target.tolist())
+    assert pixels == 410 * 3 * 80 * 80
+    assert wrong == {"front": 0, "overhead": 0, "wrist": 0}
+    assert nothing == {"front": 0, "overhead": 0, "wrist": 40_680}
+    # The thing that the task names first is in sight of some camera.
+    assert len(shown) == 410 and np.mean(np.array(shown) > 0) > 0.99
+    assert np.median(shown) > 200
 
 
 def test_every_episode_has_its_success():
