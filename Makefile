@@ -71,10 +71,18 @@ $(READY_OPENPI): third_party/openpi-constraints.txt pyproject.toml
 	@$(VENV_OPENPI)/bin/python $(PIP) install --constraint $< --no-build-isolation --editable ".[test]"
 	@touch $@
 
-# Two processes share the maps, which one process computes on little more than a core.
+# What the embedded policy acts on and whether a planted shortcut is found, side by side; then the
+# main job, one frame a row. Two processes share its maps, which one computes on little more than a
+# core.
+demo: ACTS = $(PY) -m experiments.acts_on --config=configs/acts_on.py --workdir=$(WORKDIR)/acts_on
+demo: FIND = $(PY) -m experiments.find_shortcut --config=configs/find_shortcut.py \
+  --workdir=$(WORKDIR)/find_shortcut
 demo: NMR = $(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py \
-  --workdir=$(WORKDIR) --num_processes=2
-demo: $(READY) ## Run the main job on the embedded policy and episodes.
+  --config.frames_per_episode=1 --workdir=$(WORKDIR)/nmr --num_processes=2
+demo: $(READY) ## What the embedded policy acts on, a planted shortcut, and the main job.
+	@mkdir -p $(WORKDIR); $(FIND) > $(WORKDIR)/find_shortcut.txt 2>&1 & other=$$!; \
+	  trap "kill $$other 2>/dev/null" EXIT INT TERM; $(ACTS) && wait $$other; found=$$?; \
+	  cat $(WORKDIR)/find_shortcut.txt; exit $$found
 	@$(NMR) --process_id=1 & other=$$!; trap "kill $$other 2>/dev/null" EXIT INT TERM; \
 	  $(NMR) --process_id=0
 
