@@ -25,6 +25,7 @@ from iss_jax.pi05_effects import actions_of_runs
 from iss_jax.policies.restored import Policy
 from iss_jax.sampling import Sampling
 
+
 class Quadratic(NamedTuple):
     """Effects of n copies on the policy of each of k cues, as polynomials of alpha.
 
