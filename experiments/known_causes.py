@@ -8,10 +8,12 @@ runs at the same cost on the same frames. Methods and thresholds are chosen on t
 the split `heldout` has other kinds of cues, other tasks and other frames.
 
 The workdir receives `summary.csv` (a row a split, method, budget and kind), `goals.csv`,
-`coverage.csv`, `frames.csv` (a row a frame, of the methods that `shown` names), `results.json` and
+`coverage.csv`, `sizes.csv`, `metrics.csv` (which metric of faithfulness ranks methods as the truth
+does), `frames.csv` (a row a frame, of the methods that `shown` names), `results.json` and
 `figures/known_causes.png`. An interrupted run is resumed by running it again.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import ml_collections
 
 from experiments.causes import report
 from experiments.causes.figure import known_causes_figure
+from experiments.causes.metrics import METRICS, agreement, run_metrics
 from experiments.causes.runs import Plan, run_frame, run_reference
 from experiments.causes.scenes import Source, frames_of_tasks, open_source, split_tasks
 from experiments.causes.tables import error_rows, rows_of
@@ -49,7 +52,7 @@ def items_of(source: Source, config: ml_collections.ConfigDict) -> dict[str, lis
     found = {}
     for split in config.splits:
         own = [task for task in tasks[split] if task.split("/")[0] in config.suites]
-        own = own[: config.tasks or None]
+        own = own[: config.tasks[split] or None]
         found[split] = [
             item
             for task in own
@@ -63,7 +66,7 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
     """Computes what is missing; rows of methods and of errors."""
     policy = load_policy(checkpoint_folder(config.checkpoint))
     source = open_source(open_dataset(embedded.episodes_path()))
-    rows, errors = [], []
+    rows, errors, metrics = [], [], []
     for split, items in items_of(source, config).items():
         plan = plan_of(config, split)
         facts = {"policy": policy.fingerprint, "plan": plan.facts}
@@ -86,7 +89,24 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
             for (item, result), reference in zip(some, many, strict=True):
                 found = error_rows(source, plan, item, result, reference, family, draws)
                 errors += [{"split": split, **row} for row in found]
-    return {"rows": rows, "errors": errors}
+        if split == "chosen" and config.metrics_stride:
+            some = list(zip(items, results, strict=True))[:: config.metrics_stride]
+            by_frame = {frame_of(item): result for item, result in some}
+            judged = run_items(
+                run,
+                [item | facts | {"metrics": list(METRICS)} for item, _ in some],
+                lambda item, plan=plan, known=by_frame: run_metrics(
+                    source, policy, plan, item, known[frame_of(item)]
+                ),
+                description=f"metrics of faithfulness, {split}",
+            )
+            metrics += [row for own in judged for row in own]
+    return {"rows": rows, "errors": errors, "metrics": metrics}
+
+
+def frame_of(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells the frame of one work item from those of others."""
+    return tuple(item[name] for name in ("scene", "task", "episode", "frame"))
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -98,12 +118,14 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     content = {
         "goals": report.goals(summary, tuple(config.answers)),
         "coverage": report.coverage(found["errors"], confidence=config.confidence),
+        "metrics": agreement(found["metrics"], [r for r in summary if r["split"] == "chosen"]),
         "sizes": report.by_size(found["rows"], tuple(config.answers)),
     }
     run.write_csv("summary.csv", summary)
     run.write_csv("goals.csv", content["goals"])
     run.write_csv("coverage.csv", content["coverage"])
     run.write_csv("sizes.csv", content["sizes"])
+    run.write_csv("metrics.csv", content["metrics"])
     shown = {tuple(one) for one in config.shown}
     run.write_csv("frames.csv", [r for r in found["rows"] if (r["method"], r["budget"]) in shown])
     run.write_json("results.json", content)

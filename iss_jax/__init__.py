@@ -13,7 +13,7 @@ Everything public is in `__all__`; analyses of tokens are in `iss_jax.tokens`, s
 `iss_jax.strides`, other explanations in `iss_jax.baselines`.
 """
 
-from iss_jax import baselines, fills, perturbations, players, strides, tokens
+from iss_jax import baselines, faithfulness, fills, perturbations, players, strides, tokens
 from iss_jax.adaptive import attribute_until, saliency_until
 from iss_jax.attribution import attribute
 from iss_jax.background import Background, Groups
@@ -62,6 +62,7 @@ __all__ = [
     "chance_level",
     "critical_set",
     "device_mesh",
+    "faithfulness",
     "fills",
     "from_checkpoint",
     "fsdp",

@@ -18,7 +18,16 @@ PUBLIC = {
     *("ISSConfig", "Sampling", "Savings", "Saliency", "Region"),
     *("nuisance_mass_ratio", "regional_mass_ratio", "mass_ratio", "chance_level"),
     *("critical_set", "CriticalSet", "from_checkpoint", "device_mesh", "fsdp"),
-    *("baselines", "fills", "perturbations", "players", "tokens", "strides", "__version__"),
+    *(
+        "baselines",
+        "faithfulness",
+        "fills",
+        "perturbations",
+        "players",
+        "tokens",
+        "strides",
+        "__version__",
+    ),
 }
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -22,7 +22,7 @@ OUTSIDE = {
 }
 
 # The package's own list, and those of the modules that it names.
-SUBMODULES = ("baselines", "perturbations", "strides", "tokens")
+SUBMODULES = ("baselines", "faithfulness", "perturbations", "strides", "tokens")
 
 # A link or a picture: its text, its target, its anchor.
 LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")

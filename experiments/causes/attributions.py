@@ -1,5 +1,6 @@
 """From effects of copies to what a method says of a frame: a map, players, errors."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -45,22 +46,27 @@ def of_players(
     assert copies.sets is not None and copies.players is not None
     all_draws, sets, _ = copies.sets.shape
     by_copy = effects.reshape(all_draws, -1)[:draws]
-    by_draw = effects_by_draw(
+    mean, stderr = _means(
         jnp.asarray(by_copy[:, :sets], jnp.float32),
         jnp.asarray(copies.sets[:draws]),
-        family.estimator,
+        estimator=family.estimator,
     )
-    mean, covariance = mean_and_covariance(by_draw)
     labels = np.stack([np.asarray(own) for own in copies.players.labels.values()])
     values = np.asarray(mean)
     tint = float(by_copy[:, sets].mean()) if family.with_tint else None
     return Attribution(
         pixels=np.where(labels >= 0, values[labels], 0.0),
         effects=values,
-        stderr=np.sqrt(np.diagonal(np.asarray(covariance))),
+        stderr=np.asarray(stderr),
         labels=labels,
         tint=tint,
     )
+
+
+@partial(jax.jit, static_argnames=("estimator",))
+def _means(values: Array, sets: Array, *, estimator: str) -> tuple[Array, Array]:
+    mean, covariance = mean_and_covariance(effects_by_draw(values, sets, estimator))
+    return mean, jnp.sqrt(jnp.diagonal(covariance))
 
 
 def of_masks(

@@ -31,18 +31,17 @@ def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere:
         return _of_tint(found)
     pixels = found.pixels
     inside = pixels[where]
-    ranks = scipy.stats.rankdata(pixels)
-    count, rest = inside.size, pixels.size - inside.size
-    rank = (ranks[where.ravel()].mean() - (count + 1) / 2) / rest
     if found.effects is None or found.labels is None:
         positive = np.maximum(pixels, 0.0)
-        top = pixels == pixels.max()
+        on_top = float(where[pixels == pixels.max()].mean() >= 0.5)
+        ranks = scipy.stats.rankdata(pixels)[where.ravel()]
+        rank = (ranks.mean() - (inside.size + 1) / 2) / (pixels.size - inside.size)
         return {
             "share": _ratio(positive[where].sum(), positive.sum()),
             "rank": float(rank),
-            "first": float(where[top].mean() >= 0.5),
-            "held": float(where[top].mean() >= 0.5),
-            "first_dense": float(where[top].mean() >= 0.5),
+            "first": on_top,
+            "held": on_top,
+            "first_dense": on_top,
             "effect": float(inside.mean() - pixels.mean()),
         }
     players = len(found.effects)
@@ -52,6 +51,9 @@ def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere:
     part = own / np.maximum(areas, 1)
     effects = np.where(areas > 0, found.effects, 0.0)
     positive = np.maximum(effects, 0.0)
+    # Pixels of one player tie: the ranks are known from how many pixels each has.
+    beats = (effects[:, None] > effects[None]) + 0.5 * (effects[:, None] == effects[None])
+    rank = (own @ beats @ (areas - own)) / max(own.sum() * (areas - own).sum(), 1)
     rival = positive.max() if found.tint is None else max(positive.max(), found.tint)
     best = int(np.argmax(effects))
     is_first = effects[best] >= rival and effects[best] > 0

@@ -211,6 +211,12 @@ def report_lines(table: Sequence[Row], content: Mapping[str, Any]) -> list[str]:
         values = ", ".join(f"{name} {row[name]:.2f}" for name in GOALS)
         missed = row["missed"] or "nothing"
         lines.append(f"{row['split']}, {row['method']}, {row['kind']}: {values}; missed: {missed}")
+    lines += ["", "Spearman over methods of metrics of faithfulness with the AUC"]
+    lines += [
+        f"{row['kind']}: "
+        + ", ".join(f"{n} {v:.2f}" for n, v in row.items() if isinstance(v, float))
+        for row in content["metrics"]
+    ]
     lines += ["", "coverage of 95 % intervals"]
     for row in content["coverage"]:
         lines.append(

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from experiments.causes.attributions import Attribution, of_masks, of_players, random_pixels
-from experiments.causes.copies import MaskFamily, PlayerFamily
+from experiments.causes.copies import Copies, MaskFamily, PlayerFamily
 from experiments.causes.measures import measure
 from experiments.causes.policy import Quadratic
 from experiments.causes.runs import Plan, copies_of, item_key, stored
@@ -43,7 +43,7 @@ def rows_of(
         for number in range(len(scene.cues)):
             for alpha in ALPHAS:
                 effects = polynomials.at(alpha)[:, number]
-                for method, budget, found in _answers(plan, family, copies, effects, height, width):
+                for method, budget, found in answers(plan, family, copies, effects, height, width):
                     row = _row(item, scene.cues, places, result, number, alpha, found)
                     rows.append({"method": method, "budget": budget, **row, "left": left[number]})
     for number in range(len(scene.cues)):
@@ -57,19 +57,31 @@ def rows_of(
     return rows
 
 
-def _answers(
+def answers(
     plan: Plan,
     family: PlayerFamily | MaskFamily,
-    copies: Any,
+    copies: Copies,
     effects: np.ndarray,
     height: int,
     width: int,
 ) -> Iterator[tuple[str, int, Attribution]]:
+    """Method, budget and what it says, for every budget of a family.
+
+    Args:
+        plan: What was run.
+        family: The family.
+        copies: Its copies.
+        effects: Of each copy.
+        height: Of a frame.
+        width: Of a frame.
+    """
     if isinstance(family, PlayerFamily):
+        assert copies.sets is not None
         for budget in plan.budgets_of(family):
             draws = family.draws(copies.sets.shape[-1], budget)
             yield family.name, budget, of_players(family, copies, effects, draws)
         return
+    assert copies.masks is not None
     for budget in plan.budgets_of_masks(family):
         some = copies._replace(masks=copies.masks[:budget])
         yield family.name, budget, of_masks(family, some, effects[:budget], (height, width))

@@ -20,6 +20,7 @@ from experiments.causes.copies import (
     rise_masks,
 )
 from experiments.causes.measures import measure
+from experiments.causes.metrics import agreement, curves
 from experiments.causes.policy import quadratic
 from experiments.causes.readers import read, reader_of, stacked
 from experiments.causes.runs import Plan
@@ -255,6 +256,31 @@ def test_intervals_of_normal_draws_cover_as_students_do():
     # Student's is exact; its standard error over 4,000 is 0.0034. Normal ones cover 0.856.
     assert found["student"] == pytest.approx(0.95, abs=4 * 0.0035)
     assert found["normal"] == pytest.approx(0.8554, abs=4 * 0.0056)
+
+
+def test_curves_take_the_highest_pixels_first():
+    frame, base = np.ones((2, 5, 4, 3), np.float32), np.zeros((2, 5, 4, 3), np.float32)
+    pixels = np.arange(40.0).reshape(2, 5, 4)
+    found = curves(frame, base, pixels).reshape(2, 9, 40, 3)[..., 0]
+    for step in range(9):
+        first = np.arange(40) >= 40 - 4 * (step + 1)
+        np.testing.assert_array_equal(found[0, step], ~first)
+        np.testing.assert_array_equal(found[1, step], first)
+
+
+def test_a_metric_agrees_with_the_truth_by_its_own_direction():
+    table = [
+        {"kind": "border", "method": m, "budget": b, "auc": auc}
+        for m, b, auc in (("a", 30, 0.1), ("a", 100, 0.9), ("b", 30, 0.7), ("c", 100, 0.5))
+    ]
+    metrics = [
+        {"kind": "border", "method": m, "deletion": x, "insertion": x, "infidelity": -x}
+        for m, x in (("a", 3.0), ("b", 2.0), ("c", 1.0), ("a", 5.0))
+    ]
+    (found,) = agreement(metrics, table)
+    assert found["methods"] == 3 and found["deletion"] == pytest.approx(1.0)
+    assert found["insertion"] == pytest.approx(-1.0)
+    assert found["infidelity"] == pytest.approx(1.0)
 
 
 def test_splits_share_no_task_and_no_held_out_kind(source):
