@@ -145,7 +145,10 @@ def write_episode(
     path = root / DATA_PATH.format(episode_chunk=index // CHUNK_SIZE, episode_index=index)
     with atomic_path(path) as temporary:
         pq.write_table(
-            table, temporary, use_dictionary=False, write_statistics=with_statistics(stored)
+            table,
+            temporary,
+            use_dictionary=False,
+            write_statistics=with_statistics(stored),  # pyright: ignore[reportArgumentType]
         )
 
     stats = {name: feature_stats(value, image=is_image(name)) for name, value in stored.items()}

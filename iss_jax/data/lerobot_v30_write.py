@@ -100,7 +100,7 @@ def _write(root: Path, episodes: Iterable[Episode], robot_type: str | None, limi
                     path,
                     table.schema,
                     use_dictionary=False,
-                    write_statistics=with_statistics(stored),
+                    write_statistics=with_statistics(stored),  # pyright: ignore[reportArgumentType]
                 )
             # A row group an episode: one episode is read without the others.
             writer.write_table(table, row_group_size=len(episode))
