@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import effect_estimators, fills
+from iss_jax.effects_agreement import Agreement, agreement
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.nmr import Region
 from iss_jax.players import Players, painted, sums
@@ -212,6 +213,54 @@ class Effects(Record):
         mixed = (jnp.abs(self.share) * 4.0 * part * (1.0 - part)).sum(-1)
         area = inside.sum(-1) / jnp.maximum(whole.sum(-1), 1.0)
         return NuisanceShare(share[..., 0], stderr[..., 0], mixed, area, jnp.asarray(self.reason))
+
+    def agreement(self, other: "Effects") -> Agreement:
+        """Whether other players of the same frames say the same of where the policy looks.
+
+        Meant for looks joined over views and looks of each view, `by_appearance(join=...)`: joined
+        ones catch what is shown twice, the others give the clearer picture.
+
+        >>> import jax.numpy as jnp
+        >>> from iss_jax import EffectsConfig, attribute_players, players
+        >>> def policy(images):  # the panel in either view will do
+        ...     panels = [image[:, 0, 0, 0] for image in images.values()]
+        ...     return jnp.maximum(*panels)[:, None, None]
+        >>> frame = jnp.zeros((8, 8, 3)).at[:4, :4].set(1.0)
+        >>> views = {"front": frame, "wrist": frame}
+        >>> donors = {view: jnp.zeros((4, 8, 8, 3)) for view in views}
+        >>> joined, apart = (
+        ...     attribute_players(
+        ...         policy,
+        ...         views,
+        ...         players.by_appearance(views, most=2, join=join),
+        ...         donors,
+        ...         config=EffectsConfig(draws=4),
+        ...     )
+        ...     for join in (True, False)
+        ... )
+        >>> joined.effects.tolist(), apart.effects.tolist()
+        ([1.0, 0.0], [0.0, 0.0, 0.0, 0.0])
+        >>> bool(joined.agreement(apart).disagree)
+        True
+
+        Args:
+            other: Of the same frames, with players of its own.
+
+        Raises:
+            ValueError: No view in common, or players at different sizes.
+        """
+
+        def covariance(found: Effects) -> Array:
+            area = found.area
+            scale = jnp.where(area > 0, 1.0 / jnp.where(area > 0, area, 1.0), 0.0)
+            return found.covariance * scale[..., None] * scale[..., None, :]
+
+        return agreement(
+            (self.players.labels, other.players.labels),
+            (self.density, other.density),
+            (covariance(self), covariance(other)),
+            (jnp.asarray(self.reason), jnp.asarray(other.reason)),
+        )
 
     def ranked(self, index: int | tuple[int, ...] = 0) -> list[tuple[str, float, float, bool]]:
         """Name, share, its error and whether it was tested, of one frame; the largest first."""

@@ -298,7 +298,7 @@ def by_appearance(
     (see `iss_jax.appearance`). A player may have several pieces.
 
     Joined across views a cause that is shown twice is one player; apart, a picture can be read at
-    once. `iss_jax.players.agreement` says when the two disagree, which is a finding itself.
+    once. `Effects.agreement` says when the two disagree, which is a finding itself.
 
     >>> import jax.numpy as jnp
     >>> frame = jnp.zeros((40, 40, 3)).at[:, 20:].set(1.0)

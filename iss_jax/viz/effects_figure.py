@@ -158,7 +158,8 @@ def number(axes: Any, labels: Int[np.ndarray, "h w"], what: Shown, most: int = M
     rank = {int(i): place + 1 for place, i in enumerate(what.order)}
     for i in numbered(what, most):
         # Distance to the next other pixel, the frame's border included.
-        inside = np.asarray(ndimage.distance_transform_edt(np.pad(labels == i, 1)))[1:-1, 1:-1]
+        padded = np.pad(labels == i, 1)
+        inside = np.asarray(ndimage.distance_transform_edt(padded))[1:-1, 1:-1]
         if inside.max() < 1.5:
             continue
         row, column = np.unravel_index(inside.argmax(), inside.shape)
