@@ -1,5 +1,6 @@
-"""Saliency while a policy trains: NMR and overlays every so many steps, to any logger."""
+"""Saliency and what a policy acts on while it trains, every so many steps, to any logger."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -8,10 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import nmr
+from iss_jax.background import Background, Groups
 from iss_jax.config import ISSConfig
+from iss_jax.effects import Effects
+from iss_jax.effects_config import EffectsConfig
 from iss_jax.masked_runs import active_cells
+from iss_jax.nmr_effect import CONFIG, nmr_by_effect
 from iss_jax.pi05.observation import VIEWS
+from iss_jax.pi05_effects import player_effects
 from iss_jax.pi05_saliency import saliency
+from iss_jax.players import Players
 from iss_jax.records import drawing
 from iss_jax.results import Saliency
 
@@ -45,6 +52,10 @@ def saliency_callback(
     k: float = 10,
     config: ISSConfig = ISSConfig(),
     overlays: int = 2,
+    players: Players | Mapping[str, Any] | None = None,
+    background: Background | Mapping[str, Any] | None = None,
+    effects_config: EffectsConfig = EffectsConfig(),
+    groups: Groups | None = None,
     picture: Callable[[np.ndarray], Any] | None = None,
     prefix: str = "iss",
     **options: Any,
@@ -73,6 +84,24 @@ def saliency_callback(
     ...     logged = callback(policy.params, step)
     0 ['iss/effect', 'iss/stderr', 'iss/told_apart']
 
+    What the policy acts on, by name, on the same steps:
+
+    >>> import iss_jax
+    >>> callback = saliency_callback(
+    ...     Printer(),
+    ...     obs,
+    ...     every=1000,
+    ...     config=ISSConfig(num_masks=4, action_dims=7),
+    ...     overlays=0,
+    ...     players=iss_jax.players.by_appearance(obs.images, most=2),
+    ...     background={view: image[:, ::-1] for view, image in obs.images.items()},
+    ...     effects_config=iss_jax.EffectsConfig(draws=2, action_dims=7),
+    ...     action_horizon=16,
+    ... )
+    >>> logged = callback(policy.params, 0)  # doctest: +NORMALIZE_WHITESPACE
+    0 ['iss/effect', 'iss/players/effect', 'iss/players/share_stderr', 'iss/share/look A',
+       'iss/share/look B', 'iss/stderr', 'iss/told_apart']
+
     Args:
         writer: Has `log(dict, step=int)`.
         obs: A batch of observations to watch, with openpi's attributes: the first batch of a data
@@ -83,17 +112,25 @@ def saliency_callback(
         k: Per cent of the pixels that NMR@k looks at.
         config: Options of ISS.
         overlays: Observations that are pictured; needs the `viz` extra unless 0.
+        players: What may be taken away, see `iss_jax.players`; their shares are logged by name, a
+            mean over the observations that have shares.
+        background: Donors, see `player_effects`. With regions and a bank that has region labels,
+            NMR by effect is logged, too: sixteen runs more for each observation.
+        effects_config: Options of the players' effects.
+        groups: Episode and task of each observation, which then draws no donor of its own.
         picture: What the writer wants a picture [h, w, 3] uint8 to be, such as `wandb.Image`.
         prefix: Of all names.
-        options: Of `iss_jax.saliency`: action_horizon, key, sampling, valid. openpi's training
-            state is float32 and it computes in bfloat16: `Sampling(dtype=jnp.bfloat16)` does so.
+        options: Of `iss_jax.saliency` and `iss_jax.player_effects` alike: action_horizon, key,
+            sampling, valid, mesh. openpi's training state is float32 and it computes in bfloat16:
+            `Sampling(dtype=jnp.bfloat16)` does so.
 
     Returns:
         The callback. `state` is openpi's `TrainState`, whose averaged parameters are used where it
         has them, or a parameter tree. It returns what it logged, or None.
 
     Raises:
-        ValueError: `every` below 1, or regions of unknown views.
+        ValueError: `every` below 1, regions of unknown views, or players without what their fill
+            needs.
     """
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
@@ -114,9 +151,25 @@ def saliency_callback(
         }
         if regions is not None:
             logged |= _ratios(found, regions, k, prefix)
-        if overlays:
-            for index, image in enumerate(_overlays(found, regions, overlays)):
-                logged[f"{prefix}/overlay_{index}"] = image if picture is None else picture(image)
+        pictures = _overlays(found, regions, overlays, f"{prefix}/overlay")
+        if players is not None:
+            acted = player_effects(
+                _params(state),
+                obs,
+                players,
+                background,
+                config=effects_config,
+                groups=groups,
+                **options,
+            )
+            logged |= _shares(acted, prefix)
+            pictures |= _figures(acted.plot, acted.floor.shape[0], overlays, f"{prefix}/acts_on")
+        if regions is not None and _labelled(background):
+            logged |= _nmr_by_effect(
+                _params(state), obs, regions, background, effects_config, groups, options, prefix
+            )
+        for name, image in pictures.items():
+            logged[name] = image if picture is None else picture(image)
         writer.log(logged, step=step)
         return logged
 
@@ -149,10 +202,70 @@ def _ratios(found: Saliency, regions: Mapping[str, Any], k: float, prefix: str) 
     }
 
 
-def _overlays(found: Saliency, regions: Mapping[str, Any] | None, count: int) -> list[np.ndarray]:
+def _labelled(background: Any) -> bool:
+    return isinstance(background, Background) and background.regions is not None
+
+
+def _shares(found: Effects, prefix: str) -> dict[str, float]:
+    """Shares by name, over the observations that have shares; nan where none has."""
+    valid = np.asarray(found.valid)
+    share, error = (np.asarray(x)[valid] for x in (found.share, found.share_stderr))
+    mean = share.mean(0) if valid.any() else np.full(len(found.names), np.nan)
+    finite = error[np.isfinite(error)]
+    return {
+        f"{prefix}/players/effect": float(found.effects.sum(-1).mean()),
+        f"{prefix}/players/share_stderr": float(finite.mean()) if finite.size else float("nan"),
+        **{f"{prefix}/share/{n}": float(x) for n, x in zip(found.names, mean, strict=True)},
+    }
+
+
+def _nmr_by_effect(
+    params: Any,
+    obs: Any,
+    regions: Mapping[str, Any],
+    background: Any,
+    config: EffectsConfig,
+    groups: Groups | None,
+    options: Mapping[str, Any],
+    prefix: str,
+) -> dict[str, float]:
+    """NMR by effect with its error, over the observations that have shares."""
+    config = dataclasses.replace(
+        CONFIG,
+        action_dims=config.action_dims,
+        horizon=config.horizon,
+        reduction=config.reduction,
+        action_weights=config.action_weights,
+        micro_batch=config.micro_batch,
+    )
+    labels = {view: jnp.asarray(region).astype(jnp.int32) for view, region in regions.items()}
+    found = nmr_by_effect(
+        params, obs, labels, background, config=config, groups=groups, chance=False, **options
+    )
+    known = np.asarray(found.reason) == 0
+    share, error = (np.asarray(x)[known] for x in (found.share, found.stderr))
+    count = max(int(known.sum()), 1)
+    return {
+        f"{prefix}/nmr_by_effect": float(share.mean()) if known.any() else float("nan"),
+        f"{prefix}/nmr_by_effect_stderr": float(np.sqrt(np.square(error).sum()) / count),
+    }
+
+
+def _overlays(
+    found: Saliency, regions: Mapping[str, Any] | None, count: int, name: str
+) -> dict[str, np.ndarray]:
     """`Saliency.plot` of some observations as arrays, which every logger takes."""
-    drawn = []
-    for row in range(min(count, found.effects.shape[0])):
+
+    def plot(row: int) -> Any:
         own = None if regions is None else {v: np.asarray(r[row]) for v, r in regions.items()}
-        drawn.append(drawing("picture").pixels(found.plot(row, regions=own)))
-    return drawn
+        return found.plot(row, regions=own)
+
+    return _figures(plot, found.effects.shape[0], count, name)
+
+
+def _figures(
+    plot: Callable[[int], Any], batch: int, count: int, name: str
+) -> dict[str, np.ndarray]:
+    return {
+        f"{name}_{row}": drawing("picture").pixels(plot(row)) for row in range(min(count, batch))
+    }

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from openpi_standins import SIZES, random_observation, random_params, train_state
 
 import iss_jax
-from iss_jax import EffectsConfig, ISSConfig
+from iss_jax import Background, EffectsConfig, ISSConfig
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.callback import mean_stderr
 from iss_jax.policies.openpi import saliency_callback
@@ -158,6 +158,57 @@ def test_callback_logs_ratio_area_and_overlays_every_k_steps():
     assert image.shape[0] > size and image.shape[1] > 3 * size and np.ptp(image) > 100
     assert first["iss/told_apart"] == pytest.approx(float(found.told_apart.mean()), abs=1e-6)
     assert last["iss/effect"] != first["iss/effect"]
+
+
+def test_callback_logs_shares_by_name_nmr_by_effect_and_what_the_policy_acts_on():
+    size = SIZES.image.image_size
+    labels = np.zeros((2, size, size), np.uint8)
+    labels[:, : size // 2] = 2
+    regions = dict.fromkeys(VIEWS, labels)
+    bank = Background(
+        random_observation(5, seed=1).images,
+        regions=dict.fromkeys(VIEWS, np.resize(labels, (5, size, size))),
+    )
+    players = iss_jax.players.from_instances(regions, {0: "table", 2: "bowl"})
+    recorder = Recorder()
+    config = EffectsConfig(draws=3, micro_batch=7, action_dims=7)
+    callback = saliency_callback(
+        recorder,
+        OBS,
+        every=1,
+        regions=regions,
+        overlays=1,
+        players=players,
+        background=bank,
+        effects_config=config,
+        **OPTIONS,
+    )
+    callback(train_state(PARAMS), 0)
+    ((_, logged),) = recorder.calls
+    options = {key: OPTIONS[key] for key in ("action_horizon", "sampling")}
+    found = iss_jax.player_effects(PARAMS, OBS, players, bank, config=config, **options)
+    for number, name in enumerate(("table", "bowl")):
+        wanted = float(found.share[:, number].mean())
+        assert logged[f"iss/share/{name}"] == pytest.approx(wanted, rel=1e-4)
+    assert logged["iss/players/effect"] == pytest.approx(float(found.effects.sum(-1).mean()))
+    assert logged["iss/players/share_stderr"] == pytest.approx(
+        float(found.share_stderr.mean()), rel=1e-3
+    )
+    by_effect = iss_jax.nmr_by_effect(
+        PARAMS,
+        OBS,
+        {view: jnp.asarray(own, jnp.int32) for view, own in regions.items()},
+        bank,
+        config=EffectsConfig(draws=4, like_for_like=True, micro_batch=7, action_dims=7),
+        chance=False,
+        **options,
+    )
+    assert logged["iss/nmr_by_effect"] == pytest.approx(float(by_effect.share.mean()), rel=1e-4)
+    wanted = float(np.sqrt(np.square(by_effect.stderr).sum()) / 2)
+    assert logged["iss/nmr_by_effect_stderr"] == pytest.approx(wanted, rel=1e-3)
+    picture = logged["iss/acts_on_0"]
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and np.ptp(picture) > 100
+    assert "iss/acts_on_1" not in logged and "iss/overlay_0" in logged
 
 
 def test_callback_prefers_averaged_parameters_and_takes_trees():
