@@ -32,6 +32,29 @@ def tokens(shift=0.0):
     return TokenSignificance(maps, scores, jnp.ones((2, 3)), jnp.zeros((2, 4, 5)), unit="nats")
 
 
+def players():
+    """Left and right halves."""
+    halves = jnp.broadcast_to((jnp.arange(6) >= 3).astype(jnp.int32), (2, 4, 6))
+    return iss_jax.Players({"front": halves}, names=("left", "right"))
+
+
+def effects():
+    """Of two frames, three draws each."""
+    return iss_jax.Effects(
+        by_draw=jnp.arange(12.0).reshape(2, 3, 2),
+        moved=jnp.ones((2, 2)),
+        beside={"tint": jnp.ones((2, 3))},
+        floor=jnp.zeros(2),
+        reason=jnp.zeros(2, jnp.int32),
+        players=players(),
+        actions=jnp.zeros((2, 4, 5)),
+        frames={"front": jnp.ones((2, 4, 6, 3))},
+        donors=jnp.zeros((2, 3), jnp.int32),
+        config=iss_jax.EffectsConfig(draws=3),
+        unit="action",
+    )
+
+
 def results():
     """One of every kind."""
     sal, token = map_of_two(), tokens()
@@ -52,6 +75,12 @@ def results():
         ),
         "TokenMeans": TokenMeans(jnp.ones(8), jnp.zeros(8)),
         "CriticalSet": iss_jax.critical_set(sal, 10),
+        "Players": players(),
+        "Background": iss_jax.Background(
+            {"front": jnp.ones((3, 4, 6, 3))}, episode=jnp.arange(3), tasks=("a", "b")
+        ),
+        "Effects": effects(),
+        "NuisanceShare": effects().nuisance({"front": jnp.zeros((2, 4, 6), jnp.uint8)}),
     }
 
 

@@ -1,6 +1,7 @@
 """From measured frames to the table, the correlations and the random-explanation control."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,16 +25,16 @@ class Row(NamedTuple):
         episodes: episodes measured.
         frames: frames measured.
         measures: name to the mean over those frames.
-        errors: name to the standard error of a measure, of those that have one.
         random: [D, K], nmr@k of each random explanation, a mean over those frames too.
+        errors: name to the standard error of a measure, of those that have one.
     """
 
     success: Success
     episodes: int
     frames: int
     measures: dict[str, float]
-    errors: dict[str, float]
     random: np.ndarray
+    errors: Mapping[str, float] = MappingProxyType({})
 
 
 def join_success(
@@ -109,8 +110,8 @@ def make_rows(
                 episodes=len(group),
                 frames=len(frames["chance"]),
                 measures={name: float(value) for name, value in measures.items()},
-                errors=errors,
                 random=mean["random_nmr"],
+                errors=errors,
             )
         )
     return rows
