@@ -2,6 +2,7 @@ r"""Names for the things in recorded frames, by acting their trials out again.
 
     export OPENBLAS_CORETYPE=Haswell
     python -m experiments.label_instances --config=configs/label_instances.py
+    export OPENBLAS_CORETYPE=SkylakeX
     python -m experiments.label_instances --config=configs/label_instances.py:whole
     python -m experiments.label_instances --config=configs/label_instances.py:smoke
 
@@ -9,9 +10,9 @@ Needs the simulator (extra `libero`). Variants: `embedded` (the embedded episode
 `whole` (the two of `docs/episodes/whole`), `smoke` (the first of the embedded ones).
 
 A trial repeats to the bit only where every rounding does. The embedded episodes were recorded with
-OpenBLAS's kernels for Haswell, which it takes on processors without AVX-512; elsewhere the variable
-above asks for them. With others the robot's controller rounds otherwise, and a closed loop
-amplifies that.
+OpenBLAS's kernels for Haswell, which it takes on processors without AVX-512, the whole ones with
+those for AVX-512; the variable asks for them on any processor that can run them. With others the
+robot's controller rounds otherwise, and a closed loop amplifies that.
 """
 
 import ml_collections

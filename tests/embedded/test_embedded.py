@@ -111,8 +111,8 @@ def test_names_and_regions_of_every_embedded_pixel_agree():
     assert pixels == 410 * 3 * 80 * 80
     assert wrong == {"front": 0, "overhead": 0, "wrist": 0}
     assert nothing == {"front": 0, "overhead": 0, "wrist": 40_680}
-    # The thing that the task names first is in sight of some camera.
-    assert len(shown) == 410 and np.mean(np.array(shown) > 0) > 0.99
+    # Some camera sees the thing that the task names first, in all frames but one.
+    assert len(shown) == 410 and np.count_nonzero(shown) == 409
     assert np.median(shown) > 200
 
 
