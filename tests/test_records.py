@@ -12,6 +12,7 @@ import iss_jax
 from iss_jax.adaptive import Adaptive
 from iss_jax.baselines import Explanation
 from iss_jax.baselines.integrated import IntegratedGradients
+from iss_jax.effects_agreement import Agreement
 from iss_jax.policies.served import ServedSaliency
 from iss_jax.records import Record, batch_index, record, static
 from iss_jax.results import of_cells
@@ -80,11 +81,13 @@ def results():
             {"front": jnp.ones((3, 4, 6, 3))}, episode=jnp.arange(3), tasks=("a", "b")
         ),
         "Effects": effects(),
+        "Agreement": Agreement(jnp.ones(2), jnp.ones(2), jnp.zeros(2, bool), jnp.ones(2, bool)),
         "NuisanceShare": effects().nuisance({"front": jnp.zeros((2, 4, 6), jnp.uint8)}),
     }
 
 
 KINDS = list(results())
+WITHOUT_PICTURE = {"TokenMeans", "Players", "Background", "NuisanceShare", "Agreement"}
 
 
 def test_every_kind_of_result_is_here():
@@ -117,7 +120,7 @@ def test_results_pass_through_transformations(kind):
 
     def loss(tree):
         floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
-        return sum(jnp.square(x).sum() for x in floats)
+        return sum((jnp.square(x).sum() for x in floats), jnp.zeros(()))
 
     slopes = jax.grad(loss, allow_int=True)(arrays)
     assert type(slopes) is type(found)
@@ -205,7 +208,7 @@ def test_traced_values_are_refused_by_name(method, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "TokenMeans"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in WITHOUT_PICTURE])
 def test_every_result_with_maps_has_a_picture_of_each_observation(kind):
     found = results()[kind]
     figure = found.plot(1)
