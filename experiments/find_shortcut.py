@@ -67,20 +67,16 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         if view in images
     }
     part = part_of_panel(players, panel)
+    # One function, its arrays as arguments: both policies share their compiled programs.
+    static = partial(constructed, views=scene.views, sampling=sampling)
     found, rows = [], []
     for name, alpha in (("takes what the panel shows", 1.0), ("ignores the panel", 0.0)):
-        act = partial(
-            constructed,
-            views=scene.views,
-            sampling=sampling,
-            params=policy.params,
-            question=question,
-            reader=scene.readers[place],
-            alpha=jnp.float32(alpha),
+        act = jax.tree_util.Partial(
+            static, policy.params, question, scene.readers[place], jnp.float32(alpha)
         )
         effects = effects_on(act, scene, images, players, key, config)
         sal = iss_jax.attribute(
-            jax.tree_util.Partial(lambda frames, act=act: act(frames, jnp.int32(0))),
+            act,
             images,
             key=key,
             config=ISSConfig.paper(action_dims=7),
@@ -109,13 +105,13 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
 
 
 def constructed(
-    frames: dict[str, Array],
-    draw: Array,
-    *,
     params: Any,
     question: Asked,
     reader: Reader,
     alpha: Array,
+    frames: dict[str, Array],
+    draw: Array | int = 0,
+    *,
     views: tuple[str, ...],
     sampling: Sampling,
 ) -> Array:
@@ -144,7 +140,7 @@ def effects_on(
 ) -> Effects:
     """Effects of the players, each draw with its own donor and noise."""
     found = iss_jax.attribute_players(
-        jax.tree_util.Partial(lambda frames, draw: act(frames, draw)),
+        act,
         images,
         players,
         {view: scene.bank.images[view] for view in scene.views},
