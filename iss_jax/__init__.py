@@ -15,6 +15,7 @@ Everything public is in `__all__`; analyses of tokens are in `iss_jax.tokens`, s
 
 from iss_jax import baselines, faithfulness, fills, perturbations, players, strides, tokens
 from iss_jax.adaptive import attribute_until, saliency_until
+from iss_jax.adaptive_players import attribute_players_until, player_effects_until
 from iss_jax.attribution import attribute
 from iss_jax.background import Background, Groups
 from iss_jax.config import ISSConfig
@@ -57,6 +58,7 @@ __all__ = [
     "__version__",
     "attribute",
     "attribute_players",
+    "attribute_players_until",
     "attribute_until",
     "baselines",
     "chance_level",
@@ -71,6 +73,7 @@ __all__ = [
     "nuisance_mass_ratio",
     "perturbations",
     "player_effects",
+    "player_effects_until",
     "players",
     "regional_mass_ratio",
     "saliency",

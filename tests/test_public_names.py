@@ -13,6 +13,7 @@ import iss_jax
 
 PUBLIC = {
     *("saliency", "saliency_until", "attribute", "attribute_until"),
+    *("player_effects_until", "attribute_players_until"),
     *("player_effects", "attribute_players", "nmr_by_effect", "Players", "Background", "Groups"),
     *("Effects", "EffectsConfig", "NuisanceShare"),
     *("ISSConfig", "Sampling", "Savings", "Saliency", "Region"),
