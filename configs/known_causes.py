@@ -95,5 +95,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         names = ("regions and cues, donors, alone", "regions and cues, wide blur, alone")
         config.families = ml_collections.ConfigDict({"chosen": names, "heldout": names})
         config.reference_draws = (("regions and cues, donors, alone", 2),)
+        config.answers = (("regions and cues, wide blur, alone", 14),)
+        config.shown = config.answers
         config.metrics_stride, config.resamples = 0, 99
     return config

@@ -91,7 +91,8 @@ def curves(
     """Frames of deletion, then of insertion, without the ends that all methods share."""
     places = faithfulness.order({str(i): jnp.asarray(own) for i, own in enumerate(pixels)})
     place = np.stack([np.asarray(places[str(i)]) for i in range(len(pixels))])
-    shares = np.arange(1, STEPS) / STEPS
+    # Rounded as the places are.
+    shares = np.arange(1, STEPS, dtype=np.float32) / np.float32(STEPS)
     first = (place[None] < shares[:, None, None, None])[..., None]
     return np.concatenate([np.where(first, base, frame), np.where(first, frame, base)])
 
