@@ -1,0 +1,65 @@
+"""NMR by effect: the nuisance share of the regions, and its chance level."""
+
+import jax.numpy as jnp
+import numpy as np
+from embedded_scene import scene
+
+import iss_jax
+from iss_jax import EffectsConfig, Region, Sampling
+from iss_jax.nmr_effect import shifted
+
+
+def test_labels_move_by_half_the_picture_and_come_in_again():
+    labels = jnp.arange(24).reshape(1, 4, 6)
+    np.testing.assert_array_equal(shifted(labels), np.roll(labels, (2, 3), (1, 2)))
+    np.testing.assert_array_equal(shifted(shifted(labels)), labels)
+
+
+def test_in_a_letterbox_they_move_within_the_picture():
+    valid = np.zeros((2, 6, 6), bool)
+    valid[:, 1:5] = True
+    labels = jnp.arange(72).reshape(2, 6, 6)
+    moved = np.asarray(shifted(labels, jnp.asarray(valid)))
+    np.testing.assert_array_equal(moved[:, 1:5], np.roll(labels[:, 1:5], (2, 3), (1, 2)))
+    np.testing.assert_array_equal(moved[:, [0, 5]], np.asarray(labels)[:, [0, 5]])
+    # As many pixels of each label as before.
+    assert sorted(moved.ravel().tolist()) == list(range(72))
+
+
+def test_it_is_the_share_of_the_nuisance_region_and_that_of_the_moved_labels():
+    known = scene()
+    config = EffectsConfig(draws=2, like_for_like=True, action_dims=7)
+    call = {"action_horizon": 16, "sampling": Sampling(num_steps=2)}
+    found = iss_jax.nmr_by_effect(
+        known.policy.params, known.obs, known.regions, known.background, config=config, **call
+    )
+    moved = {view: shifted(jnp.asarray(own)) for view, own in known.regions.items()}
+    for labels, share, stderr in (
+        (known.regions, found.share, found.stderr),
+        (moved, found.chance, found.chance_stderr),
+    ):
+        effects = iss_jax.player_effects(
+            known.policy.params,
+            known.obs,
+            iss_jax.players.from_regions(labels),
+            known.background,
+            config=config,
+            regions=known.regions,
+            **call,
+        )
+        np.testing.assert_allclose(share, effects.share[:, Region.NUISANCE], rtol=1e-5)
+        np.testing.assert_allclose(stderr, effects.share_stderr[:, Region.NUISANCE], rtol=1e-4)
+    assert 0.0 <= float(found.share[0]) <= 1.0 and int(found.reason[0]) == 0
+    area = np.mean([(known.regions[view] == 0).mean() for view in known.regions])
+    np.testing.assert_allclose(found.area, area, rtol=1e-5)
+    alone = iss_jax.nmr_by_effect(
+        known.policy.params,
+        known.obs,
+        known.regions,
+        known.background,
+        config=config,
+        chance=False,
+        **call,
+    )
+    np.testing.assert_array_equal(alone.share, found.share)
+    assert alone.chance is None
