@@ -398,6 +398,21 @@ class NuisanceShare(Record):
     chance: Float[Array, "*b"] | None = None
     chance_stderr: Float[Array, "*b"] | None = None
 
+    def summary(self) -> tuple[str, list[tuple[str, str]]]:
+        """What `repr` says: a title, and a row a frame."""
+        if not is_concrete(self) or np.ndim(self.share) > 1 or np.size(self.share) > 8:
+            return super().summary()
+        flat = jax.tree.map(lambda leaf: np.ravel(np.asarray(leaf)), self)
+        rows = []
+        for i, reason in enumerate(flat.reason.tolist()):
+            text = f"not known: {REASONS[reason]}"
+            if not reason:
+                text = f"{flat.share[i]:.3f} ± {flat.stderr[i]:.3f}, area {flat.area[i]:.2f}"
+            if not reason and flat.chance is not None and flat.chance_stderr is not None:
+                text += f", labels shifted {flat.chance[i]:.3f} ± {flat.chance_stderr[i]:.3f}"
+            rows.append((f"frame {i}", text))
+        return "Nuisance share of the effects, ± one standard error", rows
+
 
 def _config(facts: dict[str, Any]) -> EffectsConfig | None:
     try:

@@ -26,7 +26,7 @@ def nmr_by_effect(
     params: Any,
     obs: Any,
     regions: Mapping[str, Int[Array, "b h w"]],
-    background: Background,
+    background: Background | None = None,
     *,
     key: Key[Array, ""] | Key[Array, " b"] | None = None,
     config: EffectsConfig = CONFIG,
@@ -57,7 +57,8 @@ def nmr_by_effect(
         params: openpi's parameter tree.
         obs: Batched object with openpi's `Observation` attributes.
         regions: View -> labels, see `iss_jax.Region`.
-        background: Donors; with region labels where `config.like_for_like`.
+        background: Donors; with region labels where `config.like_for_like`. Not needed by the fills
+            `blur`, `mean` and `inpaint`.
         key: See `player_effects`.
         config: Static options.
         groups: Episode and task of each frame.

@@ -162,7 +162,17 @@ def from_regions(regions: Mapping[str, Int[Array, "*b h w"]]) -> Players:
 
     Args:
         regions: View -> labels, see `iss_jax.Region`. Others than 0, 1 and 2 are no player.
+
+    Raises:
+        ValueError: Labels that are no integers, such as a mask of bools or of 0 to 1.
     """
+    for view, labels in regions.items():
+        dtype = jnp.asarray(labels).dtype
+        if not jnp.issubdtype(dtype, jnp.integer):
+            raise ValueError(
+                f"regions of {view!r} must be integers (0 nuisance, 1 support, 2 action-critical), "
+                f"got {dtype}"
+            )
     known = {view: jnp.asarray(labels).astype(jnp.int32) for view, labels in regions.items()}
     labels = {
         view: jnp.where((own >= 0) & (own < len(Region)), own, NOBODY)

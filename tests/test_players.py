@@ -11,6 +11,15 @@ from iss_jax.players import Players, as_players
 LABELS = {"front": np.array([[0, 1], [2, 5]]), "wrist": np.array([[2, 2], [-3, 0]])}
 
 
+def test_regions_that_are_no_integers_are_refused():
+    for labels, dtype in (
+        (np.full((1, 8, 8), 0.5, np.float32), "float32"),
+        (np.ones((1, 8, 8), bool), "bool"),
+    ):
+        with pytest.raises(ValueError, match=f"regions of 'front' must be integers .*got {dtype}"):
+            players.from_regions({"front": labels})
+
+
 def test_regions_are_joined_over_views_and_other_labels_are_nobodys():
     found = players.from_regions(LABELS)
     assert found.names == ("nuisance", "support", "action-critical")

@@ -93,8 +93,9 @@ def choose(
         return found
     known = [one for one in found if one.success is not None]
     ranked = sorted(known, key=lambda one: -_rate(one)) if len(known) >= count else found
+    count = min(count, len(ranked))
     chosen: list[ChosenFrame] = []
-    for number in range(min(count, len(ranked))):
+    for number in range(count):
         wanted = number * (len(ranked) - 1) / max(count - 1, 1)
         near = [i for i in range(len(ranked)) if abs(i - wanted) <= len(ranked) / (2 * count)]
         suites = [one.suite for one in chosen]

@@ -25,6 +25,17 @@ def test_without_a_success_table_they_are_spread_evenly():
     assert "success" not in chosen[0].title()
 
 
+def test_a_small_dataset_has_fewer(monkeypatch):
+    class Two:
+        root = "two"
+        metadata = staticmethod(DATASET.metadata)
+
+        def __len__(self):
+            return 2
+
+    assert [one.episode for one in choose(Two(), "", 0, 4)] == [0, 1]
+
+
 def test_episodes_may_be_named():
     assert [one.episode for one in choose(DATASET, "", 0, 9, (7, 3))] == [7, 3]
     message = r"config.episodes: \[205\] given, .* has episodes 0 to 204"
