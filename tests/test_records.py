@@ -10,6 +10,7 @@ import pytest
 
 import iss_jax
 from iss_jax.adaptive import Adaptive
+from iss_jax.adaptive_players import AdaptiveEffects
 from iss_jax.baselines import Explanation
 from iss_jax.baselines.integrated import IntegratedGradients
 from iss_jax.effects_agreement import Agreement
@@ -81,6 +82,9 @@ def results():
             {"front": jnp.ones((3, 4, 6, 3))}, episode=jnp.arange(3), tasks=("a", "b")
         ),
         "Effects": effects(),
+        "AdaptiveEffects": AdaptiveEffects(
+            effects(), np.ones(2), np.ones(2, bool), np.array(3), np.zeros((2, 2), np.uint32)
+        ),
         "Agreement": Agreement(jnp.ones(2), jnp.ones(2), jnp.zeros(2, bool), jnp.ones(2, bool)),
         "NuisanceShare": effects().nuisance({"front": jnp.zeros((2, 4, 6), jnp.uint8)}),
     }
