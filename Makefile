@@ -72,13 +72,14 @@ $(READY_OPENPI): third_party/openpi-constraints.txt pyproject.toml
 	@touch $@
 
 # What the embedded policy acts on and whether a planted shortcut is found, side by side; then the
-# main job, one frame a row. Two processes share its maps, which one computes on little more than a
+# main job, one frame a row and half the masks. Two processes share its maps, which one computes on little more than a
 # core.
 demo: ACTS = $(PY) -m experiments.acts_on --config=configs/acts_on.py --workdir=$(WORKDIR)/acts_on
 demo: FIND = $(PY) -m experiments.find_shortcut --config=configs/find_shortcut.py \
   --workdir=$(WORKDIR)/find_shortcut
 demo: NMR = $(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py \
-  --config.frames_per_episode=1 --workdir=$(WORKDIR)/nmr --num_processes=2
+  --config.frames_per_episode=1 --config.iss.num_masks=50 --workdir=$(WORKDIR)/nmr \
+  --num_processes=2
 demo: $(READY) ## What the embedded policy acts on, a planted shortcut, and the main job.
 	@mkdir -p $(WORKDIR); $(FIND) > $(WORKDIR)/find_shortcut.txt 2>&1 & other=$$!; \
 	  trap "kill $$other 2>/dev/null" EXIT INT TERM; $(ACTS) && wait $$other; found=$$?; \
