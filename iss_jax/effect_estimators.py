@@ -91,6 +91,7 @@ def shapley_weights(players: int) -> Float[np.ndarray, "sets players"]:
     return weights
 
 
+@jax.jit
 def mean_and_covariance(
     by_draw: Float[Array, "*b draws players"],
 ) -> tuple[Float[Array, "*b players"], Float[Array, "*b players players"]]:
@@ -127,6 +128,7 @@ def shares(
     return weighted_share(effects, covariance, weights)
 
 
+@jax.jit
 def weighted_share(
     effects: Float[Array, "*b players"],
     covariance: Float[Array, "*b players players"],

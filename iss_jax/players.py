@@ -12,6 +12,7 @@ such labels `feature_mask`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -70,6 +71,7 @@ class Players(Record):
         return {"names": tuple(facts["names"])}
 
 
+@partial(jax.jit, static_argnames="count")
 def sums(
     labels: Int[Array, "*b h w"], pixels: Shaped[Array, "*b h w"], count: int
 ) -> Float[Array, "*b k"]:
@@ -94,6 +96,7 @@ def sums(
     return found.reshape(*batch, count)
 
 
+@jax.jit
 def painted(labels: Int[Array, "*b h w"], values: Float[Array, "*b k"]) -> Float[Array, "*b h w"]:
     """Every pixel with its player's value, 0 where it is nobody's.
 

@@ -11,12 +11,15 @@ Percentiles of a bootstrap over draws, and t intervals by the delta method, hold
 seldom, whether of 4, 8 or 16 draws (`tests/test_share_intervals.py`).
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 from scipy import special
 
 
+@partial(jax.jit, static_argnames="level")
 def share_intervals(
     parts: Float[Array, "*b draws w"], whole: Float[Array, "*b draws"], level: float = 0.95
 ) -> tuple[Float[Array, "*b w"], Float[Array, "*b w"]]:

@@ -62,17 +62,18 @@ def test_finer_players_of_the_same_thing_agree():
 def test_noise_is_no_disagreement():
     """Two measurements of the same players that are half noise: what they share is the ceiling."""
     mean, labels = np.linspace(0.5, 1.5, SIZE), np.arange(SIZE)[:, None].repeat(SIZE, 1)
-    many = [
-        effects(labels, draws(mean, 1.2, count=16)).agreement(
-            effects(labels, draws(mean, 1.2, count=16))
+    one, other = (
+        jax.tree.map(
+            lambda *leaves: jnp.stack(leaves),
+            *(effects(labels, draws(mean, 1.2, count=16)) for _ in range(60)),
         )
-        for _ in range(60)
-    ]
-    shared = np.mean([float(one.correlation) for one in many])
-    ceiling = np.mean([float(one.ceiling) for one in many])
+        for _ in range(2)
+    )
+    found = one.agreement(other)
+    shared, ceiling = float(found.correlation.mean()), float(found.ceiling.mean())
     # Variance 0.100 of the truth and 1.2^2 / 16 of the noise: a reliability of about one half.
     assert shared == pytest.approx(0.53, abs=0.1) and ceiling == pytest.approx(shared, abs=0.12)
-    assert np.mean([bool(one.disagree) for one in many]) < 0.15
+    assert float(found.disagree.mean()) < 0.15
     level = effects(COLUMNS, draws([1.0, 1.0, 1.0]))
     flat = level.agreement(effects(COLUMNS, draws([1.0, 2.0, 3.0])))
     assert (float(flat.correlation), float(flat.ceiling)) == (0.0, 0.0)
