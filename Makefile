@@ -72,8 +72,8 @@ $(READY_OPENPI): third_party/openpi-constraints.txt pyproject.toml
 	@touch $@
 
 # What the embedded policy acts on and whether a planted shortcut is found, side by side; then the
-# main job, one frame a row and half the masks. Two processes share its maps, which one computes on little more than a
-# core.
+# main job, one frame a row and half the masks. Two processes share its maps, which one computes on
+# little more than a core.
 demo: ACTS = $(PY) -m experiments.acts_on --config=configs/acts_on.py --workdir=$(WORKDIR)/acts_on
 demo: FIND = $(PY) -m experiments.find_shortcut --config=configs/find_shortcut.py \
   --workdir=$(WORKDIR)/find_shortcut

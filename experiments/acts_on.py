@@ -13,8 +13,6 @@ The workdir receives `players.csv` (a row a frame and player), `results.json` an
 """
 
 import dataclasses
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import tqdm
 
 from experiments.acting_on.frames import ChosenFrame, choose
 from experiments.acting_on.players import PLAYERS, players_of
@@ -29,7 +28,7 @@ from experiments.runs import app
 from iss_jax import Background, Effects, EffectsConfig, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset
 from iss_jax.effects import example
-from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import PolicyOptions, at_least_one, from_config
 from iss_jax.policies.donors import background, groups
 from iss_jax.policies.frames import read_frames, see
@@ -73,63 +72,52 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     bank = None
     if fills.needs_donors(options.fill):
         bank = background(dataset, policy.image_size, options.frame_options, most=options.donors)
-    found: list[Effects] = []
-
-    def compute(item: Mapping[str, Any]) -> dict[str, Any]:
-        effects = effects_of(chosen[item["place"]], options, policy, dataset, bank)
-        found.append(effects)
-        one = example(effects)
-        return {
-            "sentence": one.sentence(),
-            "reason": int(one.reason),
-            "players": [
-                {
-                    "player": name,
-                    "share": float(one.share[i]),
-                    "share_stderr": float(one.share_stderr[i]),
-                    "effect": float(one.effects[i]),
-                    "effect_stderr": float(one.stderr[i]),
-                    "area": float(one.area[i]),
-                    "moved": float(one.moved[i]),
-                }
-                for i, name in enumerate(one.names)
-                if float(one.area[i]) > 0
-            ],
-        }
-
-    names = ("players", "draws", "fill", "donors", "seed")
-    common = {name: getattr(options, name) for name in names} | options.run_keys(policy)
-    items = [
-        {"experiment": "acts_on", **common, **frame.key(dataset), "place": place}
-        for place, frame in enumerate(chosen)
+    found = [
+        example(effects_of(frame, options, policy, dataset, bank))
+        for frame in tqdm.tqdm(chosen, desc="frames", unit="frame", disable=options.quiet)
     ]
-    results = run_items(run, items, compute, description="players", quiet=options.quiet)
-    if len(found) < len(chosen):
-        # Pictures are drawn of effects, which a resumed run computes again.
-        found = [effects_of(frame, options, policy, dataset, bank) for frame in chosen]
     rows = [
         {**frame.row(), **player}
-        for frame, result in zip(chosen, results, strict=True)
-        for player in result["players"]
+        for frame, effects in zip(chosen, found, strict=True)
+        for player in player_rows(effects)
     ]
     run.write_csv("players.csv", rows)
+    sentences = [effects.sentence() for effects in found]
     content = {
         "frames": [
-            {**frame.row(), "acts_on": result["sentence"]}
-            for frame, result in zip(chosen, results, strict=True)
+            {**frame.row(), "acts_on": sentence}
+            for frame, sentence in zip(chosen, sentences, strict=True)
         ]
     }
     run.write_json("results.json", content)
     figure = run.write_figure(
         "acts_on.png",
-        effects_rows([example(one) for one in found], [frame.label() for frame in chosen]),
+        effects_rows(found, [frame.title() for frame in chosen]),
     )
     if not options.quiet:
         print(f"\nWhat the policy acts on ({options.draws} draws a player, fill {options.fill}):\n")
-        for frame, result in zip(chosen, results, strict=True):
-            print(f"  {frame.title()}\n      {result['sentence']}")
+        for frame, sentence in zip(chosen, sentences, strict=True):
+            print(f"  {frame.title()}\n      {sentence}")
         print(f"\nshares:  {run.path / 'players.csv'}\nfigure:  {figure}")
-    return json.loads(json.dumps(content))
+    return content
+
+
+def player_rows(found: Effects) -> list[dict[str, Any]]:
+    """A row for each player that one frame shows."""
+    columns = {
+        "share": found.share,
+        "share_stderr": found.share_stderr,
+        "effect": found.effects,
+        "effect_stderr": found.stderr,
+        "area": found.area,
+        "moved": found.moved,
+    }
+    values = {name: np.asarray(column, float).tolist() for name, column in columns.items()}
+    return [
+        {"player": name, **{column: own[i] for column, own in values.items()}}
+        for i, name in enumerate(found.names)
+        if values["area"][i] > 0
+    ]
 
 
 def effects_of(
@@ -157,7 +145,6 @@ def effects_of(
             action_dims=len(policy.norm_stats["actions"].mean),
         ),
         groups=None if bank is None else groups(dataset, bank, [frame.episode]),
-        valid=None,
         action_horizon=options.action_horizon,
         sampling=Sampling(num_steps=options.num_steps),
     )
@@ -166,4 +153,4 @@ def effects_of(
 
 
 if __name__ == "__main__":
-    app.run(main, "acts_on")
+    app.run(main, "acts_on", many_processes=False)

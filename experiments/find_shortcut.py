@@ -38,6 +38,7 @@ from iss_jax.data.dataset import open_dataset
 from iss_jax.effect_estimators import weighted_share
 from iss_jax.effects import Effects
 from iss_jax.jobs.directory import open_run
+from iss_jax.pi05.observation import DEFAULT_CAMERAS
 from iss_jax.pi05_effects import actions_of_runs
 from iss_jax.policies.restored import load_policy
 from iss_jax.results import Cameras
@@ -95,7 +96,12 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
                 "runs": effects.config.runs(len(players)) if effects.config else 0,
             }
         )
-    content = {"prompts": scene.prompts, "item": item, "panel_area": area_of(panel), "rows": rows}
+    content = {
+        "prompts": scene.prompts,
+        "item": item,
+        "panel_area": area_of(panel, len(scene.views)),
+        "rows": rows,
+    }
     run.write_json("results.json", content)
     labels = [f"policy that {row['policy']}" for row in rows]
     figure = run.write_figure("find_shortcut.png", effects_rows(found, labels))
@@ -148,8 +154,7 @@ def effects_on(
         config=EffectsConfig(draws=config.draws, fill=config.fill, action_dims=7),
         noise=jnp.arange(config.draws),
     )
-    cameras = {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist", "right_wrist_0_rgb": "overhead"}
-    return dataclasses.replace(found, cameras=Cameras(cameras))
+    return dataclasses.replace(found, cameras=Cameras(DEFAULT_CAMERAS))
 
 
 def part_of_panel(players: iss_jax.Players, panel: dict[str, np.ndarray]) -> np.ndarray:
@@ -179,7 +184,7 @@ def mass_on(maps: Any, panel: dict[str, np.ndarray]) -> float:
     return on / total
 
 
-def area_of(panel: dict[str, np.ndarray], views: int = 3) -> float:
+def area_of(panel: dict[str, np.ndarray], views: int) -> float:
     """Share of all pixels that show the panel."""
     size = next(iter(panel.values())).size
     return sum(int(inside.sum()) for inside in panel.values()) / (views * size)

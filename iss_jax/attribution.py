@@ -65,19 +65,8 @@ def attribute(
     Raises:
         ValueError: Names, shapes or options that do not fit together.
     """
-    views = sorted(images)
-    if not views:
-        raise ValueError("images must hold at least one view, got none")
-    frames = {view: jnp.asarray(images[view]) for view in views}
-    ranks = {view: frames[view].ndim for view in views}
-    if set(ranks.values()) not in ({3}, {4}):
-        raise ValueError(f"images must all be [h, w, 3] or all [b, h, w, 3], got ranks {ranks}")
-    batched = ranks[views[0]] == 4
-    if not batched:
-        frames = {view: frame[None] for view, frame in frames.items()}
-    sizes = {view: frames[view].shape[0] for view in views}
-    if len(set(sizes.values())) != 1:
-        raise ValueError(f"images must share their batch size, got {sizes}")
+    frames, batched = as_batch(images)
+    views = list(frames)
     if noise is None and config.noise_draws != 1:
         raise ValueError(
             f"ISSConfig.noise_draws is {config.noise_draws} but no noise was given to average over"
@@ -92,7 +81,7 @@ def attribute(
         unknown = sorted(set(given or {}) - set(views))
         if unknown:
             raise ValueError(f"{name} names views {unknown}, images hold {views}")
-    batch = sizes[views[0]]
+    batch = frames[views[0]].shape[0]
     if present is not None:
         present = {
             view: jnp.broadcast_to(jnp.asarray(present.get(view, True), bool), (batch,))
@@ -119,6 +108,29 @@ def attribute(
     if not batched:
         result = example(result)
     return result
+
+
+def as_batch(
+    images: Mapping[str, Float[Array, "*b h w 3"]],
+) -> tuple[dict[str, Float[Array, "b h w 3"]], bool]:
+    """Frames with a batch axis, views in sorted order, and whether they had one.
+
+    Raises:
+        ValueError: No view, other ranks than three or four, or batches of different sizes.
+    """
+    frames = {view: jnp.asarray(images[view]) for view in sorted(images)}
+    if not frames:
+        raise ValueError("images must hold at least one view, got none")
+    ranks = {view: frame.ndim for view, frame in frames.items()}
+    if set(ranks.values()) not in ({3}, {4}):
+        raise ValueError(f"images must all be [h, w, 3] or all [b, h, w, 3], got ranks {ranks}")
+    batched = 4 in ranks.values()
+    if not batched:
+        frames = {view: frame[None] for view, frame in frames.items()}
+    sizes = {view: frame.shape[0] for view, frame in frames.items()}
+    if len(set(sizes.values())) != 1:
+        raise ValueError(f"images must share their batch size, got {sizes}")
+    return frames, batched
 
 
 def differentiable(policy: Policy, images: Mapping[str, Any], noise: Any = None) -> bool:

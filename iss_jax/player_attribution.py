@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax import sharding
-from iss_jax.attribution import Policy
+from iss_jax.attribution import Policy, as_batch
 from iss_jax.background import Background, Groups, as_background
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects, example
@@ -72,20 +72,10 @@ def attribute_players(
     Raises:
         ValueError: Names, shapes or options that do not fit together.
     """
-    views = tuple(sorted(images))
-    if not views:
-        raise ValueError("images must hold at least one view, got none")
-    frames = {view: jnp.asarray(images[view], jnp.float32) for view in views}
-    ranks = {view: frames[view].ndim for view in views}
-    if set(ranks.values()) not in ({3}, {4}):
-        raise ValueError(f"images must all be [h, w, 3] or all [b, h, w, 3], got ranks {ranks}")
-    batched = ranks[views[0]] == 4
-    if not batched:
-        frames = {view: frame[None] for view, frame in frames.items()}
-    sizes = {view: frames[view].shape[0] for view in views}
-    if len(set(sizes.values())) != 1:
-        raise ValueError(f"images must share their batch size, got {sizes}")
-    batch = sizes[views[0]]
+    frames, batched = as_batch(images)
+    frames = {view: frame.astype(jnp.float32) for view, frame in frames.items()}
+    views = tuple(frames)
+    batch = frames[views[0]].shape[0]
     players = as_players(players)
     for name, given in (
         ("players", players.labels),

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 from iss_jax import fills
 from iss_jax.background import Background, Groups, draw_donors, require_donors
 from iss_jax.effects_config import EffectsConfig
-from iss_jax.pi05.observation import padded_extent
+from iss_jax.pi05.observation import label_sources
 from iss_jax.player_runs import Scene
 
 
@@ -24,10 +24,7 @@ def fitted_labels(
     h, w = labels.shape[-2:]
     if (h, w) == (height, width):
         return labels
-    rows, columns = padded_extent(h, w, height, width)
-    inner_h, inner_w = rows.stop - rows.start, columns.stop - columns.start
-    from_rows = ((np.arange(inner_h) + 0.5) * h / inner_h).astype(np.int64)
-    from_columns = ((np.arange(inner_w) + 0.5) * w / inner_w).astype(np.int64)
+    rows, columns, from_rows, from_columns = label_sources(h, w, height, width)
     inner = labels[..., from_rows[:, None], from_columns[None]]
     whole = jnp.full((*labels.shape[:-2], height, width), outside, labels.dtype)
     return whole.at[..., rows, columns].set(inner)

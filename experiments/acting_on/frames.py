@@ -7,7 +7,6 @@ from typing import Any
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.success import Success, read_success
 from iss_jax.jobs.packaged import located
-from iss_jax.policies.frames import source_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +27,6 @@ class ChosenFrame:
     suite: str
     success: Success | None = None
 
-    def key(self, dataset: Dataset) -> dict[str, Any]:
-        """What a work item says of it."""
-        return {
-            "episode": self.episode,
-            "frame": self.frame,
-            "data": source_key(dataset, self.episode),
-        }
-
     def row(self) -> dict[str, Any]:
         """Its columns in tables."""
         return {
@@ -53,10 +44,6 @@ class ChosenFrame:
         if self.success is not None:
             rate = f", success {self.success.successes} of {self.success.trials}"
         return f"{self.prompt} ({self.suite or f'episode {self.episode}'}{rate})"
-
-    def label(self) -> str:
-        """The same for a figure."""
-        return self.title()
 
 
 def choose(

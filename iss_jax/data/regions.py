@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Integer
 
-from iss_jax.pi05.observation import padded_extent
+from iss_jax.pi05.observation import label_sources
 
 
 def fit_regions(
@@ -25,10 +25,7 @@ def fit_regions(
         The labels, `padding` in the padding, and which pixels are picture rather than padding.
     """
     h, w = regions.shape[-2:]
-    rows, columns = padded_extent(h, w, height, width)
-    inner_h, inner_w = rows.stop - rows.start, columns.stop - columns.start
-    from_rows = ((np.arange(inner_h) + 0.5) * h / inner_h).astype(np.int64)
-    from_columns = ((np.arange(inner_w) + 0.5) * w / inner_w).astype(np.int64)
+    rows, columns, from_rows, from_columns = label_sources(h, w, height, width)
     fitted = np.full((*regions.shape[:-2], height, width), padding, regions.dtype)
     fitted[..., rows, columns] = regions[..., from_rows[:, None], from_columns[None]]
     valid = np.zeros((height, width), bool)

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 VIEWS = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")
@@ -115,6 +116,25 @@ def padded_extent(height: int, width: int, to_height: int, to_width: int) -> tup
     h, w = int(height / ratio), int(width / ratio)
     top, left = (to_height - h) // 2, (to_width - w) // 2
     return slice(top, top + h), slice(left, left + w)
+
+
+def label_sources(
+    height: int, width: int, to_height: int, to_width: int
+) -> tuple[slice, slice, np.ndarray, np.ndarray]:
+    """Where labels land that are resized as `resize_with_pad` resizes images.
+
+    Labels cannot be averaged: every pixel takes the label of the source pixel under its centre.
+
+    Returns:
+        Rows and columns that hold picture, and the source row and column of each of them.
+    """
+    rows, columns = padded_extent(height, width, to_height, to_width)
+
+    def sources(inner: slice, size: int) -> np.ndarray:
+        count = inner.stop - inner.start
+        return ((np.arange(count) + 0.5) * size / count).astype(np.int64)
+
+    return rows, columns, sources(rows, height), sources(columns, width)
 
 
 def resize_with_pad(images: Array, height: int, width: int) -> Array:
