@@ -37,7 +37,7 @@ define make_env
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-libero setup-openpi-stack demo study test test-libero test-openpi-stack \
+.PHONY: help setup setup-libero setup-openpi-stack demo study test test-slow test-libero test-openpi-stack \
         doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
 
 help: ## Show this list.
@@ -94,8 +94,11 @@ study: $(READY_LIBERO) ## Run the main job on the whole study: rollouts, then th
 	  --config.checkpoint=embedded --config.dataset=$(STUDY)/rollouts/episodes \
 	  --config.success=$(STUDY)/rollouts/success.csv --workdir=$(STUDY)/nmr
 
-test: $(READY) ## Run the suite, without the simulator.
-	$(PY) -m pytest -m "not libero" -n $(WORKERS) --dist loadfile
+test: $(READY) ## Run the suite, without the simulator and what is slow by nature.
+	$(PY) -m pytest -m "not libero and not slow" -n $(WORKERS) --dist loadfile
+
+test-slow: $(READY) ## Run the rest: the pages' code blocks and the long smoke runs.
+	$(PY) -m pytest -m "slow and not libero" -n $(WORKERS) --dist load
 
 test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator installed.
 	$(PY) -m pytest -m libero

@@ -4,10 +4,10 @@
 
 One policy, one observation, all in one run: a single inference of openpi's plain pass; N masked
 ones, one call a mask, as the paper's authors do on openpi; the same N in a plain batched loop;
-`iss_jax.saliency` with its exact savings; and with the gradient runs that reach the accuracy of the
-paper's N, and a correlation of 0.9 with the converged map (docs/results/accuracy.md). Every way is
-run once to compile and then timed `repeats` times in turn, the result waited for; the table gives
-medians.
+`iss_jax.saliency` with its exact savings; the gradient runs that reach the accuracy of the paper's
+N, and those that correlate by 0.9 with the converged map (docs/results/accuracy.md); and NMR by
+effect, four draws of three regions and a baseline. Every way is run once to compile and then timed
+`repeats` times in turn, the result waited for; the table gives medians.
 
 Cost is in single inferences (the paper's: 65.8 for N = 100). FLOPs are counted from the traced
 program; the floor is what they would take at the peak that one square matrix product reaches on
@@ -36,10 +36,11 @@ import numpy as np
 
 import iss_jax
 from experiments.runs import app
-from experiments.timing.calls import saliency_call
+from experiments.timing.calls import nmr_call, saliency_call
 from experiments.timing.clock import Seconds, matmul_peak, timed
 from experiments.timing.one_by_one import measure_rows
 from experiments.timing.subject import Subject, SubjectOptions, make_subject
+from iss_jax import nmr_effect
 from iss_jax.flops import count_flops
 from iss_jax.interventions import blend, blur
 from iss_jax.jobs.directory import open_run
@@ -126,6 +127,9 @@ def ways(subject: Subject, options: Options) -> dict[str, Way]:
     ):
         call = saliency_call(subject, savings, config, options.micro_batch)
         found[name] = Way(config["num_masks"], partial(call, params), count_flops(call, params))
+    by_effect = nmr_call(subject, options.micro_batch)
+    runs = nmr_effect.CONFIG.runs(len(iss_jax.Region))
+    found["NMR by effect"] = Way(runs, partial(by_effect, params), count_flops(by_effect, params))
     return found
 
 

@@ -66,6 +66,7 @@ def substituted(code: str, extra: dict[str, str]) -> str:
     return code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PYTHON)
 def test_python_blocks_run(page, few_masks, checkout):
     code = [block for block in blocks(page) if block.language == "python"]

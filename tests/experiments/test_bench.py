@@ -54,22 +54,28 @@ def test_rows_are_named_by_what_they_run() -> None:
     assert bench.row_name(other) == "1 clipped run, design bernoulli"
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path) -> None:
     smoke("bench", tmp_path)
     found = json.loads((tmp_path / "results.json").read_text())
     rows = {row["name"]: row for row in found["rows"]}
     assert list(rows) == [
         *("single inference", "one call a mask", "plain batched", "exact savings"),
-        *("1 clipped run, design bernoulli", "3 clipped runs"),
+        *("1 clipped run, design bernoulli", "3 clipped runs", "NMR by effect"),
     ]
     single, plain = rows["single inference"], rows["plain batched"]
     # The blur is 3 views of 80 pixels, two products each; the blend's upsampling is less.
     assert plain["tflop"] / single["tflop"] == pytest.approx(plain["runs"] + 1, rel=0.05)
     assert rows["exact savings"]["tflop"] < 0.6 * plain["tflop"]
+    # Sixteen runs and one that tells whether the policy draws noise of its own.
+    exact, effect = rows["exact savings"], rows["NMR by effect"]
+    a_run = exact["tflop"] / (exact["runs"] + 1)
+    assert effect["runs"] == 16 and effect["tflop"] == pytest.approx(17 * a_run, rel=0.15)
     assert single["cost"] == 1.0 and all(row["seconds"] > 0 for row in rows.values())
     assert (tmp_path / "results.csv").exists()
 
 
+@pytest.mark.slow
 def test_savings_smoke(tmp_path) -> None:
     smoke("savings", tmp_path)
     found = json.loads((tmp_path / "results.json").read_text())

@@ -95,6 +95,7 @@ def test_frames_are_of_both_outcomes_and_of_many_tasks():
     assert len({(one["suite"], one["task"]) for one in about}) >= 15
 
 
+@pytest.mark.slow
 def test_smoke_run_writes_its_tables_and_resumes(tmp_path, monkeypatch):
     smoke("estimator_accuracy", tmp_path)
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]

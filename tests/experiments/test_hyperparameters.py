@@ -84,6 +84,7 @@ def test_configs_have_the_keys_of_the_options(variant: str) -> None:
         hyperparameters.Options(**{**content, "keep_probs": (0.333,)})
 
 
+@pytest.mark.slow
 def test_smoke_run_writes_table_and_heat_map_and_resumes(tmp_path, monkeypatch):
     smoke("hyperparameters", tmp_path)
     content = json.loads((tmp_path / "results.json").read_text())

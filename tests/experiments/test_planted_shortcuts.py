@@ -142,6 +142,7 @@ def options():
     return config
 
 
+@pytest.mark.slow
 def test_shares_and_effects_are_those_of_direct_calls(policy, scenes, options):
     found = measure(scenes, policy, options)[0]
     assert found["area"] == pytest.approx(24 * 28 / (3 * 80 * 80))

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import pytest
 from command_line import smoke
 
 from iss_jax import ISSConfig, masked_runs, memory
@@ -58,6 +59,7 @@ def test_the_default_micro_batch_takes_more_rows(params, monkeypatch):
     assert 1 <= rows[0] < rows[1]
 
 
+@pytest.mark.slow
 def test_equal_maps_for_a_tenth_of_the_memory(tmp_path):
     """Maps compared on a small model, memory on the released sizes."""
     smoke("rematerialisation", tmp_path)

@@ -11,6 +11,8 @@ COMMANDS = sorted(
     path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__"
 )
 NEEDS_THE_SIMULATOR = {"contact_sheets", "fit_hand_response"}
+# Ten seconds each and more; `make test-slow` runs them.
+SLOW = {"fidelity", "find_shortcut", "robustness"}
 ONLY_PRINT = {"plan", "success_table"}
 # Those whose own tests run it, and say what has to come of it.
 ELSEWHERE = Counter(
@@ -22,8 +24,10 @@ HERE = [name for name in COMMANDS if name not in ELSEWHERE]
 
 
 def _marked(name: str):
-    marks = (pytest.mark.libero,) if name in NEEDS_THE_SIMULATOR else ()
-    return pytest.param(name, marks=marks)
+    marks = (("libero", NEEDS_THE_SIMULATOR), ("slow", SLOW))
+    return pytest.param(
+        name, marks=[getattr(pytest.mark, m) for m, names in marks if name in names]
+    )
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -71,6 +71,7 @@ def config_of(dataset: str, **changes) -> ml_collections.ConfigDict:
     return config
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(dataset, tmp_path):
     whole = train.run(config_of(dataset), tmp_path / "whole")
     # Stopped after two of four steps: the schedule is that of the whole run.

@@ -63,6 +63,7 @@ def test_the_peaks_products_are_the_feed_forwards():
     assert traced.out_info.dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_rehearsal_of_the_rows(tmp_path):
     """In a process of their own, as on a GPU, on a shrunk model."""
     content = get_config("rehearsal").to_dict() | {"quiet": True, "rows": SUITE}
