@@ -55,7 +55,21 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # `timeline.rrd`; needs the extra `rerun`.
     config.rerun = False
 
+    # What the policy acts on, at the computed frames: names (things by name where the dataset has
+    # instance labels, else looks), regions, looks (segments of each view), looks_joined (joined
+    # over views); nothing when empty.
+    config.players = "names"
+    config.draws = 8
+    # background (donor frames of other tasks), blur, mean, inpaint, or auto: donors where there are
+    # some of other tasks, else blur.
+    config.fill = "auto"
+    config.donors = 64
+    # Dataset of the donors. When empty the embedded episodes for the embedded policy, and the
+    # explained dataset for any other.
+    config.donors_from = ""
+
     if variant == "smoke":
+        config.draws, config.donors = 2, 8
         config.episodes, config.frames = (0,), 4
         config.num_steps = 2
         config.iss.num_masks = 10

@@ -6,6 +6,7 @@ Writes, for every episode, into `episode_<index>/`:
 - `nmr.json`, `nmr.csv`, `nmr.png`: NMR of every frame, its chance level and random explanations;
 - `overlays.png`, `masks.png`, `regions.png`: some frames with their saliency, with their regions
   (Figure 8), and where the saliency lies over the episode;
+- `players.csv`, `players.png`, `players_frames.png`: what the policy acts on, player by player;
 - `episode.mp4`, and where the config asks for them `episode.gif` and `timeline.rrd`;
 
 and over all of them `results.csv`, `results.json`, `figures/` and, from the command line,
@@ -23,9 +24,17 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.explain.files import Explained, paths_of, summary, write_episode_files
+from experiments.acting_on.donors import load_donors
+from experiments.explain.files import (
+    Explained,
+    paths_of,
+    sentences,
+    summary,
+    write_episode_files,
+)
 from experiments.explain.nmr import measure_episode
 from experiments.explain.options import Options
+from experiments.explain.players import explain_players
 from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
@@ -51,15 +60,33 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     policy, dataset = options.load()
     run = open_run(workdir, config, layout=LAYOUT)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
+    donors = None
+    if options.players:
+        donors = load_donors(
+            options,
+            policy,
+            dataset,
+            fill=options.fill,
+            root=options.donors_from,
+            most=options.donors,
+        )
     explained = []
     for index in options.episodes or range(len(dataset)):
         found = explain(run, options, iss, dataset, index, policy)
+        if donors is not None:
+            acted = explain_players(
+                run, options, dataset, donors, index, found.seen, policy, found.computed
+            )
+            found = dataclasses.replace(found, acted=acted)
         if run.processes.first:
             write_episode_files(run.path / f"episode_{index:06d}", found, options)
         explained.append(found)
     rows = [row for found in explained for row in summary(found)]
     run.write_csv("results.csv", rows)
     content = {"iss": dataclasses.asdict(iss), "stride": options.stride, "episodes": rows}
+    if donors is not None:
+        content["fill"] = donors.fill
+        content["acts_on"] = [row for found in explained for row in sentences(found)]
     run.write_json("results.json", content)
     _write_figures(run, options, explained)
     if not options.quiet:

@@ -1,4 +1,4 @@
-"""A frame's players by the name that a config gives."""
+"""The players of some frames by the name that a config gives."""
 
 import jax.numpy as jnp
 
@@ -9,12 +9,12 @@ PLAYERS = ("names", "regions", "looks", "looks_joined")
 
 
 def players_of(kind: str, seen: Seen) -> Players:
-    """The players of a batch of frames.
+    """The players of a batch of frames; each has one name in all of them.
 
     Args:
         kind: `names` (instance labels of the dataset; looks of each view where it has none),
-            `regions` (labels that say what is nuisance), `looks` (segments of each view),
-            `looks_joined` (segments joined over views).
+            `regions` (labels that say what is nuisance), `looks` (segments of each view, by the
+            looks of the first frame), `looks_joined` (segments joined over views).
         seen: the frames.
 
     Raises:
@@ -22,14 +22,26 @@ def players_of(kind: str, seen: Seen) -> Players:
     """
     if kind == "names" and set(seen.views) <= set(seen.instances):
         return seen.players(shown=True)
-    images = {view: jnp.asarray(image) for view, image in seen.images.items()}
-    valid = {view: jnp.asarray(inside) for view, inside in seen.valid.items()}
     if kind == "regions":
         missing = sorted(set(seen.views) - set(seen.regions))
         if missing:
             raise ValueError(f"players 'regions': no region labels of {missing} in the dataset")
-        regions = {view: jnp.asarray(labels) for view, labels in seen.regions.items()}
+        regions = {
+            # No player stands in the padding.
+            view: jnp.where(seen.valid[view], jnp.asarray(labels).astype(jnp.int32), -1)
+            for view, labels in seen.regions.items()
+        }
         return players.from_regions(regions)
-    if kind == "names" and set(seen.views) <= set(seen.instances):
-        return seen.players()
-    return players.by_appearance(images, join=kind == "looks_joined", valid=valid)
+    images = {view: jnp.asarray(image) for view, image in seen.images.items()}
+    valid = {view: jnp.asarray(inside) for view, inside in seen.valid.items()}
+    join, frames = kind == "looks_joined", len(seen.episode)
+    first = players.by_appearance(
+        {view: image[:1] for view, image in images.items()},
+        join=join,
+        valid={view: inside[:1] for view, inside in valid.items()},
+    )
+    if frames == 1:
+        return first
+    assert first.centres is not None
+    centres = jnp.repeat(first.centres, frames, 0)
+    return players.by_appearance(images, join=join, valid=valid, centres=centres)

@@ -20,18 +20,27 @@ from experiments.explain.overlays import (
     overlays_figure,
     saliency_of,
 )
-from iss_jax import Region
+from experiments.explain.players import (
+    footer,
+    of_all_frames,
+    player_table,
+    share_panels,
+)
+from iss_jax import Effects, Region
 from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
+from iss_jax.effects import example
 from iss_jax.jobs.directory import jsonable
 from iss_jax.masks import upsample
 from iss_jax.policies.frames import Seen
 from iss_jax.results import Saliency
+from iss_jax.viz.effects_rows import effects_rows
 from iss_jax.viz.frames import magnified
 from iss_jax.viz.nmr_curve import Curve, nmr_figure
 from iss_jax.viz.regions import masks_figure, regions_figure
 from iss_jax.viz.saliency_rows import ERRORS_OF_SCORES
+from iss_jax.viz.shares_curve import shares_figure
 from iss_jax.viz.trajectories import Path as HandPath
 from iss_jax.viz.video import episode_frames, write_gif, write_mp4
 
@@ -55,6 +64,7 @@ class Explained:
         unit: what an effect is.
         errors_of_contrasts: False where an older version stored the errors of scores alone, which
             `contrast_stderr` then holds.
+        acted: what the policy acts on, where computed; None where it was not asked for.
     """
 
     index: int
@@ -70,6 +80,7 @@ class Explained:
     percents: tuple[float, ...]
     unit: str
     errors_of_contrasts: bool = True
+    acted: Effects | None = None
 
     @property
     def times(self) -> Float[np.ndarray, " T"]:
@@ -165,6 +176,16 @@ def paths_of(dataset: Dataset) -> dict[str, list[HandPath]]:
     return paths
 
 
+def sentences(found: Explained) -> list[dict[str, Any]]:
+    """What the policy acts on in each computed frame, in words."""
+    if found.acted is None:
+        return []
+    return [
+        {"episode": found.index, "frame": int(frame), "acts_on": found.acted.sentence(row)}
+        for row, frame in enumerate(found.computed)
+    ]
+
+
 def summary(found: Explained) -> list[dict[str, Any]]:
     """A row per k: means over the frames of the episode.
 
@@ -209,10 +230,7 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
     write_bytes(
         folder / "nmr.json", json.dumps(jsonable(content), indent=1, allow_nan=False).encode()
     )
-    with atomic_path(folder / "nmr.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    _write_csv(folder / "nmr.csv", rows)
     measures, curve = found.measures, found.curve()
     views = {
         found.cameras[view]: (nmr[:, 0], measures.view_area[view][:, Region.NUISANCE])
@@ -245,8 +263,12 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
     )
     _save(folder / "overlays.png", figure)
     _save(folder / "masks.png", _masks_figure(found, chosen))
+    acted = None
+    if found.acted is not None:
+        _write_players(folder, found, found.acted, chosen)
+        acted = of_all_frames(found.acted, options.players, found.seen, found.computed)
     if options.video or options.gif:
-        _write_videos(folder, found, drawn, options)
+        _write_videos(folder, found, drawn, options, acted)
     if options.rerun:
         from iss_jax.viz.timeline import write_timeline
 
@@ -259,6 +281,7 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
             {camera: found.seen.regions[view] for camera, view in by_camera.items()},
             curve,
             found.episode.state[:, :3],
+            acted,
         )
 
 
@@ -327,13 +350,44 @@ def _masks_figure(found: Explained, chosen) -> Figure:
     )
 
 
-def _write_videos(folder, found: Explained, drawn: Drawn, options: Options) -> None:
+def _write_players(folder: Path, found: Explained, acted: Effects, chosen: np.ndarray) -> None:
+    """Table, curves and some frames of what the policy acts on."""
+    _write_csv(folder / "players.csv", player_table(acted, found.computed, found.times))
+    times = found.times[found.computed]
+    note = footer(acted.config, acted.names)
+    figure = shares_figure(acted, times, title=f"{found.title()}\nacts on", notes=[note])
+    _save(folder / "players.png", figure)
+    # Of each frame that is shown the nearest that was computed.
+    near = [int(np.abs(found.computed - t).argmin()) for t in chosen]
+    rows = list(dict.fromkeys(near))
+    figure = effects_rows(
+        [example(acted, row) for row in rows],
+        [f"{times[row]:.1f} s" for row in rows],
+        title=found.title(),
+        notes=[note],
+    )
+    _save(folder / "players_frames.png", figure)
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_videos(
+    folder: Path, found: Explained, drawn: Drawn, options: Options, acted: Effects | None
+) -> None:
     plain = {
         camera: np.stack([magnified(image) for image in found.seen.images[view]])
         for view, camera in found.cameras.items()
     }
     shown = {camera: drawn.overlays[view] for view, camera in found.cameras.items()}
     rows = {"camera": plain, "saliency": shown}
+    if acted is not None:
+        panels = share_panels(acted)
+        rows["acts on"] = {camera: panels[view] for view, camera in found.cameras.items()}
     fps = found.episode.fps * options.video_speed
     video = partial(
         episode_frames,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from iss_jax.data.atomic import atomic_path
+from iss_jax.effects import Effects
 from iss_jax.extras import imports_of
 from iss_jax.viz.nmr_curve import Curve
 
@@ -21,6 +22,7 @@ def write_timeline(
     regions: Mapping[str, UInt8[np.ndarray, "t h w"]],
     curve: Curve,
     position: Float[np.ndarray, "t 3"],
+    acted: Effects | None = None,
 ) -> Path:
     """Writes a `.rrd` file, whole or not at all; `rerun <path>` shows it.
 
@@ -32,6 +34,8 @@ def write_timeline(
         regions: view to labels.
         curve: NMR of the frames.
         position: of the end effector, metres.
+        acted: what the policy acts on in the same frames: a series of shares a player, and players
+            as labels of pixels.
 
     Returns:
         The path.
@@ -46,6 +50,17 @@ def write_timeline(
         recording = rr.RecordingStream("iss_jax", recording_id=name)
         recording.save(str(temporary))
         recording.log("robot/path", rr.LineStrips3D([position]), static=True)
+        if acted is not None:
+            names = acted.shown_names()
+            shares = np.where(np.asarray(acted.valid)[:, None], np.asarray(acted.share), np.nan)
+            # 0 is no player.
+            players = {
+                acted.cameras.get(view) or view: (np.asarray(own) + 1).astype(np.uint16)
+                for view, own in acted.players.labels.items()
+            }
+            about = [(0, ""), *((i + 1, name) for i, name in enumerate(names))]
+            for view in players:
+                recording.log(f"{view}/players", rr.AnnotationContext(about), static=True)
         for index, time in enumerate(curve.times):
             recording.set_time("frame", sequence=index)
             recording.set_time("time", duration=float(time))
@@ -56,6 +71,11 @@ def write_timeline(
             recording.log(f"nmr/nmr@{curve.percent:g}", rr.Scalars(float(curve.nmr[index])))
             recording.log("nmr/chance", rr.Scalars(float(curve.chance[index])))
             recording.log("robot/hand", rr.Points3D([position[index]]))
+            if acted is not None:
+                for name, share in zip(names, shares[index], strict=True):
+                    recording.log(f"acts_on/{name}", rr.Scalars(float(share)))
+                for view, labels in players.items():
+                    recording.log(f"{view}/players", rr.SegmentationImage(labels[index]))
         recording.flush()
         recording.disconnect()
     return Path(path)

@@ -1,0 +1,82 @@
+"""Where the donors of a command's frames come from, and what stands in where there are none."""
+
+import dataclasses
+from typing import Any
+
+from iss_jax import Background, fills
+from iss_jax.background import Groups
+from iss_jax.data.dataset import Dataset, digest, open_dataset
+from iss_jax.jobs.options import PolicyOptions
+from iss_jax.jobs.packaged import located
+from iss_jax.policies.donors import background, donor_frames, groups, task_of
+from iss_jax.policies.restored import Policy
+
+AUTO = "auto"
+"""Donors where there are some of other tasks, else a wide blur, which needs none."""
+
+WITHOUT_DONORS = "blur"
+
+
+@dataclasses.dataclass(frozen=True)
+class Donors:
+    """A fill, and the donors that it needs.
+
+    Attributes:
+        fill: a name of `iss_jax.fills`.
+        bank: the donors; None where the fill needs none.
+        source: the dataset that they come from.
+        files: tells their files apart.
+    """
+
+    fill: str
+    bank: Background | None = None
+    source: Dataset | None = None
+    files: str = ""
+
+    def groups(self, dataset: Dataset, episode: int, frames: int = 1) -> Groups | None:
+        """Episode and task of some frames, which then draw no donor of their own.
+
+        Args:
+            dataset: of the frames.
+            episode: of all of them.
+            frames: how many.
+        """
+        if self.bank is None or self.source is None:
+            return None
+        found = groups(dataset, self.bank, [episode] * frames)
+        # Another dataset counts its episodes anew.
+        same = str(dataset.root) == str(self.source.root)
+        return found if same else found._replace(episode=found.episode * 0 - 1)
+
+    def keys(self) -> dict[str, Any]:
+        """What a work item holds of them."""
+        return {"fill": self.fill, "donors": self.files}
+
+
+def load_donors(
+    options: PolicyOptions, policy: Policy, dataset: Dataset, *, fill: str, root: str, most: int
+) -> Donors:
+    """The donors of a dataset's frames.
+
+    Args:
+        options: of the policy that is shown them.
+        policy: whose image size counts.
+        dataset: of the frames that are explained.
+        fill: a name of `iss_jax.fills`, or `auto`.
+        root: dataset of the donors; when empty the embedded episodes for the embedded policy, and
+            the explained dataset for any other.
+        most: donors, spread over the tasks.
+    """
+    if fill != AUTO and not fills.needs_donors(fill):
+        return Donors(fill)
+    root = root or ("embedded" if options.checkpoint == "embedded" else "")
+    source = open_dataset(located(root, "dataset")) if root else dataset
+    if fill == AUTO:
+        tasks = {task_of(source.metadata(index)) for index in range(len(source))}
+        own = {task_of(dataset.metadata(index)) for index in range(len(dataset))}
+        if any(tasks <= {task} for task in own):
+            return Donors(WITHOUT_DONORS)
+    bank = background(source, policy.image_size, options.frame_options, most=most)
+    read = dict.fromkeys(episode for episode, _ in donor_frames(source, most))
+    files = digest([file for episode in read for file in source.files(episode)])
+    return Donors("background" if fill == AUTO else fill, bank, source, files)

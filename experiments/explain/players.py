@@ -1,0 +1,197 @@
+"""What the policy acts on over an episode: its players keep their names from frame to frame."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from experiments.acting_on.donors import Donors
+from experiments.acting_on.players import players_of
+from experiments.explain.options import Options
+from iss_jax import Effects, EffectsConfig, Players, Sampling, fills, player_effects
+from iss_jax.data.dataset import Dataset
+from iss_jax.effects import example
+from iss_jax.jobs.directory import RunDirectory, run_items
+from iss_jax.pi05.observation import Observation
+from iss_jax.policies.frames import Seen, present_views, source_key
+from iss_jax.policies.restored import Policy
+from iss_jax.results import Cameras, effect_unit
+from iss_jax.strides import interpolate
+from iss_jax.viz.effects_figure import players_panels, shown
+from iss_jax.viz.frames import magnified
+
+
+def explain_players(
+    run: RunDirectory,
+    options: Options,
+    dataset: Dataset,
+    donors: Donors,
+    index: int,
+    seen: Seen,
+    policy: Policy,
+    computed: Int[np.ndarray, " n"],
+) -> Effects:
+    """Effects of an episode's players, a batch of its n computed frames.
+
+    Raises:
+        ValueError: the dataset has no labels of the players that are asked for, or no donors.
+    """
+    players = players_of(options.players, seen)
+    config = EffectsConfig(
+        draws=options.draws,
+        fill=donors.fill,
+        action_dims=len(policy.norm_stats["actions"].mean),
+    )
+    common = {
+        "experiment": "explain_episode, players",
+        **options.run_keys(policy),
+        "episode": index,
+        "data": source_key(dataset, index),
+        "players": options.players,
+        "draws": options.draws,
+        **donors.keys(),
+        "seed": options.seed,
+        # Looks keep the names that they have in the first frame.
+        "frames": len(seen.episode) if options.players == "names" else 0,
+    }
+    groups = donors.groups(dataset, index)
+
+    def compute(item: Mapping[str, Any]) -> dict[str, Any]:
+        frame = item["frame"]
+        obs: Observation = jax.tree.map(lambda leaf: leaf[frame : frame + 1], seen.obs)
+        own: Players = jax.tree.map(lambda leaf: leaf[frame : frame + 1], players)
+        found = player_effects(
+            policy.params,
+            present_views(obs, seen.views),
+            own,
+            donors.bank,
+            key=jax.random.fold_in(jax.random.key(item["seed"]), frame),
+            config=config,
+            groups=groups,
+            action_horizon=options.action_horizon,
+            # Prompts were trimmed to the longest of the episode: one program serves all frames.
+            sampling=_sampling(options),
+        )
+        names = ("by_draw", "moved", "floor", "reason", "actions")
+        return {name: np.asarray(getattr(found, name))[0].tolist() for name in names}
+
+    results = run_items(
+        run,
+        [{**common, "frame": int(frame)} for frame in computed],
+        compute,
+        description=f"players, episode {index}",
+        quiet=options.quiet,
+    )
+
+    def stacked(name: str) -> Any:
+        return jnp.asarray(np.array([result[name] for result in results], np.float32))
+
+    return Effects(
+        by_draw=stacked("by_draw"),
+        moved=stacked("moved"),
+        beside={},
+        floor=stacked("floor"),
+        reason=stacked("reason").astype(jnp.int32),
+        players=jax.tree.map(lambda leaf: leaf[jnp.asarray(computed)], players),
+        actions=stacked("actions"),
+        frames={view: jnp.asarray(image[computed]) for view, image in seen.images.items()},
+        cameras=Cameras(seen.cameras),
+        config=config,
+        unit=effect_unit(config, "normalised actions"),
+    )
+
+
+def _sampling(options: Options) -> Sampling:
+    whole = Sampling(num_steps=options.num_steps)
+    return dataclasses.replace(whole, savings=dataclasses.replace(whole.savings, trim_prompt=False))
+
+
+def of_all_frames(
+    found: Effects, kind: str, seen: Seen, computed: Int[np.ndarray, " n"]
+) -> Effects:
+    """Effects of all T frames, linear in between, with the errors of that interpolation.
+
+    Draws of two frames are independent of each other, so that interpolating them draw by draw
+    interpolates the effects and adds up their variances with the squares of the weights.
+
+    Args:
+        found: of the computed frames.
+        kind: of players, see `players_of`.
+        seen: all frames.
+        computed: which were computed.
+    """
+    between = partial(interpolate, frames=jnp.asarray(computed), num_frames=len(seen.episode))
+    return dataclasses.replace(
+        found,
+        by_draw=between(found.by_draw),
+        moved=between(found.moved),
+        floor=between(found.floor),
+        # Where either neighbour has no shares, there are none in between.
+        reason=jnp.ceil(between(found.reason.astype(jnp.float32)) - 1e-6).astype(jnp.int32),
+        actions=between(found.actions),
+        players=players_of(kind, seen),
+        frames={view: jnp.asarray(image) for view, image in seen.images.items()},
+    )
+
+
+def player_table(
+    found: Effects, computed: Int[np.ndarray, " n"], times: np.ndarray
+) -> list[dict[str, Any]]:
+    """A row for each player that a computed frame shows; shares that are not known are empty."""
+    columns = {
+        "share": found.share,
+        "share_stderr": found.share_stderr,
+        "effect": found.effects,
+        "effect_stderr": found.stderr,
+        "area": found.area,
+        "moved": found.moved,
+    }
+    values = {name: np.asarray(column, float) for name, column in columns.items()}
+    valid, tested, names = np.asarray(found.valid), np.asarray(found.tested), found.shown_names()
+    rows = []
+    for row, frame in enumerate(computed.tolist()):
+        for i in np.flatnonzero(values["area"][row] > 0):
+            own: dict[str, Any] = {name: float(column[row, i]) for name, column in values.items()}
+            if not valid[row]:
+                own["share"] = own["share_stderr"] = ""
+            rows.append(
+                {
+                    "frame": frame,
+                    "time_s": round(float(times[frame]), 4),
+                    "player": names[i],
+                    **own,
+                    "tested": bool(tested[row, i]),
+                }
+            )
+    return rows
+
+
+def share_panels(found: Effects) -> dict[str, UInt8[np.ndarray, "T H W 3"]]:
+    """View -> every frame in grey with its players in the colours of their shares.
+
+    Colours are the same in all frames: the largest share that is coloured ends them.
+    """
+    frames = [example(found, t) for t in range(len(found.floor))]
+    limit = max(shown(one).limit for one in frames)
+    panels = [players_panels(one, shown(one, limit)) for one in frames]
+    blank = {view: magnified(np.full(i.shape[1:], 127, np.uint8)) for view, i in _frames(found)}
+    return {view: np.stack([own.get(view, blank[view]) for own in panels]) for view in blank}
+
+
+def _frames(found: Effects) -> list[tuple[str, np.ndarray]]:
+    assert found.frames is not None
+    return [(view, np.asarray(image)) for view, image in found.frames.items()]
+
+
+def footer(config: EffectsConfig | None, names: Sequence[str]) -> str:
+    """How the shares were found, in a line."""
+    assert config is not None
+    return (
+        f"{len(names)} players, each replaced alone: {config.draws} draws, fill "
+        f"{fills.described(config.fill)}."
+    )
