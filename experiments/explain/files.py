@@ -387,7 +387,10 @@ def _write_videos(
     rows = {"camera": plain, "saliency": shown}
     if acted is not None:
         panels = share_panels(acted)
-        rows["acts on"] = {camera: panels[view] for view, camera in found.cameras.items()}
+        # The colour bar is the saliency's: these colours are shares.
+        rows["acts on\n(brighter: larger share)"] = {
+            camera: panels[view] for view, camera in found.cameras.items()
+        }
     fps = found.episode.fps * options.video_speed
     video = partial(
         episode_frames,

@@ -1,22 +1,30 @@
 """Whole episodes explained end to end on a tiny policy: what is written says what was computed."""
 
 import csv
+import dataclasses
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny_policy
 
 from configs.explain_episode import VARIANTS, get_config
 from experiments import explain_episode
+from experiments.acting_on.donors import load_donors
+from experiments.acting_on.players import players_of
+from experiments.explain import players
 from experiments.explain.nmr import measure_episode
 from experiments.explain.options import Options
-from iss_jax import Region, nmr
+from iss_jax import Effects, Region, nmr
+from iss_jax.data.dataset import open_dataset
 from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.options import from_config
 from iss_jax.jobs.report import write_report
 from iss_jax.masks import upsample
+from iss_jax.policies.frames import FrameOptions, see
+from iss_jax.policies.restored import load_policy
 
 FRAMES, STRIDE = 6, 3
 COMPUTED = [0, 3, 5]
@@ -29,6 +37,11 @@ def inputs(tmp_path_factory):
     for success in (True, False):
         write_episode(root / "episodes", tiny_policy.episode(FRAMES, success=success))
     return root
+
+
+@pytest.fixture(scope="module")
+def policy(inputs):
+    return load_policy(inputs / "checkpoint")
 
 
 def config_of(inputs):
@@ -114,14 +127,92 @@ def test_pictures_video_and_page_are_there(finished):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "episode.mp4").stat().st_size > 1000
     assert (folder / "episode.gif").read_bytes().startswith(b"GIF8")
+    for name in ("players", "players_frames"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     page = write_report(workdir).read_text()
-    for name in ("figures/paths_by_success.png", "figures/paths_by_nmr.png", "episode.mp4"):
+    names = ("figures/paths_by_success.png", "figures/paths_by_nmr.png", "episode.mp4")
+    for name in (*names, "players.png", "players_frames.png"):
         assert f"{name}</figcaption>" in page
+
+
+def test_players_keep_their_names_and_shares_add_up(finished):
+    """One task has no donors of another: a blur stands in, and the results say so."""
+    workdir, content = finished
+    rows = list(
+        csv.DictReader((workdir / "episode_000001" / "players.csv").read_text().splitlines())
+    )
+    assert content["fill"] == "blur" and len(content["acts_on"]) == len(COMPUTED)
+    assert sorted({int(row["frame"]) for row in rows}) == COMPUTED
+    for frame in COMPUTED:
+        own = [row for row in rows if int(row["frame"]) == frame]
+        assert sum(float(row["share"]) for row in own) == pytest.approx(1.0, abs=1e-5)
+        total = sum(float(row["effect"]) for row in own)
+        for row in own:
+            assert float(row["share"]) == pytest.approx(float(row["effect"]) / total, abs=1e-5)
+    # No dataset names these things: they are looks, of the first frame in all of them.
+    assert {row["player"].split()[0] for row in rows} == {"front", "wrist"}
+
+
+def test_in_between_frames_have_interpolated_effects_and_errors(policy):
+    seen = see(tiny_policy.episode(3), policy, FrameOptions({"base_0_rgb": "front"}))
+    who = players_of("looks", seen)
+    draws = np.random.default_rng(0).uniform(size=(2, 40, len(who))).astype(np.float32)
+    computed = np.array([0, 2])
+    found = Effects(
+        by_draw=jnp.asarray(draws),
+        moved=jnp.ones((2, len(who))),
+        beside={},
+        floor=jnp.zeros(2),
+        reason=jnp.array([0, 1]),
+        players=jax.tree.map(lambda leaf: leaf[computed], who),
+        actions=jnp.zeros((2, 1, 1)),
+    )
+    whole = players.of_all_frames(found, "looks", seen, computed)
+    np.testing.assert_allclose(whole.effects[1], draws.mean((0, 1)), rtol=1e-5)
+    # Of independent draws: the root of the squares' sum, up to their chance correlation.
+    errors = np.sqrt(np.square(found.stderr).sum(0)) / 2
+    np.testing.assert_allclose(whole.stderr[1], errors, rtol=0.4)
+    assert whole.reason.tolist() == [0, 1, 1]
+    assert whole.players.labels["base_0_rgb"].shape == (3, 32, 32)
+
+
+def test_looks_keep_the_names_of_the_first_frame(policy):
+    """Of a second frame that is all of one piece only that piece's player is left."""
+    episode = tiny_policy.episode(2)
+    frame = episode.images["wrist"][0]
+    plain = np.broadcast_to(frame[4, 4], frame.shape)
+    images = {**episode.images, "wrist": np.stack([frame, plain])}
+    seen = see(
+        dataclasses.replace(episode, images=images), policy, FrameOptions({"base_0_rgb": "wrist"})
+    )
+    found = players_of("looks", seen)
+    labels = np.asarray(found.labels["base_0_rgb"])
+    assert labels[1, 4, 4] == labels[0, 4, 4]
+    np.testing.assert_array_equal(found.centres[0], found.centres[1])
+
+
+def test_donors_are_of_other_tasks_or_a_blur_stands_in(inputs, policy):
+    options = from_config(config_of(inputs), Options)
+    dataset = open_dataset(options.dataset)
+    none = load_donors(options, policy, dataset, fill="auto", root="", most=4)
+    assert none.fill == "blur" and none.bank is None and none.groups(dataset, 0) is None
+    own = load_donors(options, policy, dataset, fill="background", root="", most=4)
+    groups = own.groups(dataset, 1, 2)
+    assert groups is not None and groups.episode.tolist() == [1, 1]
+    assert own.bank is not None and not own.bank.allowed(groups).any()
+
+
+def test_unknown_players_are_refused(inputs):
+    config = config_of(inputs)
+    config.players = "things"
+    with pytest.raises(ValueError, match=r"config\.players: 'things' given"):
+        from_config(config, Options)
 
 
 def test_a_second_run_computes_nothing(inputs, finished, monkeypatch):
     workdir, content = finished
     monkeypatch.setattr(explain_episode, "_saliency", None)
+    monkeypatch.setattr(players, "player_effects", None)
     assert explain_episode.main(config_of(inputs), workdir) == content
 
 
