@@ -91,7 +91,7 @@ def shares_figure(
             va="center",
         )
     axes.set_title(title, loc="left", fontsize=8)
-    if (~tested & (np.asarray(found.area) > 0)).any():
+    if np.any((np.asarray(found.area) > 0) & ~tested):
         notes = [*notes, "Hollow marks: not tested, no donor changes the player there."]
     if notes:
         figure.supxlabel("\n".join(notes), fontsize=7, x=0.01, ha="left")

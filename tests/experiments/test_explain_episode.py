@@ -188,6 +188,7 @@ def test_looks_keep_the_names_of_the_first_frame(policy):
     found = players_of("looks", seen)
     labels = np.asarray(found.labels["base_0_rgb"])
     assert labels[1, 4, 4] == labels[0, 4, 4]
+    assert found.centres is not None
     np.testing.assert_array_equal(found.centres[0], found.centres[1])
 
 
