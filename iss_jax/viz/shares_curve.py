@@ -46,7 +46,8 @@ def shares_figure(
         notes: Below it, a line each.
     """
     share, error, rest, rest_error = shares_over_time(found, most)
-    names, tested = found.shown_names(), np.asarray(found.tested)
+    names = found.shown_names()
+    tested: np.ndarray = np.asarray(found.tested).reshape(len(times), -1)
     largest = largest_players(found, most)
     figure = Picture(figsize=(8.4, 3.9), dpi=150, layout="constrained")
     axes = figure.subplots()
@@ -103,9 +104,9 @@ def largest_players(found: Effects, most: int) -> list[int]:
     valid = np.asarray(found.valid)
     shares = np.asarray(found.share)[valid]
     mean = shares.mean(0) if len(shares) else np.asarray(found.area).mean(0)
-    there = (np.asarray(found.area) > 0).any(0)
+    there = np.max(np.asarray(found.area), axis=0) > 0
     order = np.argsort(-np.where(there, mean, -1.0), kind="stable")
-    return [int(i) for i in order[:most] if there[i]]
+    return [int(i) for i in order if i in np.flatnonzero(there)][:most]
 
 
 def shares_over_time(
@@ -128,7 +129,7 @@ def shares_over_time(
         found.covariance,
         np.broadcast_to(weights, (*found.effects.shape[:-1], 1, len(weights))),
     )
-    known = np.asarray(found.valid)
+    known: np.ndarray = np.asarray(found.valid)
 
     def where_known(values: Any) -> np.ndarray:
         values = np.asarray(values, np.float64)
