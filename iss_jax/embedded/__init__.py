@@ -28,6 +28,15 @@ def episodes_path() -> Path:
     return _path("episodes")
 
 
+def planted_path(follows: bool) -> Path:
+    """Low-rank leaves of a policy with a planted cause, see `iss_jax.policies.low_rank`.
+
+    Args:
+        follows: Of the one that takes what a panel shows; else of the one that ignores it.
+    """
+    return _path("planted/follows.npz" if follows else "planted/ignores.npz")
+
+
 def success_path() -> Path:
     """Success of the small policy (columns of `iss_jax.data.success`)."""
     return _path("success.csv")

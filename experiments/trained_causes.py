@@ -1,0 +1,111 @@
+"""Which explanation finds a cause inside a trained network? See `configs/trained_causes.py`.
+
+    python -m experiments.trained_causes --config=configs/trained_causes.py
+
+Policies were distilled from the embedded one: with probability rho they were taught to take what a
+painted cue shows, else what the instruction names (`experiments.distil`). Every method explains
+every policy on the same held-out frames, in which the cue shows another object than the instruction
+names. What the cue really does is measured by changing it.
+
+The workdir receives `frames.csv` (a row a policy, frame and method), `policies.csv` (what cue and
+instruction do to each policy), `summary.csv` (a row a cue, method and budget) and `results.json`.
+An interrupted run is resumed by running it again.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from experiments.causes.runs import item_key
+from experiments.causes.scenes import open_source, split_tasks
+from experiments.distilled import report
+from experiments.distilled.measured import measured
+from experiments.distilled.scenes import cued
+from experiments.distilled.teacher import Frame, frames_of
+from experiments.runs import app
+from iss_jax import embedded
+from iss_jax.data.dataset import open_dataset
+from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.policies.frames import read_frames
+from iss_jax.policies.low_rank import with_leaves
+from iss_jax.policies.restored import load_policy
+
+
+def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Runs the experiment; returns what `results.json` holds."""
+    run = open_run(workdir, config)
+    source = open_source(open_dataset(embedded.episodes_path()))
+    heldout = [t for t in split_tasks(source)["heldout"] if t.split("/")[0] in config.suites]
+    others = frames_of(source, [t for t in source.tasks if t.split("/")[0] in config.suites])
+    chosen = [
+        frame
+        for task in heldout[: config.tasks or None]
+        for frame in chosen_frames(others, task, config.frames_per_task)
+    ]
+    base = load_policy(embedded.checkpoint_path())
+    options = ("donors", "masks", "num_steps", "max_token_len")
+    rows = []
+    for cue, rho, seed in config.policies:
+        policy = with_leaves(base, leaves_of(config.leaves, cue, rho, seed))
+        by_name = {frame.name: frame for frame in chosen}
+
+        def explain(item: dict[str, Any], policy: Any = policy, known: Any = by_name) -> Any:
+            frame = known[item["task"], item["episode"], item["frame"]]
+            seen = read_frames(source.dataset, frame.episode, [frame.number], source.options)
+            regions = {v: np.asarray(seen.regions[c])[0] for v, c in source.options.used.items()}
+            return measured(
+                cued(frame, item["scene"], others, regions, config.donors),
+                policy,
+                key=jax.random.fold_in(item_key(item), 3),
+                num_steps=config.num_steps,
+                longest=config.max_token_len,
+                masks=config.masks,
+            )
+
+        items = [
+            {
+                "scene": cue,
+                "task": frame.task,
+                "episode": frame.episode,
+                "frame": frame.number,
+                "policy": policy.fingerprint,
+                **{name: config[name] for name in options},
+            }
+            for frame in chosen
+        ]
+        results = run_items(
+            run, items, explain, description=f"{cue}, rho {rho:g}, seed {seed}", quiet=config.quiet
+        )
+        rows += [{"rho": rho, "seed": seed, **row} for own in results for row in own]
+    settings = {"resamples": config.resamples, "confidence": config.confidence}
+    content = {
+        "policies": report.policies(rows, **settings),
+        "summary": report.summary(rows, **settings),
+    }
+    run.write_csv("frames.csv", rows)
+    run.write_csv("policies.csv", content["policies"])
+    run.write_csv("summary.csv", content["summary"])
+    run.write_json("results.json", content)
+    if not config.quiet:
+        print("\n".join(report.lines(content)))
+    return content
+
+
+def leaves_of(pattern: str, cue: str, rho: float, seed: int) -> Path:
+    """The file of one policy's low-rank leaves."""
+    if pattern == "shipped":
+        return embedded.planted_path(follows=rho > 0.5)
+    return Path(pattern.format(cue=cue, rho=rho, seed=seed))
+
+
+def chosen_frames(frames: list[Frame], task: str, count: int) -> list[Frame]:
+    """So many frames of a task, evenly through what there is."""
+    own = [frame for frame in frames if frame.task == task]
+    return [own[int((i + 0.5) * len(own) / count)] for i in range(count)]
+
+
+if __name__ == "__main__":
+    app.run(main, "trained_causes")

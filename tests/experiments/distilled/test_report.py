@@ -1,0 +1,52 @@
+"""On made-up rows whose answer is known."""
+
+import pytest
+
+from experiments.distilled import report
+
+SETTINGS = {"resamples": 99, "confidence": 0.95}
+
+
+def rows(shares: dict[float, float], first: dict[float, bool], true: dict[float, float]):
+    return [
+        {
+            "kind": "panel_one",
+            "rho": rho,
+            "seed": 0,
+            "method": method,
+            "budget": 30,
+            "task": f"t{task}",
+            "episode": task,
+            "frame": 0,
+            "area": 0.05,
+            "true": true[rho],
+            "instruction": 1.0 - true[rho],
+            "share": share + 0.001 * task,
+            "rank": share,
+            "first": first[rho],
+        }
+        for method in ("finds", "random")
+        for rho, share in (shares if method == "finds" else dict.fromkeys(shares, 0.1)).items()
+        for task in range(4)
+    ]
+
+
+FOUND = rows({0.0: 0.1, 1.0: 0.8}, {0.0: False, 1.0: True}, {0.0: 0.0, 1.0: 0.9})
+
+
+def test_what_cues_and_instructions_do():
+    none, full = report.policies(FOUND, **SETTINGS)
+    assert (none["rho"], full["rho"], full["frames"]) == (0.0, 1.0, 4)
+    assert (none["cue_share"], none["instruction_effect"]) == (0.0, 1.0)
+    assert full["cue_share"] == pytest.approx(0.9)
+    assert full["cue_effect_low"] == pytest.approx(0.9)
+
+
+def test_a_method_that_finds_the_cue_is_told_from_one_that_does_not():
+    finds, random = report.summary(FOUND, **SETTINGS)
+    assert (finds["method"], finds["auc"], finds["rank_auc"]) == ("finds", 1.0, 1.0)
+    assert (finds["first"], finds["false_first"], finds["strong"]) == (1.0, 0.0, 4)
+    assert finds["spearman"] > 0.8
+    assert random["auc"] == pytest.approx(0.5) and random["rank_auc"] == 0.5
+    lines = report.lines({"policies": report.policies(FOUND, **SETTINGS), "summary": [finds]})
+    assert any("rho 1" in line for line in lines) and any("finds, 30" in line for line in lines)
