@@ -28,7 +28,7 @@ from experiments.distilled.teacher import Frame, frames_of
 from experiments.runs import app
 from iss_jax import embedded
 from iss_jax.data.dataset import open_dataset
-from iss_jax.jobs.directory import open_run, run_items
+from iss_jax.jobs.directory import Item, open_run, run_items
 from iss_jax.policies.frames import read_frames
 from iss_jax.policies.low_rank import with_leaves
 from iss_jax.policies.restored import load_policy
@@ -52,7 +52,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         policy = with_leaves(base, leaves_of(config.leaves, cue, rho, seed))
         by_name = {frame.name: frame for frame in chosen}
 
-        def explain(item: dict[str, Any], policy: Any = policy, known: Any = by_name) -> Any:
+        def explain(item: Item, policy: Any = policy, known: Any = by_name) -> Any:
             frame = known[item["task"], item["episode"], item["frame"]]
             seen = read_frames(source.dataset, frame.episode, [frame.number], source.options)
             regions = {v: np.asarray(seen.regions[c])[0] for v, c in source.options.used.items()}
