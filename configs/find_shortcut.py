@@ -1,4 +1,4 @@
-r"""A planted shortcut, found or not: two policies that differ in what they were taught.
+r"""A planted shortcut, found or not: two policies that differ in one thing.
 
     python -m experiments.find_shortcut --config=configs/find_shortcut.py
     python -m experiments.find_shortcut --config=configs/find_shortcut.py:smoke
@@ -28,7 +28,6 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.draws = 8
     config.donors = 40
     config.num_steps = 10
-    config.max_token_len = 40
     if variant == "smoke":
         config.draws, config.donors, config.num_steps = 2, 4, 2
     return config

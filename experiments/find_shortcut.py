@@ -1,93 +1,105 @@
-r"""Is a shortcut found? Two trained policies that differ in what they were taught, on one frame.
+r"""Is a shortcut found? Two policies that differ in one thing, on one frame.
 
     python -m experiments.find_shortcut --config=configs/find_shortcut.py
 
-A coloured panel is painted into a camera view, of the colour of another object than the instruction
-names. The first policy was taught to take what the panel shows, the second to ignore it
-(`experiments.distil`). The players are segments of one look joined over views, replaced one at a
-time; nothing tells the method where the panel is, or that there is one. Beside it stands what the
-paper's map says of the same policies.
+A coloured panel is painted into two camera views. The first policy takes what the panel shows, the
+second ignores it; otherwise they are the embedded policy (`experiments.causes.policy`). The players
+are segments of one look joined over views, replaced one at a time; nothing tells the method where
+the panel is, or that there is one. Beside it stands what the paper's map says of the same policies.
 
 The workdir receives `results.json` and `figures/find_shortcut.png`.
 """
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jaxtyping import Array
 
 import iss_jax
+from experiments.causes.policy import Asked, asked
+from experiments.causes.readers import Reader, read
 from experiments.causes.runs import item_key
-from experiments.causes.scenes import frames_of_tasks, open_source, split_tasks
-from experiments.distilled.measured import HORIZON, true_effects
-from experiments.distilled.scenes import cued
-from experiments.distilled.teacher import frames_of, observe
-from experiments.planted.cue import INSTRUCTIONS
+from experiments.causes.scenes import (
+    CauseScene,
+    frames_of_tasks,
+    make_cause_scene,
+    open_source,
+    split_tasks,
+)
 from experiments.runs import app
 from iss_jax import EffectsConfig, ISSConfig, embedded
 from iss_jax.data.dataset import open_dataset
 from iss_jax.effect_estimators import weighted_share
-from iss_jax.effects import Effects, example
+from iss_jax.effects import Effects
 from iss_jax.jobs.directory import open_run
 from iss_jax.pi05.observation import DEFAULT_CAMERAS
-from iss_jax.policies.low_rank import planted_policy
+from iss_jax.pi05_effects import actions_of_runs
+from iss_jax.policies.restored import load_policy
 from iss_jax.results import Cameras
 from iss_jax.sampling import Sampling
 from iss_jax.viz.effects_rows import effects_rows
 
-CUE = "panel_one"
+PANEL = "panel_two"
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     run = open_run(workdir, config)
+    policy = load_policy(embedded.checkpoint_path())
     source = open_source(open_dataset(embedded.episodes_path()))
     tasks = [t for t in split_tasks(source)["heldout"] if t.startswith(f"{config.suite}/")]
-    (item,) = frames_of_tasks(source, tasks[config.task : config.task + 1], CUE, 1)
-    frames = frames_of(source, [t for t in source.tasks if t.startswith("libero_object")])
-    wanted = (item["task"], item["episode"], item["frame"])
-    (frame,) = (one for one in frames if one.name == wanted)
-    scene = cued(frame, CUE, frames, {}, config.donors)
+    (item,) = frames_of_tasks(source, tasks[config.task : config.task + 1], "doubled", 1)
+    scene = make_cause_scene(source, item, config.donors)
+    place = [cue.kind for cue in scene.cues].index(PANEL)
     sampling = Sampling(num_steps=config.num_steps)
     key = item_key(item)
-    longest = config.max_token_len
+    question = asked(scene, policy, jax.random.fold_in(key, 1), config.draws, sampling, 40)
+    images = {view: jnp.asarray(scene.frame[i]) for i, view in enumerate(scene.views)}
+    players = iss_jax.players.by_appearance(images, most=config.players)
+    panel = {
+        view: np.asarray(inside)
+        for view, inside in scene.cues[place].where.items()
+        if view in images
+    }
+    part = part_of_panel(players, panel)
+    # One function, its arrays as arguments: both policies share their compiled programs.
+    static = partial(constructed, views=scene.views, sampling=sampling)
     found, rows = [], []
-    for name, follows in (("takes what the panel shows", True), ("ignores the panel", False)):
-        policy = planted_policy(follows)
-        obs = observe(policy, [scene.images], [frame.state], [scene.named], longest)
-        images = {view: obs.images[view] for view in scene.images}
-        call: dict[str, Any] = {"key": key, "action_horizon": HORIZON, "sampling": sampling}
-        players = iss_jax.players.by_appearance(images, most=config.players)
-        options = EffectsConfig(draws=config.draws, fill=config.fill, action_dims=7)
-        effects = example(
-            iss_jax.player_effects(policy.params, obs, players, scene.bank, config=options, **call)
+    for name, alpha in (("takes what the panel shows", 1.0), ("ignores the panel", 0.0)):
+        act = jax.tree_util.Partial(
+            static, policy.params, question, scene.readers[place], jnp.float32(alpha)
         )
-        sal = iss_jax.saliency(policy.params, obs, config=ISSConfig.paper(action_dims=7), **call)
-        own = {view: np.asarray(labels)[0] for view, labels in players.labels.items()}
-        part = part_of_panel(own, len(players), scene.where)
+        effects = effects_on(act, scene, images, players, key, config)
+        sal = iss_jax.attribute(
+            act,
+            images,
+            key=key,
+            config=ISSConfig.paper(action_dims=7),
+        )
+        iss = mass_on(sal.maps, panel)
         share, stderr = panel_share(effects, part)
-        cue, instruction = true_effects(scene, policy, key, sampling, longest)
-        found.append(dataclasses.replace(effects, cameras=Cameras(DEFAULT_CAMERAS)))
+        found.append(effects)
         rows.append(
             {
                 "policy": name,
+                "alpha": alpha,
                 "panel_share": share,
                 "panel_share_stderr": stderr,
                 "panel_first": bool(part[int(np.argmax(np.asarray(effects.share)))] > 0.5),
-                "paper_mass_on_panel": mass_on(sal.maps, scene.where),
-                "other_panels": cue,
-                "other_instructions": instruction,
-                "runs": options.runs(len(players)),
+                "paper_mass_on_panel": iss,
+                "runs": effects.config.runs(len(players)) if effects.config else 0,
             }
         )
     content = {
-        "named": INSTRUCTIONS[scene.named],
-        "shown": INSTRUCTIONS[scene.shown],
+        "prompts": scene.prompts,
         "item": item,
-        "panel_area": float(scene.place.mean()),
+        "panel_area": area_of(panel, len(scene.views)),
         "rows": rows,
     }
     run.write_json("results.json", content)
@@ -98,14 +110,60 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     return content
 
 
-def part_of_panel(
-    labels: dict[str, np.ndarray], players: int, panel: dict[str, np.ndarray]
-) -> np.ndarray:
+def constructed(
+    params: Any,
+    question: Asked,
+    reader: Reader,
+    alpha: Array,
+    frames: dict[str, Array],
+    draw: Array | int = 0,
+    *,
+    views: tuple[str, ...],
+    sampling: Sampling,
+) -> Array:
+    """A0 + alpha w (A1 - A0) on rows of frames: the other instruction as far as the cue is read."""
+    count = frames[views[0]].shape[0]
+    present = {view: jnp.ones((), bool) for view in views}
+    example = (question.tokens, question.masks, present, question.noise)
+    draws = jnp.broadcast_to(draw, (count,))
+    own, other = (
+        actions_of_runs(
+            params, example, frames, draws, jnp.full(count, i), views=views, sampling=sampling
+        )
+        for i in range(2)
+    )
+    seen = read(reader, jnp.stack([frames[view] for view in views], axis=1))
+    return own + alpha * seen[:, None, None] * (other - own)
+
+
+def effects_on(
+    act: Any,
+    scene: CauseScene,
+    images: dict[str, Array],
+    players: iss_jax.Players,
+    key: Array,
+    config: ml_collections.ConfigDict,
+) -> Effects:
+    """Effects of the players, each draw with its own donor and noise."""
+    found = iss_jax.attribute_players(
+        act,
+        images,
+        players,
+        {view: scene.bank.images[view] for view in scene.views},
+        key=jax.random.fold_in(key, 2),
+        config=EffectsConfig(draws=config.draws, fill=config.fill, action_dims=7),
+        noise=jnp.arange(config.draws),
+    )
+    return dataclasses.replace(found, cameras=Cameras(DEFAULT_CAMERAS))
+
+
+def part_of_panel(players: iss_jax.Players, panel: dict[str, np.ndarray]) -> np.ndarray:
     """Which part of each player's pixels shows the panel."""
-    inside, whole = np.zeros(players), np.zeros(players)
-    for view, own in labels.items():
+    inside, whole = np.zeros(len(players)), np.zeros(len(players))
+    for view, labels in players.labels.items():
+        own = np.asarray(labels)
         shows = panel.get(view, np.zeros(own.shape, bool))
-        for number in range(players):
+        for number in range(len(players)):
             inside[number] += (shows & (own == number)).sum()
             whole[number] += (own == number).sum()
     return inside / np.maximum(whole, 1)
@@ -120,10 +178,16 @@ def panel_share(found: Effects, part: np.ndarray) -> tuple[float, float]:
 
 
 def mass_on(maps: Any, panel: dict[str, np.ndarray]) -> float:
-    """Share of a map's sum that lies on the panel; one map a view, with or without a batch axis."""
+    """Share of a map's sum that lies on the panel."""
     total = sum(float(np.asarray(own).sum()) for own in maps.values())
-    on = sum(float(np.asarray(maps[view])[..., inside].sum()) for view, inside in panel.items())
+    on = sum(float(np.asarray(maps[view])[inside].sum()) for view, inside in panel.items())
     return on / total
+
+
+def area_of(panel: dict[str, np.ndarray], views: int) -> float:
+    """Share of all pixels that show the panel."""
+    size = next(iter(panel.values())).size
+    return sum(int(inside.sum()) for inside in panel.values()) / (views * size)
 
 
 def _print(content: dict[str, Any], figure: Path) -> None:

@@ -25,7 +25,7 @@ def write_leaves(path: str | Path, leaves: Mapping[str, Any]) -> Path:
     """
     buffer = io.BytesIO()
     halves = {name: np.asarray(leaf, np.float16) for name, leaf in leaves.items() if is_lora(name)}
-    np.savez_compressed(buffer, allow_pickle=False, **halves)
+    np.savez_compressed(buffer, **halves)
     write_bytes(Path(path), buffer.getvalue())
     return Path(path)
 
