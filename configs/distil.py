@@ -51,5 +51,5 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.save_every = 250
     if variant == "smoke":
         config.update({"frames": 2, "draws": 1, "num_steps": 1, "steps": 3, "batch_size": 4})
-        config.update({"flow_samples": 1, "log_every": 1, "save_every": 2})
+        config.update({"flow_samples": 1, "warmup_steps": 1, "log_every": 1, "save_every": 2})
     return config

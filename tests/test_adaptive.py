@@ -157,6 +157,7 @@ def test_contrast_error_leaves_out_absent_cells_and_the_common_mean():
     assert spread == pytest.approx(pattern[active].std(), rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_error_at_the_stop_is_the_one_that_was_claimed():
     """40 keys on a grid whose every mask is enumerated.
 

@@ -96,6 +96,7 @@ def test_gradient_intervals_cover(design):
         assert np.all(coverage < 0.974)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("design", ["bernoulli", "balanced"])
 def test_gradient_contrast_errors_are_the_spread_of_contrasts(design):
     """1,000 redrawn sets of 60 masks on 3 x 3 cells: a cell's spread is known to 2.2 %.
@@ -166,6 +167,7 @@ def cliffs(weights):
     return effect
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "design"), [(10, "balanced"), (40, "balanced"), (40, "bernoulli")])
 def test_clipping_survives_cliffs_and_its_errors_are_calibrated(n, design):
     """300 repeats on 5 x 5 cells whose effect has a cliff, against a long run of plain masks."""

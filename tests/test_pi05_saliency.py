@@ -447,6 +447,7 @@ def test_compute_dtype(params):
     assert np.abs(found.actions - run(params).actions).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_gradients_agree_with_all_masks_where_the_policy_is_nearly_affine(params):
     """One cell a view: eight masks are all there are. Faint images bend the policy little."""
     masks = jnp.asarray(list(np.ndindex(2, 2, 2)), bool).reshape(8, 3, 1, 1)

@@ -198,6 +198,7 @@ def test_probes_are_unbiased_with_the_stated_error(params):
         assert 1e-4 < np.sqrt(np.square(ratio - 1.0).mean()) < 3 * np.sqrt(2 / n)
 
 
+@pytest.mark.slow
 def test_integrated_gradients_are_complete(params):
     """The maps sum to the error of the blurred frames; one point of the path does not suffice."""
     found = integrated(params)

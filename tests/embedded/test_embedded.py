@@ -174,6 +174,7 @@ def test_the_policy_acts_on_a_frame_and_its_own_seed():
     assert np.abs(policy(observation | {"images": blank}) - chunk).max() > 0.05
 
 
+@pytest.mark.slow
 def test_the_main_job_runs_on_it(tmp_path):
     smoke("nmr_correlation", tmp_path)
     content = json.loads((tmp_path / "results.json").read_text())

@@ -26,6 +26,8 @@ from iss_jax.masks import upsample
 from iss_jax.policies.frames import FrameOptions, see
 from iss_jax.policies.restored import load_policy
 
+pytestmark = pytest.mark.slow
+
 FRAMES, STRIDE = 6, 3
 COMPUTED = [0, 3, 5]
 

@@ -146,6 +146,7 @@ def test_donors_are_of_other_tasks_and_fewer_draws_come_first(source):
     np.testing.assert_array_equal(few.frames, many.frames[: len(few.frames)])
 
 
+@pytest.mark.slow
 def test_methods_keep_to_their_budget(source):
     scene, plan = scene_of(source, "seen"), Plan()
     for family in plan.player_families:
@@ -289,6 +290,7 @@ def test_splits_share_no_task_and_no_held_out_kind(source):
     assert len(tasks["chosen"]) + len(tasks["heldout"]) == 41
 
 
+@pytest.mark.slow
 def test_the_smoke_run(tmp_path):
     smoke("known_causes", tmp_path)
     content = json.loads((tmp_path / "results.json").read_text())

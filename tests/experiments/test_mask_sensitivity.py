@@ -93,6 +93,7 @@ def test_group_means_by_hand():
     np.testing.assert_array_equal(found, [2.0, 3.5])
 
 
+@pytest.mark.slow
 def test_smoke(tmp_path):
     with jax.numpy_rank_promotion("allow"):
         smoke("mask_sensitivity", tmp_path)

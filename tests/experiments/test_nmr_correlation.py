@@ -512,6 +512,7 @@ def test_unknown_variants_and_keys():
         from_config(config, Options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["v3.0", "folders", "beside"])
 def test_every_format_and_masks_beside_give_the_same_results(to, inputs, finished, tmp_path):
     source = open_dataset(inputs / "episodes")

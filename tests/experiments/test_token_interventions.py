@@ -95,6 +95,7 @@ def test_configs_have_the_keys_of_the_options(variant: str) -> None:
     token_interventions.Options(**content)
 
 
+@pytest.mark.slow
 def test_smoke_run_writes_tables_and_figures_and_resumes(tmp_path, monkeypatch):
     smoke("token_interventions", tmp_path)
     content = json.loads((tmp_path / "results.json").read_text())

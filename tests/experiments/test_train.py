@@ -86,6 +86,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(dataset, tmp_path):
     assert [line.partition(",")[0] for line in lines[1:]] == ["1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_datasets_may_be_added_to_a_run_and_its_normalisation_stays(dataset, tmp_path):
     step = train.run(config_of(dataset, stop_after=2), tmp_path / "run")
     before, tokenizer = load_norm_stats(step), (step / "assets" / "tokenizer.model").read_bytes()
@@ -103,6 +104,7 @@ def test_datasets_may_be_added_to_a_run_and_its_normalisation_stays(dataset, tmp
     assert (step / "assets" / "tokenizer.model").read_bytes() == tokenizer
 
 
+@pytest.mark.slow
 def test_the_documented_run_ends_in_a_checkpoint_without_auxiliary_heads(tmp_path):
     assert "11 training frames" in smoke("train", tmp_path)
     step = tmp_path / "checkpoints" / "4"
@@ -198,6 +200,7 @@ def test_datasets_of_different_scenes_share_their_kinds():
     assert frames._among(kinds, None) is None
 
 
+@pytest.mark.slow
 def test_planted_training_sees_the_panel(dataset, tmp_path):
     opened = open_dataset(dataset)
     renamed = str(tmp_path / "renamed")
@@ -224,6 +227,7 @@ def test_planted_training_sees_the_panel(dataset, tmp_path):
     assert train.run(config, tmp_path / "run").name == "4"
 
 
+@pytest.mark.slow
 def test_a_run_from_a_checkpoint_keeps_its_tokenizer(dataset, tmp_path):
     first = train.run(config_of(dataset), tmp_path / "first")
     second = train.run(config_of(dataset, init_from=str(first), seed=1), tmp_path / "second")

@@ -28,6 +28,8 @@ from experiments.runs import app
 from iss_jax.jobs.processes import current
 from iss_jax.jobs.directory import open_run, run_items
 
+pytestmark = pytest.mark.slow
+
 def main(config, workdir):
     run, log, calls = open_run(workdir, config), Path(os.environ["LOG"]), []
     import jax

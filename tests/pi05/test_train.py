@@ -107,6 +107,7 @@ def test_auxiliary_head_reads_the_last_valid_prompt_token():
     assert abs(float(value(other) - value(batch.obs))) > 1e-4
 
 
+@pytest.mark.slow
 def test_training_learns_and_averages(optax_promotes):
     batch, optimizer = small_batch(), train.paper_optimizer(3e-3, 150, warmup_steps=5)
     state = train.init_state(new_model(), optimizer, auxiliary=train.init_auxiliary(16, target=2))
@@ -126,6 +127,7 @@ def test_training_learns_and_averages(optax_promotes):
     assert float(drift) > float(lag) > 0
 
 
+@pytest.mark.slow
 def test_lora_run_leaves_the_language_model_alone(optax_promotes):
     base = new_model()
     adapted = lora.add_lora(base, jax.random.key(1), vlm_rank=2, action_rank=2)

@@ -98,6 +98,7 @@ def test_similarity_in_closed_form():
     assert np.isnan(similarities(maps, valid)[0]).all()
 
 
+@pytest.mark.slow
 def test_an_unchanged_copy_has_the_same_actions_and_maps(parts):
     options, loaded = parts
     line = episode_lines(options, loaded.dataset)[0]
@@ -202,6 +203,7 @@ def test_robustness_reports_the_least_moved_episodes(robust, parts):
     )
 
 
+@pytest.mark.slow
 def test_fidelity_correlates_changes_of_maps_and_actions(faithful):
     workdir, content = faithful
     rows = _csv(workdir / "results.csv")

@@ -32,6 +32,7 @@ def released():
     return found
 
 
+@pytest.mark.slow
 def test_every_row_of_the_released_sizes_lowers_for_a_gpu(released):
     assert len(released) == 13
     # 16 masks and the baseline at once; a single pass is one row.
