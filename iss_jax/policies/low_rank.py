@@ -24,7 +24,9 @@ def write_leaves(path: str | Path, leaves: Mapping[str, Any]) -> Path:
         leaves: '/'-joined path in openpi's tree -> leaf; others than low-rank ones are left out.
     """
     buffer = io.BytesIO()
-    halves = {name: np.asarray(leaf, np.float16) for name, leaf in leaves.items() if is_lora(name)}
+    halves: dict[str, Any] = {
+        name: np.asarray(leaf, np.float16) for name, leaf in leaves.items() if is_lora(name)
+    }
     np.savez_compressed(buffer, **halves)
     write_bytes(Path(path), buffer.getvalue())
     return Path(path)

@@ -12,6 +12,8 @@ import pytest
 
 from iss_jax.jobs import processes
 
+pytestmark = pytest.mark.slow
+
 _CONFIG = """
 import ml_collections
 
@@ -27,8 +29,6 @@ import numpy as np
 from experiments.runs import app
 from iss_jax.jobs.processes import current
 from iss_jax.jobs.directory import open_run, run_items
-
-pytestmark = pytest.mark.slow
 
 def main(config, workdir):
     run, log, calls = open_run(workdir, config), Path(os.environ["LOG"]), []
