@@ -37,8 +37,8 @@ define make_env
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-libero setup-openpi-stack demo study test test-slow test-libero test-openpi-stack \
-        doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
+.PHONY: help setup setup-libero setup-openpi-stack demo study test test-slow test-libero \
+        test-openpi-stack doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \

@@ -23,7 +23,7 @@ import numpy as np
 import tqdm
 
 from experiments.acting_on.frames import ChosenFrame, choose
-from experiments.acting_on.players import PLAYERS, players_of
+from experiments.acting_on.players import PLAYERS, player_columns, players_of
 from experiments.runs import app
 from iss_jax import Background, Effects, EffectsConfig, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset
@@ -104,15 +104,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
 
 def player_rows(found: Effects) -> list[dict[str, Any]]:
     """A row for each player that one frame shows."""
-    columns = {
-        "share": found.share,
-        "share_stderr": found.share_stderr,
-        "effect": found.effects,
-        "effect_stderr": found.stderr,
-        "area": found.area,
-        "moved": found.moved,
-    }
-    values = {name: np.asarray(column, float).tolist() for name, column in columns.items()}
+    values = {name: column.tolist() for name, column in player_columns(found).items()}
     return [
         {"player": name, **{column: own[i] for column, own in values.items()}}
         for i, name in enumerate(found.names)

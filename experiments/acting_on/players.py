@@ -1,8 +1,9 @@
-"""The players of some frames by the name that a config gives."""
+"""The players of some frames by the name that a config gives, and their columns in tables."""
 
 import jax.numpy as jnp
+import numpy as np
 
-from iss_jax import Players, players
+from iss_jax import Effects, Players, players
 from iss_jax.policies.frames import Seen
 
 PLAYERS = ("names", "regions", "looks", "looks_joined")
@@ -45,3 +46,16 @@ def players_of(kind: str, seen: Seen) -> Players:
     assert first.centres is not None
     centres = jnp.repeat(first.centres, frames, 0)
     return players.by_appearance(images, join=join, valid=valid, centres=centres)
+
+
+def player_columns(found: Effects) -> dict[str, np.ndarray]:
+    """What tables say of each player: name of the column to values, players last."""
+    columns = {
+        "share": found.share,
+        "share_stderr": found.share_stderr,
+        "effect": found.effects,
+        "effect_stderr": found.stderr,
+        "area": found.area,
+        "moved": found.moved,
+    }
+    return {name: np.asarray(column, float) for name, column in columns.items()}

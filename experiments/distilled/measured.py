@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.causes.attributions import Attribution
-from experiments.causes.copies import PAPER_BLUR, rise_masks
+from experiments.causes.attributions import Attribution, of_masks
+from experiments.causes.copies import PAPER_BLUR, Copies, MaskFamily, rise_masks
 from experiments.causes.measures import measure
 from experiments.distilled.scenes import CuedScene, labelled, other_values
 from experiments.distilled.teacher import observe
@@ -174,8 +174,8 @@ def rise(
     keep = rise_masks(key, masks, len(views), (side, side))
     noise = jax.random.normal(key, (HORIZON, len(policy.norm_stats["actions"].mean)))
     effects = np.asarray(_under(policy.params, obs, jnp.asarray(keep), noise, sampling=sampling))
-    score = 1.0 - effects / max(float(effects.max()), 1e-12)
-    return Attribution(np.einsum("n,nvhw->vhw", score, keep) / (0.5 * masks))
+    copies = Copies(keep[:0], np.zeros(masks, np.int32), masks=keep)
+    return of_masks(MaskFamily("RISE", None, masks), copies, effects, (side, side))
 
 
 @partial(jax.jit, static_argnames=("sampling",))

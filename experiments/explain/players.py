@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from experiments.acting_on.donors import Donors
-from experiments.acting_on.players import players_of
+from experiments.acting_on.players import player_columns, players_of
 from experiments.explain.options import Options
 from iss_jax import Effects, EffectsConfig, Players, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset
@@ -143,15 +143,7 @@ def player_table(
     found: Effects, computed: Int[np.ndarray, " n"], times: np.ndarray
 ) -> list[dict[str, Any]]:
     """A row for each player that a computed frame shows; shares that are not known are empty."""
-    columns = {
-        "share": found.share,
-        "share_stderr": found.share_stderr,
-        "effect": found.effects,
-        "effect_stderr": found.stderr,
-        "area": found.area,
-        "moved": found.moved,
-    }
-    values = {name: np.asarray(column, float) for name, column in columns.items()}
+    values = player_columns(found)
     valid, tested, names = np.asarray(found.valid), np.asarray(found.tested), found.shown_names()
     rows = []
     for row, frame in enumerate(computed.tolist()):
