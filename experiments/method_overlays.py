@@ -299,6 +299,7 @@ def _write_figure(
                 np.asarray(maps[view]),
                 _critical(method, maps[view], k, valid[view]),
                 ratios[method, view]["nmr"],
+                "nuisance share" if method == PLAYERS else "",
             )
             for view, camera in cameras.items()
         }
