@@ -33,6 +33,7 @@ class Room:
         return False
 
     def step(self, action):
+        time.sleep(0.02)
         return False
 
     def render(self):
@@ -130,10 +131,10 @@ def test_workers_that_record_end_with_a_command_that_was_killed(tmp_path):
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
     )
-    try:
-        assert process.stdout is not None and process.stdout.readline()
-    finally:
+    # Not to be read to its end: the workers hold it, too.
+    with process.stdout as printed:
+        assert printed.readline()
         process.kill()
-        process.communicate()
+        process.wait()
     workers = [int(path.name) for path in (tmp_path / "workers").iterdir()]
     assert workers and left_over(workers) == []

@@ -40,11 +40,12 @@ def test_children_end_with_a_parent_that_was_killed(tmp_path):
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert parent.stdout is not None
-    children = [int(word) for word in parent.stdout.readline().split()]
-    assert len(children) == 2 and all(map(is_running, children))
-    parent.kill()
-    parent.communicate()
+    # Not to be read to its end: the children hold it, too.
+    with parent.stdout as printed:
+        children = [int(word) for word in printed.readline().split()]
+        assert len(children) == 2 and all(map(is_running, children))
+        parent.kill()
+        parent.wait()
     assert left_over(children) == []
 
 

@@ -145,3 +145,14 @@ def test_a_process_without_file_descriptors_goes_on_serving_and_ends_in_time(pro
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=10)
         assert time.monotonic() - since < 2
+
+
+@pytest.mark.slow
+def test_a_client_hears_of_a_server_that_is_killed(process):
+    port = int(process.stdout.readline())
+    threading.Timer(0.3, process.kill).start()
+    since = time.monotonic()
+    client = PolicyClient(f"ws://127.0.0.1:{port}", retries=1, pause=0.01)
+    with client, pytest.raises(ConnectionError, match="no answer after 2 attempts"):
+        client.infer({"sleep": True})
+    assert time.monotonic() - since < 5
