@@ -71,6 +71,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
                 config=ISSConfig(num_masks=options.num_masks),
                 baseline_calls=options.baseline_calls,
                 resume=workdir / "answers.npz",
+                infer_batch=client.infer_batch,
                 progress=progress,
             )
     sal = found.saliency
