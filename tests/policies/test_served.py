@@ -1,5 +1,6 @@
 """A policy that can only be asked, over openpi's protocol: against a real server process."""
 
+import csv
 import dataclasses
 import importlib
 import json
@@ -280,5 +281,10 @@ def test_the_experiment_explains_a_served_frame(address, tmp_path):
     # All that was answered is there; the server is only asked who it is.
     answers = (tmp_path / "answers.npz").read_bytes()
     again = explain_served.main(config, tmp_path)
+    # Players are asked for anew, of a server that draws its own noise.
+    assert "%" in again.pop("acts_on") and again["fill"] == "background"
     assert again == {name: content[name] for name in again}
+    rows = list(csv.DictReader((tmp_path / "players.csv").read_text().splitlines()))
+    assert sum(float(row["share"]) for row in rows) == pytest.approx(1.0, abs=1e-4)
+    assert (tmp_path / "figures" / "players.png").stat().st_size > 1000
     assert (tmp_path / "answers.npz").read_bytes() == answers
