@@ -5,8 +5,9 @@ policy acts on), `players.csv`, and `figures/maps.png` and `players.png`.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 import ml_collections
@@ -25,6 +26,8 @@ from iss_jax.policies import served, served_players
 from iss_jax.policies.client import PolicyClient
 from iss_jax.policies.configs import named
 from iss_jax.policies.frames import FrameOptions, read_frames
+
+MOST = 10_000  # steps of a chunk, and dimensions of an action
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,22 @@ class Options:
     donors: int
 
 
+def noise_shape(metadata: Mapping[str, Any], uri: str) -> tuple[int, int]:
+    """The flow noise that a server takes, by what it says of itself.
+
+    Raises:
+        ValueError: It does not say so, or says what no policy takes.
+    """
+    horizon, dims = (metadata.get(name) for name in ("action_horizon", "action_dim"))
+    for value in (horizon, dims):
+        if type(value) is not int or not 1 <= value <= MOST:
+            raise ValueError(
+                f"{uri}: its metadata say action_horizon {horizon!r}, action_dim {dims!r}; whole "
+                f"numbers of 1 to {MOST} wanted for --config.shared_noise=True"
+            )
+    return cast("tuple[int, int]", (horizon, dims))
+
+
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Asks the server and reports."""
     options, run = Options(**config.to_dict()), open_run(workdir, config)
@@ -63,7 +82,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     with PolicyClient(options.uri, reply_timeout=options.reply_timeout) as client:
         if options.shared_noise:
             client.connect()
-            shape = (client.metadata["action_horizon"], client.metadata["action_dim"])
+            shape = noise_shape(client.metadata, options.uri)
             raw["noise"] = np.random.default_rng(0).standard_normal(shape, np.float32)
         with tqdm.tqdm(unit="call") as bar:
 
