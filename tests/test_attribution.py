@@ -284,7 +284,7 @@ def test_config_is_static_hashable_and_has_the_papers_preset():
         ({"num_masks": 0, "estimator": "gradient"}, "num_masks.*>= 1.*0"),
         ({"num_masks": 10.0}, "num_masks.*integer"),
         ({"keep_prob": 1.5}, "keep_prob.*1.5"),
-        ({"grid": (7,)}, "grid.*rows, columns"),
+        ({"grid": (7,)}, "grid.*a tuple of 2, each an integer"),
         ({"design": "grid"}, "design.*balanced.*'grid'"),
         ({"estimator": "mean"}, "estimator.*centred.*'mean'"),
         ({"reduction": "max"}, "reduction.*sum.*'max'"),

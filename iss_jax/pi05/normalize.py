@@ -184,4 +184,7 @@ def _affine(x: Any, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     x = np.asarray(x)
     n = min(len(scale), x.shape[-1])
     head = x[..., :n].astype(np.float64) * scale[:n] + shift[:n]
-    return np.concatenate([head.astype(np.float32), x[..., n:].astype(np.float32)], axis=-1)
+    found = np.concatenate([head, x[..., n:].astype(np.float64)], axis=-1)
+    if (np.abs(found) > np.finfo(np.float32).max).any():
+        raise ValueError(f"norm stats: {np.abs(found).max():g} comes out, beyond float32")
+    return found.astype(np.float32)

@@ -39,6 +39,12 @@ def policy_observation(obs: Any, vocab: int, *, trim: bool = True) -> Observatio
             f"obs.images: lacks {missing}; has {sorted(obs.images)}, wants {list(VIEWS)}"
         )
     require_prompt(obs)
+    shapes = [np.shape(obs.tokenized_prompt), np.shape(obs.tokenized_prompt_mask)]
+    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
+        raise ValueError(
+            f"obs.tokenized_prompt: got shape {list(shapes[0])} with mask {list(shapes[1])}, "
+            "wanted [b, l] twice"
+        )
     check_frames("obs.images", {view: obs.images[view] for view in VIEWS}, obs.image_masks)
     check_finite("obs.state", obs.state)
     check_tokens("obs.tokenized_prompt", obs.tokenized_prompt, obs.tokenized_prompt_mask, vocab)

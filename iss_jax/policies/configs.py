@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.checks import check_finite, check_text
+from iss_jax.option_types import check_types
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.policies import aloha
 
@@ -71,6 +72,7 @@ class PolicyConfig:
     encode_actions: Callable[[np.ndarray, np.ndarray], np.ndarray] = _same_actions
 
     def __post_init__(self) -> None:
+        check_types(self)
         unknown = sorted(set(self.cameras) - set(VIEWS))
         if unknown or not self.cameras:
             raise ValueError(

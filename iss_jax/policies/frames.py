@@ -24,6 +24,7 @@ from iss_jax.checks import check_finite, check_labels
 from iss_jax.data.dataset import Dataset, digest
 from iss_jax.data.episode import Episode
 from iss_jax.data.regions import fit_regions
+from iss_jax.option_types import check_types
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation, resize_with_pad
 from iss_jax.players import NOBODY, Players, from_instances
@@ -55,6 +56,7 @@ class FrameOptions:
     mirror: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         unknown = sorted(set(self.cameras) - set(VIEWS))
         if unknown:
             raise ValueError(f"cameras: views {unknown} given, of {list(VIEWS)} wanted")
