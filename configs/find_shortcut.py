@@ -1,9 +1,10 @@
-r"""A planted shortcut, found or not: two policies that differ in one thing.
+r"""A planted shortcut, found or not: two trained policies that differ in what they were taught.
 
     python -m experiments.find_shortcut --config=configs/find_shortcut.py
     python -m experiments.find_shortcut --config=configs/find_shortcut.py:smoke
 
-Variants: `embedded` (default), `smoke` (two draws, two denoising steps; seconds).
+Variants: `embedded` (default; the middle frame of nine tasks), `smoke` (one frame, two draws, two
+denoising steps; seconds).
 """
 
 import ml_collections
@@ -18,16 +19,21 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = f"find_shortcut-{chosen(variant, VARIANTS)}"
     config.quiet = False
-    # The frame: of which held-out task of the suite, by number.
-    config.suite = "libero_object"
-    config.task = 0
-    # Players, what replaces them, and draws of each. A wide blur, as the truth bench chose
-    # (docs/results/causes.md); "background" takes donors.
+    # The middle frame of each held-out task of these suites; the first so many, all when 0.
+    config.suites = ("libero_object", "libero_object_object", "libero_object_swap")
+    config.tasks = 0
+    # Of them so many are pictured.
+    config.shown = 2
+    # Players, what replaces them, and draws of each; as the truth bench's answer at 30 runs
+    # (docs/results/causes.md).
     config.players = 12
-    config.fill = "blur"
-    config.draws = 8
+    config.fill = "background"
+    config.draws = 2
     config.donors = 40
-    config.num_steps = 10
+    # Of the paper's map.
+    config.num_masks = 100
+    config.num_steps = 4
     if variant == "smoke":
-        config.draws, config.donors, config.num_steps = 2, 4, 2
+        config.tasks, config.shown, config.donors = 1, 1, 4
+        config.num_masks, config.num_steps = 4, 2
     return config

@@ -1,167 +1,140 @@
-r"""Is a shortcut found? Two policies that differ in one thing, on one frame.
+r"""Is a shortcut found? Two trained policies that differ in what they were taught.
 
     python -m experiments.find_shortcut --config=configs/find_shortcut.py
 
-A coloured panel is painted into two camera views. The first policy takes what the panel shows, the
-second ignores it; otherwise they are the embedded policy (`experiments.causes.policy`). The players
+A coloured panel names one object, the instruction another. The first policy was taught to take what
+the panel shows, the second to ignore it (`experiments.distil`); both ship with the package. Players
 are segments of one look joined over views, replaced one at a time; nothing tells the method where
 the panel is, or that there is one. Beside it stands what the paper's map says of the same policies.
+The frames are of tasks that neither policy saw in its lessons.
 
-The workdir receives `results.json` and `figures/find_shortcut.png`.
+The workdir receives `results.json`, `frames.csv` and `figures/find_shortcut.png`.
 """
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Array
 
 import iss_jax
-from experiments.causes.policy import Asked, asked
-from experiments.causes.readers import Reader, read
 from experiments.causes.runs import item_key
-from experiments.causes.scenes import (
-    CauseScene,
-    frames_of_tasks,
-    make_cause_scene,
-    open_source,
-    split_tasks,
-)
+from experiments.causes.scenes import open_source, split_tasks
+from experiments.distilled.scenes import CuedScene, cued
+from experiments.distilled.teacher import Frame, frames_of, observe
 from experiments.runs import app
 from iss_jax import EffectsConfig, ISSConfig, embedded
 from iss_jax.data.dataset import open_dataset
 from iss_jax.effect_estimators import weighted_share
-from iss_jax.effects import Effects
+from iss_jax.effects import Effects, example
 from iss_jax.jobs.directory import open_run
 from iss_jax.pi05.observation import DEFAULT_CAMERAS
-from iss_jax.pi05_effects import actions_of_runs
-from iss_jax.policies.restored import load_policy
+from iss_jax.policies.low_rank import planted_policy
+from iss_jax.policies.restored import Policy
 from iss_jax.results import Cameras
 from iss_jax.sampling import Sampling
 from iss_jax.viz.effects_rows import effects_rows
 
-PANEL = "panel_two"
+PANEL = "panel_one"
+POLICIES = {"takes what the panel shows": True, "ignores the panel": False}
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     run = open_run(workdir, config)
-    policy = load_policy(embedded.checkpoint_path())
     source = open_source(open_dataset(embedded.episodes_path()))
-    tasks = [t for t in split_tasks(source)["heldout"] if t.startswith(f"{config.suite}/")]
-    (item,) = frames_of_tasks(source, tasks[config.task : config.task + 1], "doubled", 1)
-    scene = make_cause_scene(source, item, config.donors)
-    place = [cue.kind for cue in scene.cues].index(PANEL)
-    sampling = Sampling(num_steps=config.num_steps)
-    key = item_key(item)
-    question = asked(scene, policy, jax.random.fold_in(key, 1), config.draws, sampling, 40)
-    images = {view: jnp.asarray(scene.frame[i]) for i, view in enumerate(scene.views)}
-    players = iss_jax.players.by_appearance(images, most=config.players)
-    panel = {
-        view: np.asarray(inside)
-        for view, inside in scene.cues[place].where.items()
-        if view in images
-    }
-    part = part_of_panel(players, panel)
-    # One function, its arrays as arguments: both policies share their compiled programs.
-    static = partial(constructed, views=scene.views, sampling=sampling)
-    found, rows = [], []
-    for name, alpha in (("takes what the panel shows", 1.0), ("ignores the panel", 0.0)):
-        act = jax.tree_util.Partial(
-            static, policy.params, question, scene.readers[place], jnp.float32(alpha)
-        )
-        effects = effects_on(act, scene, images, players, key, config)
-        sal = iss_jax.attribute(
-            act,
-            images,
-            key=key,
-            config=ISSConfig.paper(action_dims=7),
-        )
-        iss = mass_on(sal.maps, panel)
-        share, stderr = panel_share(effects, part)
-        found.append(effects)
-        rows.append(
-            {
-                "policy": name,
-                "alpha": alpha,
-                "panel_share": share,
-                "panel_share_stderr": stderr,
-                "panel_first": bool(part[int(np.argmax(np.asarray(effects.share)))] > 0.5),
-                "paper_mass_on_panel": iss,
-                "runs": effects.config.runs(len(players)) if effects.config else 0,
-            }
-        )
+    heldout = [t for t in split_tasks(source)["heldout"] if t.split("/")[0] in config.suites]
+    others = frames_of(source, [t for t in source.tasks if t.split("/")[0] in config.suites])
+    frames = [middle(others, task) for task in heldout[: config.tasks or None]]
+    scenes = [cued(frame, PANEL, others, {}, config.donors) for frame in frames]
+    rows, shown, labels = [], [], []
+    for name, follows in POLICIES.items():
+        policy = planted_policy(follows=follows)
+        for number, scene in enumerate(scenes):
+            row, effects = explained(scene, policy, config)
+            rows.append({"policy": name, **row})
+            if number < config.shown:
+                shown.append(effects)
+                labels.append(f"policy that {name}\n{scene.frame.task}")
+    area = float(np.mean([scene.place.mean() for scene in scenes]))
     content = {
-        "prompts": scene.prompts,
-        "item": item,
-        "panel_area": area_of(panel, len(scene.views)),
-        "rows": rows,
+        "panel_area": area,
+        "frames": len(scenes),
+        "policies": [summary(name, rows) for name in POLICIES],
     }
     run.write_json("results.json", content)
-    labels = [f"policy that {row['policy']}" for row in rows]
-    figure = run.write_figure("find_shortcut.png", effects_rows(found, labels))
+    run.write_csv("frames.csv", rows)
+    figure = run.write_figure("find_shortcut.png", effects_rows(shown, labels))
     if not config.quiet:
         _print(content, figure)
     return content
 
 
-def constructed(
-    params: Any,
-    question: Asked,
-    reader: Reader,
-    alpha: Array,
-    frames: dict[str, Array],
-    draw: Array | int = 0,
-    *,
-    views: tuple[str, ...],
-    sampling: Sampling,
-) -> Array:
-    """A0 + alpha w (A1 - A0) on rows of frames: the other instruction as far as the cue is read."""
-    count = frames[views[0]].shape[0]
-    present = {view: jnp.ones((), bool) for view in views}
-    example = (question.tokens, question.masks, present, question.noise)
-    draws = jnp.broadcast_to(draw, (count,))
-    own, other = (
-        actions_of_runs(
-            params, example, frames, draws, jnp.full(count, i), views=views, sampling=sampling
-        )
-        for i in range(2)
-    )
-    seen = read(reader, jnp.stack([frames[view] for view in views], axis=1))
-    return own + alpha * seen[:, None, None] * (other - own)
+def middle(frames: list[Frame], task: str) -> Frame:
+    """The middle one of a task's frames."""
+    own = [frame for frame in frames if frame.task == task]
+    return own[len(own) // 2]
 
 
-def effects_on(
-    act: Any,
-    scene: CauseScene,
-    images: dict[str, Array],
-    players: iss_jax.Players,
-    key: Array,
-    config: ml_collections.ConfigDict,
-) -> Effects:
-    """Effects of the players, each draw with its own donor and noise."""
-    found = iss_jax.attribute_players(
-        act,
-        images,
+def explained(
+    scene: CuedScene, policy: Policy, config: ml_collections.ConfigDict
+) -> tuple[dict[str, Any], Effects]:
+    """A row of the table, and the players' effects of one frame."""
+    frame = scene.frame
+    place = {"task": frame.task, "episode": frame.episode, "frame": frame.number}
+    key = item_key({"scene": PANEL, **place})
+    obs = observe(policy, [scene.images], [frame.state], [scene.named], 40)
+    images = {view: obs.images[view] for view in scene.images}
+    players = iss_jax.players.by_appearance(images, most=config.players)
+    sampling = Sampling(num_steps=config.num_steps)
+    call: dict[str, Any] = {"action_horizon": 16, "sampling": sampling, "key": key}
+    effects = iss_jax.player_effects(
+        policy.params,
+        obs,
         players,
-        {view: scene.bank.images[view] for view in scene.views},
-        key=jax.random.fold_in(key, 2),
+        scene.bank,
         config=EffectsConfig(draws=config.draws, fill=config.fill, action_dims=7),
-        noise=jnp.arange(config.draws),
+        **call,
     )
-    return dataclasses.replace(found, cameras=Cameras(DEFAULT_CAMERAS))
+    iss = ISSConfig.paper(action_dims=7, num_masks=config.num_masks)
+    sal = iss_jax.saliency(policy.params, obs, config=iss, **call)
+    part = part_of_panel(players, scene.where)
+    share, stderr = panel_share(effects, part)
+    row = {
+        "task": frame.task,
+        "named": scene.named,
+        "shown": scene.shown,
+        "panel_share": share,
+        "panel_share_stderr": stderr,
+        "panel_first": bool(part[int(np.argmax(np.asarray(effects.share)))] > 0.5),
+        "paper_mass_on_panel": mass_on(sal.maps, scene.where),
+        "runs": EffectsConfig(draws=config.draws).runs(len(players)),
+    }
+    named = dataclasses.replace(effects, cameras=Cameras(DEFAULT_CAMERAS))
+    return row, example(named, 0)
+
+
+def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """One policy over its frames: means, and the standard error of a mean of frames."""
+    own = [row for row in rows if row["policy"] == name]
+    shares = np.array([row["panel_share"] for row in own])
+    return {
+        "policy": name,
+        "panel_share": float(shares.mean()),
+        "panel_share_stderr": float(shares.std(ddof=1) / len(own) ** 0.5) if len(own) > 1 else None,
+        "panel_first": sum(row["panel_first"] for row in own),
+        "paper_mass_on_panel": float(np.mean([row["paper_mass_on_panel"] for row in own])),
+        "runs": own[0]["runs"],
+    }
 
 
 def part_of_panel(players: iss_jax.Players, panel: dict[str, np.ndarray]) -> np.ndarray:
-    """Which part of each player's pixels shows the panel."""
+    """Which part of each player's pixels shows the panel; players of a batch of one."""
     inside, whole = np.zeros(len(players)), np.zeros(len(players))
     for view, labels in players.labels.items():
-        own = np.asarray(labels)
+        own = np.asarray(labels)[0]
         shows = panel.get(view, np.zeros(own.shape, bool))
         for number in range(len(players)):
             inside[number] += (shows & (own == number)).sum()
@@ -172,22 +145,16 @@ def part_of_panel(players: iss_jax.Players, panel: dict[str, np.ndarray]) -> np.
 def panel_share(found: Effects, part: np.ndarray) -> tuple[float, float]:
     """The share of the players that mostly show the panel, and its standard error."""
     share, stderr = weighted_share(
-        found.effects, found.covariance, jnp.asarray(part > 0.5, jnp.float32)[None]
+        found.effects[0], found.covariance[0], jnp.asarray(part > 0.5, jnp.float32)
     )
-    return float(share[0]), float(stderr[0])
+    return float(share), float(stderr)
 
 
 def mass_on(maps: Any, panel: dict[str, np.ndarray]) -> float:
     """Share of a map's sum that lies on the panel."""
     total = sum(float(np.asarray(own).sum()) for own in maps.values())
-    on = sum(float(np.asarray(maps[view])[inside].sum()) for view, inside in panel.items())
+    on = sum(float(np.asarray(maps[view])[0][inside].sum()) for view, inside in panel.items())
     return on / total
-
-
-def area_of(panel: dict[str, np.ndarray], views: int) -> float:
-    """Share of all pixels that show the panel."""
-    size = next(iter(panel.values())).size
-    return sum(int(inside.sum()) for inside in panel.values()) / (views * size)
 
 
 def _print(content: dict[str, Any], figure: Path) -> None:
@@ -195,12 +162,14 @@ def _print(content: dict[str, Any], figure: Path) -> None:
         f"\nA coloured panel covers {100 * content['panel_area']:.0f} % of the pixels. Players are "
         "segments of one look; nothing names the panel.\n"
     )
-    for row in content["rows"]:
-        first = "and comes first" if row["panel_first"] else "and does not come first"
+    for row in content["policies"]:
+        error = row["panel_share_stderr"]
+        spread = "" if error is None else f" ± {100 * error:.0f}"
         print(
-            f"  the policy that {row['policy']}: the panel holds {100 * row['panel_share']:.0f} ± "
-            f"{100 * row['panel_share_stderr']:.0f} % of the effects {first};\n"
-            f"      of the paper's map {100 * row['paper_mass_on_panel']:.0f} % lies on it."
+            f"  the policy that {row['policy']}: the panel holds {100 * row['panel_share']:.0f}"
+            f"{spread} % of the effects,\n      and comes first in {row['panel_first']} of "
+            f"{content['frames']} frames; of the paper's map "
+            f"{100 * row['paper_mass_on_panel']:.0f} % lies on it."
         )
     print(f"\nfigure:  {figure}")
 
