@@ -1,4 +1,4 @@
-"""Files of less than a megabyte never take more than 200 MB."""
+"""A file of less than a megabyte may hold 200 MB, and no more."""
 
 import pytest
 
