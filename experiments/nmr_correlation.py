@@ -6,8 +6,8 @@ r"""Does attention to nuisance predict failure? nmr@k against success, as Figure
         --config.checkpoint=<folder> --config.dataset=<folder>
 
 For every task and seed, ISS runs over strided frames of the task's episodes; its nuisance mass
-ratio, averaged over the frames, is set against the task's success rate under that seed. The
-correlations are clustered by task. Beside them stand those of random explanations with the same
+ratio, averaged over the frames, is set against the task's success rate under that seed. Intervals
+and tests go by suite where success varies between suites, and else by task. Beside them stand those of random explanations with the same
 values and the same smoothness, and that of the nuisance area alone.
 
 The workdir receives `results.csv` (a row per task and seed), `results.json` (the correlations) and
@@ -32,6 +32,7 @@ from experiments.nmr.rows import (
     make_rows,
     success_variation,
     table,
+    unit_of_success,
 )
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
@@ -62,6 +63,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         "frames": sum(row.frames for row in rows),
         "iss": dataclasses.asdict(iss),
         "success_variation": success_variation(rows),
+        "unit": unit_of_success(rows),
         "correlations": found,
         "by_suite": by_suite(rows),
     }

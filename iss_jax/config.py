@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from iss_jax import divergence, estimators, gradient_estimators, masks as mask_designs
+from iss_jax.option_types import check_types
 
 ESTIMATORS = ("auto", *gradient_estimators.ESTIMATORS, *estimators.ESTIMATORS)
 
@@ -57,6 +58,7 @@ class ISSConfig:
     action_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         object.__setattr__(self, "grid", tuple(self.grid))
         if self.action_dims is not None and not isinstance(self.action_dims, int):
             object.__setattr__(self, "action_dims", tuple(self.action_dims))

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from iss_jax import divergence, fills
+from iss_jax.option_types import check_types
 
 ESTIMATORS = ("one_at_a_time", "banzhaf", "shapley")
 
@@ -54,6 +55,7 @@ class EffectsConfig:
     action_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.action_dims is not None and not isinstance(self.action_dims, int):
             object.__setattr__(self, "action_dims", tuple(self.action_dims))
         if self.action_weights is not None:

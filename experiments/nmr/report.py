@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.nmr.maps import chosen_rows, maps_figure
 from experiments.nmr.rows import Row, nmr_name, task_names
+from experiments.nmr.units import unit_line
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory
 from iss_jax.stats.correlation import Correlation
@@ -49,6 +50,7 @@ def write_figures(
         name: (np.array([row.measures[name] for row in rows]), _correlation(found, name))
         for name in map(nmr_name, percents)
     }
+    unit = found[0]["unit"]
     x, correlation = panels.pop(nmr_name(main))
     figures = []
     if panel := _suite_panels(rows, found, suites, main):
@@ -59,11 +61,17 @@ def write_figures(
     figures += [
         run.write_figure(
             f"nmr_at_{main:g}.png",
-            correlation_figure(x, rates, groups, correlation, xlabel=nmr_name(main)),
+            correlation_figure(
+                x, rates, groups, correlation, xlabel=nmr_name(main), unit=f"{unit}s"
+            ),
         )
     ]
     if panels:
-        figures.append(run.write_figure("nmr_at_k.png", correlation_grid(panels, rates, groups)))
+        figures.append(
+            run.write_figure(
+                "nmr_at_k.png", correlation_grid(panels, rates, groups, unit=f"{unit}s")
+            )
+        )
     return [*figures, run.write_figure("maps.png", maps)]
 
 
@@ -85,9 +93,10 @@ def _suite_panels(
     panels = {}
     for name, label in shown.items():
         if name in rows[0].measures and any(entry["measure"] == name for entry in found):
-            title = f"r = {_correlation(found, name).r:.2f}, {len(rows)} rows"
+            entry = _correlation(found, name)
+            title = entry.reason if np.isnan(entry.r) else f"r = {entry.r:.2f}, {entry.n} rows"
             if one := by_suite.get(name):
-                title += f"\n{one['n']} suites: rank r = {one['r']:.2f}, p = {one['p_value']:.2g}"
+                title += f"\n{one['n']} suites: {_ranked(one)}"
             panels[label] = (np.array([row.measures[name] for row in rows]), title)
     return panels
 
@@ -125,17 +134,19 @@ def _print_headline(content: Mapping[str, Any]) -> None:
     ):
         if name not in found:
             continue
-        print(
-            f"{title}: r = {found[name]['r']:.2f} with success over {found[name]['n']} rows", end=""
-        )
+        one = found[name]
+        said = one["reason"] if np.isnan(one["r"]) else f"r = {one['r']:.2f} with success"
+        line = f"{title}: {said} over {one['n']} rows"
         if name in suites:
-            one = suites[name]
-            print(
-                f"; over {one['n']} suites rank r = {one['r']:.2f}, p = {one['p_value']:.2g}",
-                end="",
-            )
-        print(".")
+            line += f"; over {suites[name]['n']} suites {_ranked(suites[name])}"
+        print(f"{line}.")
     print()
+
+
+def _ranked(entry: Mapping[str, Any]) -> str:
+    if np.isnan(entry["r"]):
+        return entry["reason"]
+    return f"rank r = {entry['r']:.2f}, p = {entry['p_value']:.2g}"
 
 
 def _is_pearson(entry: Mapping[str, Any]) -> bool:
@@ -144,9 +155,9 @@ def _is_pearson(entry: Mapping[str, Any]) -> bool:
 
 def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -> None:
     print(
-        "Pearson correlation with the success rate; intervals and p "
-        "by task; beside them random explanations and the partial correlations given the nuisance\n"
-        "area and the split and, within suites, given the area and the suite.\n"
+        "Pearson correlation with the success rate; beside it random explanations and the partial\n"
+        "correlations given the nuisance area and the split and, within suites, given the area and "
+        f"the suite.\n{unit_line(content)}\n"
     )
     level = f"{100 * content['correlations'][0]['confidence']:g} % interval"
     print(
@@ -160,15 +171,32 @@ def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -
     shown += [f"attention_nmr@{main}", f"norm_nmr@{main}", f"excess@{main}", "chance"]
     for entry in content["correlations"]:
         if entry["kind"] == "pearson" and entry["measure"] in shown:
-            low, high = entry["bootstrap"]
             random = entry.get("random", {}).get("mean")
             partial, within = (entry.get(n, {}).get("r") for n in ("partial", "within_suites"))
-            print(
-                f"{entry['measure']:<24}{entry['r']:>6.2f}  [{low:>6.2f}, {high:>6.2f}] "
-                f"{entry['p_value']:>8.3g}  {'' if random is None else f'{random:.2f}':>8}  "
-                f"{'' if partial is None else f'{partial:.2f}':>9}  "
-                f"{'' if within is None else f'{within:.2f}':>9}"
+            cells = (
+                _number(entry["r"], 6),
+                f"  {_interval(entry['bootstrap']):<17}",
+                f"{_number(entry['p_value'], 8, '.3g')}  {_number(random, 8)}  ",
+                f"{_number(partial, 9)}  {_number(within, 9)}",
             )
+            reason = f"  {entry['reason']}" if np.isnan(entry["r"]) else ""
+            print(f"{entry['measure']:<24}{''.join(cells)}{reason}")
+    for reason in dict.fromkeys(
+        entry["reason"] for entry in content["correlations"] if not np.isnan(entry["r"])
+    ):
+        if reason:
+            print(f"{reason[0].upper()}{reason[1:]}.")
+
+
+def _number(value: float | None, width: int, form: str = ".2f") -> str:
+    """Nothing where there is no number, so that no nan stands without its reason."""
+    shown = "" if value is None or np.isnan(value) else format(value, form)
+    return f"{shown:>{width}}"
+
+
+def _interval(ends: Sequence[float]) -> str:
+    low, high = ends
+    return "none" if np.isnan(low) else f"[{low:>6.2f}, {high:>6.2f}]"
 
 
 def _print_variation(variation: Mapping[str, Any]) -> None:

@@ -7,9 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.nmr.effects import effect_rows
+from experiments.nmr.units import by_unit, given, reasons_of, unit_of
 from iss_jax.data.success import Success
 from iss_jax.stats import correlation as stats
+from iss_jax.stats.correlation import fisher_interval
 from iss_jax.stats.exact import rank_correlation
+from iss_jax.stats.resampling import FEWEST_CLUSTERS
+from iss_jax.stats.units import Variation, variation
 
 Key = tuple[str, str, str, int]  # suite, task, split, seed
 
@@ -118,7 +122,7 @@ def make_rows(
 
 
 def table(rows: Sequence[Row], percents: Sequence[float]) -> list[dict[str, Any]]:
-    """The rows as `results.csv` holds them."""
+    """The rows as `results.csv` holds them; `reason` says why a value is nan."""
     return [
         {
             **row.success._asdict(),
@@ -128,6 +132,7 @@ def table(rows: Sequence[Row], percents: Sequence[float]) -> list[dict[str, Any]
             **row.measures,
             **{f"{name}_stderr": error for name, error in row.errors.items()},
             **{f"random_nmr@{k:g}": row.random[:, i].mean() for i, k in enumerate(percents)},
+            "reason": reasons_of(row.measures),
         }
         for row in rows
     ]
@@ -141,7 +146,10 @@ def correlations(
     resamples: int,
     permutations: int,
 ) -> list[dict[str, Any]]:
-    """Pearson and Spearman correlation of every measure with success, clustered by task.
+    """Pearson and Spearman correlation of every measure with success, by the unit of success.
+
+    The unit that intervals resample and tests deal is the suite where success varies between
+    suites, and else the task: see `iss_jax.stats.units.variation`.
 
     Beside each stand its partial correlations, given the nuisance area and the split (`partial`)
     and, of several suites, given the area and the suite (`within_suites`, permuted inside suites):
@@ -158,46 +166,58 @@ def correlations(
         permutations: random permutations.
 
     Returns:
-        An entry a measure and kind; none for a measure that fewer than three rows have.
+        An entry a measure and kind, with the `reason` where a number of it is nan; none of fewer
+        than three rows.
     """
+    if len(rows) < 3:
+        return []
     # Blocks of rows are dealt from task to task, so they have to be in the same order in each.
     rows = sorted(rows, key=lambda row: (row.success.split, row.success.seed))
-    rates = np.array([row.success.rate for row in rows])
-    tasks = task_names(rows)
-    given = {"partial": _covariates(rows, "split")}
-    suites = np.array([row.success.suite for row in rows])
+    rates, tasks, suites = _groups(rows)
+    unit = unit_of(variation(rates, tasks, suites))
+    covariates = {"partial": _covariates(rows, "split")}
     if len(set(suites)) > 1:
-        given["within_suites"] = _covariates(rows, "suite")
+        covariates["within_suites"] = _covariates(rows, "suite")
+    settings: dict[str, Any] = {
+        "unit": unit,
+        "confidence": confidence,
+        "resamples": resamples,
+        "permutations": permutations,
+    }
     found = []
     for name in rows[0].measures:
-        x = np.array([row.measures[name] for row in rows])
-        usable = np.isfinite(x)
-        if usable.sum() < 3:
-            continue
+        x = np.array([row.measures.get(name, np.nan) for row in rows])
+        there = np.isfinite(x)
         for kind in ("pearson", "spearman"):
-            settings = {
-                "clusters": np.asarray(tasks)[usable],
-                "kind": kind,
-                "confidence": confidence,
-                "resamples": resamples,
-                "permutations": permutations,
-            }
-            entry = stats.correlate(x[usable], rates[usable], **settings)
-            found.append({"measure": name, **entry._asdict()})
+            entry = by_unit(
+                x[there], rates[there], tasks[there], suites[there], kind=kind, **settings
+            )
+            found.append({"measure": name, **entry})
             if name != "chance" and not name.startswith("excess"):
-                for label, (names, columns) in given.items():
-                    partial = stats.partial_correlate(
-                        x[usable],
-                        rates[usable],
-                        columns[usable],
-                        blocks=suites[usable] if label == "within_suites" else None,
+                for label, (names, columns) in covariates.items():
+                    both = there & np.isfinite(columns).all(1)
+                    partial = given(
+                        x[both],
+                        rates[both],
+                        columns[both],
+                        tasks[both],
+                        suites[both],
+                        inside=label == "within_suites",
+                        kind=kind,
                         **settings,
                     )
-                    found[-1][label] = {"given": names, **partial._asdict()}
+                    found[-1][label] = {"given": names, **partial}
             for i, k in enumerate(percents):
                 if name == nmr_name(k):
-                    found[-1]["random"] = _random(rows, rates, i, kind, entry.r)
+                    found[-1]["random"] = _random(rows, rates, i, kind, entry["r"])
     return found
+
+
+def _groups(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each row its success, its task and its suite."""
+    rates = np.array([row.success.rate for row in rows])
+    suites = np.array([row.success.suite for row in rows])
+    return rates, np.array(task_names(rows)), suites
 
 
 def success_variation(rows: Sequence[Row]) -> dict[str, Any]:
@@ -207,8 +227,7 @@ def success_variation(rows: Sequence[Row]) -> dict[str, Any]:
         `between_suites`, the share that lies between the means of suites; `within_suites`, each
         suite's share of the rest. Nothing where success does not vary, in all or inside suites.
     """
-    rates = np.array([row.success.rate for row in rows])
-    suites = np.array([row.success.suite for row in rows])
+    rates, _, suites = _groups(rows)
     square = lambda values: float(np.square(values - values.mean()).sum())  # noqa: E731
     inside = {suite: square(rates[suites == suite]) for suite in sorted(set(suites.tolist()))}
     total, within = square(rates), sum(inside.values())
@@ -220,13 +239,24 @@ def success_variation(rows: Sequence[Row]) -> dict[str, Any]:
     return found
 
 
+def unit_of_success(rows: Sequence[Row]) -> dict[str, Any]:
+    """The unit of intervals and tests, and what decides it.
+
+    Returns:
+        `unit`, `suite` or `task`; the shares of `iss_jax.stats.units.variation`.
+    """
+    found: Variation = variation(*_groups(rows))
+    return {"unit": unit_of(found), **found._asdict()}
+
+
 def by_suite(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rank correlation of the suites' means of every measure with their mean success.
 
     Success varies between suites far more than inside them, so that a suite is the unit.
 
     Returns:
-        An entry a measure; none of fewer than three suites.
+        An entry a measure, with Fisher's interval from six suites on and the `reason` where there
+        is none; none of fewer than three suites.
     """
     suites = np.array([row.success.suite for row in rows])
     names = list(dict.fromkeys(suites.tolist()))
@@ -236,14 +266,43 @@ def by_suite(rows: Sequence[Row]) -> list[dict[str, Any]]:
     success = [float(rates[suites == suite].mean()) for suite in names]
     found = []
     for measure in rows[0].measures:
-        values = np.array([row.measures[measure] for row in rows])
-        means = [float(values[suites == suite].mean()) for suite in names]
-        if np.isfinite(means).all():
-            entry = rank_correlation(means, success)._asdict()
-            found.append(
-                {"measure": measure, **entry, "means": dict(zip(names, means, strict=True))}
-            )
+        values = np.array([row.measures.get(measure, np.nan) for row in rows])
+        parts = [values[suites == suite] for suite in names]
+        means = [
+            float(np.mean(part[np.isfinite(part)])) if _any(part) else np.nan for part in parts
+        ]
+        found.append({"measure": measure, **_of_suites(names, means, success)})
     return found
+
+
+def _of_suites(
+    names: Sequence[str], means: Sequence[float], success: Sequence[float]
+) -> dict[str, Any]:
+    """Rank correlation of suites' means, with the reason where a number is nan."""
+    nan = float("nan")
+    absent = [name for name, value in zip(names, means, strict=True) if not np.isfinite(value)]
+    if absent:
+        entry = {"r": nan, "n": len(names) - len(absent), "p_value": nan, "orders": 0}
+        entry |= {"exact": False, "low": nan, "high": nan}
+        entry["reason"] = f"no correlation: no row of {', '.join(absent)} has a value"
+    else:
+        entry = rank_correlation(means, success)._asdict()
+        enough = len(names) >= FEWEST_CLUSTERS
+        r = entry["r"] if enough else nan
+        low, high = fisher_interval(r, len(names), kind="spearman")
+        entry |= {"low": low, "high": high, "reason": ""}
+        if np.isnan(entry["r"]):
+            which = "the measure" if np.ptp(means) == 0 else "success"
+            entry["reason"] = f"no correlation: {which} does not vary between suites"
+        elif not enough:
+            entry["reason"] = (
+                f"no interval: {len(names)} suites given, at least {FEWEST_CLUSTERS} wanted"
+            )
+    return {**entry, "means": dict(zip(names, means, strict=True))}
+
+
+def _any(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).any())
 
 
 def _covariates(rows: Sequence[Row], group: str) -> tuple[list[str], np.ndarray]:
@@ -273,8 +332,11 @@ def _random(rows: Sequence[Row], rates: np.ndarray, index: int, kind: Any, r: fl
     draws = np.stack([row.random[:, index] for row in rows], axis=1)
     values = np.array([stats.coefficient(draw, rates, kind=kind) for draw in draws])
     values = values[np.isfinite(values)]
-    if not values.size:
-        return {"draws": 0}
+    if not values.size or np.isnan(r):
+        return {
+            "draws": int(values.size),
+            "reason": "random explanations or the measure do not vary",
+        }
     low, high = np.quantile(values, [0.025, 0.975])
     share = float(np.mean(values <= r))
     return {"draws": values.size, "mean": values.mean(), "low": low, "high": high, "at_most": share}

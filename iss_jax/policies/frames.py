@@ -20,9 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
+from iss_jax.checks import check_finite, check_labels
 from iss_jax.data.dataset import Dataset, digest
 from iss_jax.data.episode import Episode
 from iss_jax.data.regions import fit_regions
+from iss_jax.option_types import check_types
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation, resize_with_pad
 from iss_jax.players import NOBODY, Players, from_instances
@@ -54,6 +56,7 @@ class FrameOptions:
     mirror: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         unknown = sorted(set(self.cameras) - set(VIEWS))
         if unknown:
             raise ValueError(f"cameras: views {unknown} given, of {list(VIEWS)} wanted")
@@ -164,8 +167,9 @@ def read_frames(
             that are there are read; `none`: none are. Instance labels are read unless `none`.
 
     Raises:
-        ValueError: A camera that the dataset lacks, or one without labels; the message names the
-            dataset, the episode and the cameras.
+        ValueError: A camera that the dataset lacks, or one without labels; a state that is not
+            finite, or labels that are no region's. The message names the dataset, the episode and
+            the cameras.
     """
     episode = dataset.read(index, frames, regions=labels != "none")
     for what, there in (("images", episode.images), ("region labels", episode.regions)):
@@ -174,6 +178,9 @@ def read_frames(
             raise ValueError(
                 f"{dataset.root}, episode {index}: no {what} of {missing}, only of {sorted(there)}"
             )
+    where = f"{dataset.root}, episode {index}"
+    check_finite(f"{where}: state", episode.state)
+    check_labels(f"{where}: region labels", episode.regions, {})
     return mirrored(episode) if options.mirror else episode
 
 

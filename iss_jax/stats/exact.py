@@ -52,8 +52,12 @@ def rank_correlation(
         seed: of those.
 
     Raises:
-        ValueError: x and y differ in length.
+        ValueError: x and y differ in length, or a value is not finite.
     """
+    for name, value in (("x", x), ("y", y)):
+        finite = np.isfinite(np.asarray(value, np.float64))
+        if not finite.all():
+            raise ValueError(f"{name}: unit {int(np.argmin(finite))} is not finite")
     a, b = (scipy.stats.rankdata(np.asarray(value, np.float64)) for value in (x, y))
     if a.shape != b.shape:
         raise ValueError(f"x and y must be as long, got {a.shape} and {b.shape}")

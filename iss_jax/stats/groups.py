@@ -7,7 +7,12 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float, Shaped
 
-from iss_jax.stats.resampling import cluster_weights, expanded_interval
+from iss_jax.stats.resampling import (
+    cluster_weights,
+    effective_clusters,
+    expanded_interval,
+    too_few,
+)
 
 __all__ = [
     "Estimate",
@@ -46,9 +51,9 @@ def clustered_mean(
 
     >>> import numpy as np
     >>> from iss_jax.stats.groups import clustered_mean
-    >>> found = clustered_mean(np.arange(6.0), np.array([0, 0, 1, 1, 2, 2]), resamples=99)
-    >>> found.value, found.low < 2.5 < found.high
-    (2.5, True)
+    >>> found = clustered_mean(np.arange(12.0), np.repeat(np.arange(6), 2), resamples=99)
+    >>> found.value, found.low < 5.5 < found.high
+    (5.5, True)
 
     Args:
         x: one value a row, finite.
@@ -58,7 +63,8 @@ def clustered_mean(
         seed: of the resampling.
 
     Returns:
-        The mean; the interval is nan with fewer than three clusters.
+        The mean; the interval is nan with fewer than six clusters, or with clusters that weigh as
+        unequally as fewer than six equal ones.
 
     Raises:
         ValueError: no rows, a value that is not finite, or not a cluster for each row.
@@ -66,11 +72,12 @@ def clustered_mean(
     x = np.asarray(x, np.float64)
     labels, count = _labels([(x, clusters)])
     value = float(x.mean())
-    if count < 3:
+    if too_few(labels[0]):
         return Estimate(value, math.nan, math.nan)
     weights = cluster_weights(count, resamples, seed)[:, labels[0]]
     draws = weights @ x / np.maximum(weights.sum(1), 1)
-    return Estimate(value, *expanded_interval(draws, count, confidence))
+    effective = effective_clusters(np.bincount(labels[0]))
+    return Estimate(value, *expanded_interval(draws, effective, confidence))
 
 
 def auc(
@@ -99,7 +106,7 @@ def auc(
 
     Returns:
         The area; the interval, as in `iss_jax.stats.correlation.bootstrap_interval`, is nan with
-        fewer than three clusters.
+        fewer than six clusters, or with clusters that weigh as unequally.
 
     Raises:
         ValueError: as for `clustered_mean`, of either group.
@@ -113,14 +120,16 @@ def auc(
     labels, count = _labels([(p, positive_clusters), (q, negative_clusters)])
     statistic = scipy.stats.mannwhitneyu(p, q).statistic
     value = float(statistic / (p.size * q.size))
-    if count < 3:
+    every = np.concatenate(labels)
+    if too_few(every):
         return Estimate(value, math.nan, math.nan)
     won = (p[:, None] > q[None]) + 0.5 * (p[:, None] == q[None])
     weights = cluster_weights(count, resamples, seed).astype(np.float64)
     wp, wq = weights[:, labels[0]], weights[:, labels[1]]
     pairs = wp.sum(1) * wq.sum(1)
     draws = np.where(pairs > 0, ((wp @ won) * wq).sum(1) / np.maximum(pairs, 1), np.nan)
-    return Estimate(value, *expanded_interval(draws, count, confidence))
+    effective = effective_clusters(np.bincount(every))
+    return Estimate(value, *expanded_interval(draws, effective, confidence))
 
 
 def _labels(groups: list[tuple[np.ndarray, np.ndarray]]) -> tuple[list[np.ndarray], int]:

@@ -9,6 +9,38 @@ import math
 import numpy as np
 import scipy.stats
 
+# Intervals of fewer clusters than this are not given: a few tasks on a line look like certainty.
+FEWEST_CLUSTERS = 6
+
+
+def effective_clusters(weights: np.ndarray) -> float:
+    """How many equal clusters weigh as unequally as these do: (Σw)²/Σw² (Kish 1965).
+
+    Args:
+        weights: of each cluster what it adds, such as its number of rows; none is negative.
+    """
+    square = float(np.square(weights, dtype=np.float64).sum())
+    return float(np.sum(weights)) ** 2 / square if square > 0 else 0.0
+
+
+def too_few(labels: np.ndarray, effective: float | None = None) -> str:
+    """Why clusters give no interval; nothing where there are enough of them.
+
+    Args:
+        labels: of each row its cluster, 0, 1, ...
+        effective: see `effective_clusters`; of their rows when None.
+    """
+    sizes = np.bincount(labels)
+    effective = effective_clusters(sizes) if effective is None else effective
+    if sizes.size < FEWEST_CLUSTERS:
+        return f"no interval: {sizes.size} clusters given, at least {FEWEST_CLUSTERS} wanted"
+    if effective < FEWEST_CLUSTERS - 1e-9:
+        return (
+            f"no interval: {sizes.size} clusters weigh as unequally as {effective:.1f} equal ones, "
+            f"at least {FEWEST_CLUSTERS} wanted"
+        )
+    return ""
+
 
 def cluster_weights(count: int, resamples: int, seed: int) -> np.ndarray:
     """How often each resample holds each cluster, `[resamples, count]`."""
@@ -16,14 +48,17 @@ def cluster_weights(count: int, resamples: int, seed: int) -> np.ndarray:
     return rng.multinomial(count, np.full(count, 1 / count), size=resamples)
 
 
-def expanded_interval(draws: np.ndarray, count: int, confidence: float) -> tuple[float, float]:
-    """Interval from finite draws over resamples of `count` clusters.
+def expanded_interval(draws: np.ndarray, count: float, confidence: float) -> tuple[float, float]:
+    """Interval from finite draws over resamples of `count` clusters; nan where no draw is finite.
 
     See `correlation.bootstrap_interval`.
     """
+    draws = draws[np.isfinite(draws)]
+    if not draws.size:
+        return (math.nan, math.nan)
     tail = scipy.stats.t.ppf((1 - confidence) / 2, count - 1) * math.sqrt(count / (count - 1))
     level = scipy.stats.norm.cdf(tail)
-    low, high = np.quantile(draws[np.isfinite(draws)], [level, 1 - level])
+    low, high = np.quantile(draws, [level, 1 - level])
     return (float(low), float(high))
 
 
@@ -42,13 +77,13 @@ def cluster_blocks(blocks: np.ndarray | None, labels: np.ndarray) -> tuple[int, 
     return tuple(of_cluster.tolist())
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def cluster_orders(
     labels: tuple[int, ...], permutations: int, seed: int, blocks: tuple[int, ...]
 ) -> tuple[int, np.ndarray]:
     """Permutations of rows that deal whole clusters to clusters of the same size and block.
 
-    Every measure of an experiment asks for the same ones, so the last two lots are kept.
+    Every measure of an experiment asks for the same ones, so the last four lots are kept.
 
     Args:
         labels: of each row its cluster.

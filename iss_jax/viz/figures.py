@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ def correlation_figure(
     *,
     xlabel: str,
     ylabel: str = "success rate",
+    unit: str = "tasks",
 ) -> Figure:
     """One scatter with its linear fit and its correlation, as Figure 3.
 
@@ -33,13 +35,14 @@ def correlation_figure(
         correlation: of x and y, written above the panel.
         xlabel: label of the x axis.
         ylabel: label of the y axis.
+        unit: what the correlation's clusters are.
 
     Returns:
         The figure, not yet saved or shown.
     """
     figure = Figure(figsize=(6.4, 4.8), dpi=150, layout="constrained")
     axes = figure.subplots()
-    _scatter(axes, x, y, groups, correlation)
+    _scatter(axes, x, y, groups, correlation, unit)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     _legend(figure, axes)
     return figure
@@ -52,6 +55,7 @@ def correlation_grid(
     *,
     ylabel: str = "success rate",
     columns: int = 2,
+    unit: str = "tasks",
 ) -> Figure:
     """A scatter per panel against the same y, as Figure 10.
 
@@ -61,6 +65,7 @@ def correlation_grid(
         groups: a name a point.
         ylabel: label of the y axes.
         columns: panels in a row.
+        unit: what the correlations' clusters are.
 
     Returns:
         The figure, not yet saved or shown.
@@ -69,7 +74,7 @@ def correlation_grid(
     figure = Figure(figsize=(4.2 * columns, 3.2 * rows), dpi=150, layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes, (xlabel, (x, correlation)) in zip(grid, panels.items(), strict=False):
-        _scatter(axes, x, y, groups, correlation)
+        _scatter(axes, x, y, groups, correlation, unit)
         axes.set(xlabel=xlabel)
     for axes in grid[::columns]:
         axes.set(ylabel=ylabel)
@@ -79,7 +84,7 @@ def correlation_grid(
     return figure
 
 
-def _scatter(axes: Axes, x, y, groups: Sequence[str], correlation: Correlation) -> None:
+def _scatter(axes: Axes, x, y, groups: Sequence[str], correlation: Correlation, unit: str) -> None:
     names = list(dict.fromkeys(groups))
     labels = np.asarray([names.index(group) for group in groups])
     for index, name in enumerate(names):
@@ -95,19 +100,25 @@ def _scatter(axes: Axes, x, y, groups: Sequence[str], correlation: Correlation) 
             label=name,
             linewidths=0,
         )
-    if np.ptp(x) > 0:
-        slope, intercept = np.polyfit(x, y, 1)
-        ends = np.array([x.min(), x.max()])
+    there = np.isfinite(x)
+    if there.any() and np.ptp(x[there]) > 0:
+        slope, intercept = np.polyfit(x[there], y[there], 1)
+        ends = np.array([x[there].min(), x[there].max()])
         axes.plot(ends, slope * ends + intercept, color="0.3", linewidth=1)
     axes.set_ylim(-0.05, 1.05)
-    low, high = correlation.bootstrap
-    axes.set_title(
-        f"r = {correlation.r:.2f}  [{low:.2f}, {high:.2f}],  p = {correlation.p_value:.2g}\n"
-        f"{correlation.clusters} tasks, n = {correlation.n}",
-        loc="left",
-        fontsize=8,
-    )
+    axes.set_title(_said(correlation, unit), loc="left", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _said(found: Correlation, unit: str) -> str:
+    """What stands above a panel: no nan, but the reason."""
+    if np.isnan(found.r):
+        return textwrap.fill(found.reason or "no correlation", 60) + f"\nn = {found.n}"
+    low, high = found.bootstrap
+    interval = "" if np.isnan(low) else f"  [{low:.2f}, {high:.2f}]"
+    line = f"r = {found.r:.2f}{interval},  p = {found.p_value:.2g}\n"
+    line += f"{found.clusters} {unit}, n = {found.n}"
+    return line + (f"; {found.reason.split(':')[0]}" if found.reason else "")
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

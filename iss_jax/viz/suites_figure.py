@@ -39,8 +39,11 @@ def suites_figure(
             own = member == name
             colour, marker = f"C{index % 10}", "osD^v"[index // 10 % 5]
             axes.scatter(x[own], success[own], s=12, alpha=0.35, color=colour, linewidths=0)
+            there = own & np.isfinite(x)
+            if not there.any():
+                continue
             axes.scatter(
-                np.nanmean(x[own]),
+                x[there].mean(),
                 success[own].mean(),
                 s=70,
                 color=colour,

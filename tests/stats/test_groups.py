@@ -21,7 +21,7 @@ def test_auc_is_the_share_of_won_pairs():
 
 
 def test_auc_of_separate_groups_is_one_with_no_width():
-    ids = np.arange(8) % 4
+    ids = np.arange(8)
     assert auc(np.arange(8.0) + 10, np.arange(8.0), ids, ids) == (1.0, 1.0, 1.0)
 
 
@@ -71,20 +71,29 @@ def test_two_clusters_have_no_interval_and_bad_scores_are_refused():
 
 
 def test_ties_are_half_won_in_every_resample():
-    ids = np.arange(3)
-    assert auc(np.ones(3), np.ones(3), ids, ids) == (0.5, 0.5, 0.5)
+    ids = np.arange(6)
+    assert auc(np.ones(6), np.ones(6), ids, ids) == (0.5, 0.5, 0.5)
 
 
-def test_three_clusters_are_the_fewest_with_an_interval():
-    ids = np.arange(3)
-    assert auc(np.arange(3.0) + 3, np.arange(3.0), ids, ids) == (1.0, 1.0, 1.0)
-    assert clustered_mean(np.full(3, 0.5), ids) == (0.5, 0.5, 0.5)
-    assert math.isnan(clustered_mean(np.full(2, 0.5), ids[:2]).low)
+def test_six_clusters_are_the_fewest_with_an_interval():
+    six, five = np.arange(6), np.arange(5)
+    assert auc(np.arange(6.0) + 6, np.arange(6.0), six, six) == (1.0, 1.0, 1.0)
+    assert clustered_mean(np.full(6, 0.5), six) == (0.5, 0.5, 0.5)
+    assert math.isnan(clustered_mean(np.full(5, 0.5), five).low)
+    assert math.isnan(auc(np.arange(5.0) + 6, np.arange(5.0), five, five).low)
+
+
+def test_clusters_that_weigh_like_fewer_than_six_have_no_interval():
+    """Ten clusters, of which one has 80 rows: 89 squared over 6,409 is 1.2."""
+    ids = np.repeat(np.arange(10), [80, *[1] * 9])
+    x = np.random.default_rng(5).normal(size=89)
+    assert math.isnan(clustered_mean(x, ids).low)
+    assert math.isnan(auc(x, x + 1, ids, ids).low)
 
 
 def test_resamples_without_one_of_the_groups_say_nothing():
-    """All positive rows lie in one cluster, which 8 of 27 resamples of three do not hold."""
-    found = auc(np.array([3.0, 4.0]), np.array([1.0, 2.0]), np.zeros(2), np.array([1, 2]))
+    """All positive rows lie in one cluster, which a third of the resamples do not hold."""
+    found = auc(np.array([8.0, 9.0]), np.arange(6.0), np.zeros(2), np.arange(1, 7))
     assert found == (1.0, 1.0, 1.0)
 
 
@@ -97,15 +106,19 @@ def test_naming_the_defaults_repeats_a_result():
 
 
 def test_rows_of_a_cluster_weigh_as_often_as_it_is_drawn():
-    """Clusters of one and of nine rows: a resample's mean is that of the rows that it repeats."""
-    x, ids = np.repeat([0.0, 1.0, 2.0], [1, 9, 2]), np.repeat([0, 1, 2], [1, 9, 2])
-    found = clustered_mean(x, ids, confidence=0.9)
-    sizes, sums = np.array([1, 9, 2]), np.array([0.0, 9.0, 4.0])
-    drawn = np.random.default_rng(0).multinomial(3, np.full(3, 1 / 3), size=4999)
-    means = (drawn @ sums) / (drawn @ sizes)
-    # Student's t of two degrees of freedom: t(q) = (2 q - 1) / sqrt(2 q (1 - q)).
-    tail = scipy.stats.norm.cdf(-0.9 / math.sqrt(2 * 0.95 * 0.05) * math.sqrt(3 / 2))
-    assert found.value == pytest.approx(13 / 12)
+    """Clusters of 1, 2, 3 and of 2 rows: a resample's mean is that of the rows that it repeats.
+
+    They weigh as unequally as 16²/36 = 7.11 equal ones, which is what Student's t is taken of.
+    """
+    sizes = np.array([1, 3, 2, 2, 2, 2, 3, 1])
+    ids = np.repeat(np.arange(8), sizes)
+    found = clustered_mean(ids + 0.0, ids, confidence=0.9)
+    drawn = np.random.default_rng(0).multinomial(8, np.full(8, 1 / 8), size=4999)
+    means = (drawn @ (sizes * np.arange(8))) / (drawn @ sizes)
+    count = 16**2 / 36
+    reach = scipy.stats.t.ppf(0.95, count - 1) * math.sqrt(count / (count - 1))
+    tail = scipy.stats.norm.cdf(-reach)
+    assert found.value == pytest.approx(ids.mean())
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [tail, 1 - tail])))
 
 
