@@ -1,5 +1,6 @@
 import dataclasses
 import types
+from functools import partial
 
 import goldens
 import jax
@@ -401,6 +402,8 @@ def test_the_real_model_lowers_without_allocating(method):
         "input_gradient": baselines.input_gradient,
         "integrated_gradients": baselines.integrated_gradients,
     }.get(method, METHODS[method])
+    if "gradient" in method:
+        explain = partial(explain, action_horizon=50)
     jax.jit(explain).lower(tree, obs)
     out = jax.eval_shape(explain, tree, obs)
     for view in VIEWS:
@@ -410,8 +413,10 @@ def test_the_real_model_lowers_without_allocating(method):
 
 def test_the_users_call_works_without_options(params):
     """The flow noise is drawn: the same map twice, another one for another key."""
-    first, again = (baselines.input_gradient(params, observation()) for _ in range(2))
-    other = baselines.input_gradient(params, observation(), key=jax.random.key(1))
+    with pytest.warns(UserWarning, match="action_horizon is not given"):
+        first, again = (baselines.input_gradient(params, observation()) for _ in range(2))
+    key, horizon = jax.random.key(1), 50
+    other = baselines.input_gradient(params, observation(), key=key, action_horizon=horizon)
     for view in VIEWS:
         np.testing.assert_array_equal(first.maps[view], again.maps[view])
         assert (np.asarray(first.maps[view]) > 0).all()

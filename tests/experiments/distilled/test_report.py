@@ -27,7 +27,7 @@ def rows(shares: dict[float, float], first: dict[float, bool], true: dict[float,
         }
         for method in ("finds", "random")
         for rho, share in (shares if method == "finds" else dict.fromkeys(shares, 0.1)).items()
-        for task in range(4)
+        for task in range(6)
     ]
 
 
@@ -36,7 +36,7 @@ FOUND = rows({0.0: 0.1, 1.0: 0.8}, {0.0: False, 1.0: True}, {0.0: 0.0, 1.0: 0.9}
 
 def test_what_cues_and_instructions_do():
     none, full = report.policies(FOUND, **SETTINGS)
-    assert (none["rho"], full["rho"], full["frames"]) == (0.0, 1.0, 4)
+    assert (none["rho"], full["rho"], full["frames"]) == (0.0, 1.0, 6)
     assert (none["cue_share"], none["instruction_effect"]) == (0.0, 1.0)
     assert full["cue_share"] == pytest.approx(0.9)
     assert full["cue_effect_low"] == pytest.approx(0.9)
@@ -45,7 +45,7 @@ def test_what_cues_and_instructions_do():
 def test_a_method_that_finds_the_cue_is_told_from_one_that_does_not():
     finds, random = report.summary(FOUND, **SETTINGS)
     assert (finds["method"], finds["auc"], finds["rank_auc"]) == ("finds", 1.0, 1.0)
-    assert (finds["first"], finds["false_first"], finds["strong"]) == (1.0, 0.0, 4)
+    assert (finds["first"], finds["false_first"], finds["strong"]) == (1.0, 0.0, 6)
     assert finds["spearman"] > 0.8
     assert random["auc"] == pytest.approx(0.5) and random["rank_auc"] == 0.5
     lines = report.lines({"policies": report.policies(FOUND, **SETTINGS), "summary": [finds]})

@@ -182,7 +182,8 @@ def test_robustness_reports_the_least_moved_episodes(robust, parts):
                 values = [float(row[f"{method}_{kind}"]) for row in own]
                 assert found[kind]["value"] == pytest.approx(np.mean(values))
     low, high = (everything["action_error"][end] for end in ("low", "high"))
-    assert low < everything["action_error"]["value"] < high
+    # Of three tasks there is no interval.
+    assert np.isnan([low, high]).all()
     assert json.loads((workdir / "results.json").read_text())["episodes"] == 6
     assert (workdir / "figures/robustness.png").read_bytes().startswith(b"\x89PNG")
     figure = robustness_figure(content["shares"], METHODS)
