@@ -218,18 +218,21 @@ class FolderDataset:
             if name.startswith(FEATURE)
         }
         action = arrays.get("action", np.zeros((folder.length, 0), np.float32))
-        return Episode(
-            images=images,
-            regions=found,
-            state=_state(arrays)[rows],
-            action=action.astype(np.float32, copy=False)[rows],
-            prompt=folder.prompt,
-            fps=folder.fps,
-            features=features,
-            metadata=dict(folder.metadata),
-            instances=instances,
-            instance_names=dict(folder.instance_names) if regions else {},
-        )
+        try:
+            return Episode(
+                images=images,
+                regions=found,
+                state=_state(arrays)[rows],
+                action=action.astype(np.float32, copy=False)[rows],
+                prompt=folder.prompt,
+                fps=folder.fps,
+                features=features,
+                metadata=dict(folder.metadata),
+                instances=instances,
+                instance_names=dict(folder.instance_names) if regions else {},
+            )
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
     def read_feature(self, episode: int, name: str) -> np.ndarray:
         """Reads one feature of an episode, without decoding any image: [T, ...].

@@ -205,18 +205,21 @@ class LeRobotDataset:
         if regions:
             masks = beside.read_regions(self.root / beside.FOLDER, entry.number, entry.length)
             found |= {camera: value[rows] for camera, value in masks.items()}
-        return Episode(
-            images={camera: arrays[name] for camera, name in cameras.items()},
-            regions=found,
-            state=_vectors(arrays, self.keys.state, len(rows)),
-            action=_vectors(arrays, self.keys.action, len(rows)),
-            prompt=self._prompt(entry, arrays["task_index"], rows, where),
-            fps=self.info["fps"],
-            features={name: arrays[name] for name in others},
-            metadata=dict(entry.metadata),
-            instances={c: from_channels(arrays[name]) for c, name in instances.items()},
-            instance_names=dict(entry.instance_names) if regions else {},
-        )
+        try:
+            return Episode(
+                images={camera: arrays[name] for camera, name in cameras.items()},
+                regions=found,
+                state=_vectors(arrays, self.keys.state, len(rows)),
+                action=_vectors(arrays, self.keys.action, len(rows)),
+                prompt=self._prompt(entry, arrays["task_index"], rows, where),
+                fps=self.info["fps"],
+                features={name: arrays[name] for name in others},
+                metadata=dict(entry.metadata),
+                instances={c: from_channels(arrays[name]) for c, name in instances.items()},
+                instance_names=dict(entry.instance_names) if regions else {},
+            )
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
     def read_feature(self, episode: int, name: str) -> np.ndarray:
         """Reads one column of an episode, without decoding anything else: [T, ...].

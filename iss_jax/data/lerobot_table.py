@@ -20,8 +20,8 @@ with imports_of("data"):
 
 _LOG = logging.getLogger(__name__)
 _INDEX = ("episode_index", "frame_index")
-_WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
-_BYTES_WIDTH = 16
+# Bytes of an offset and what it points to.
+_REFERENCE = 16
 
 
 class _Runs(NamedTuple):
@@ -180,12 +180,18 @@ def _check_columns(file: pq.ParquetFile, wanted: Collection[str]) -> None:
 def _check_memory(
     file: pq.ParquetFile, size: int, groups: Sequence[int], wanted: Collection[str]
 ) -> None:
-    """Before anything is read: equal values take no place in a file, but in memory."""
-    total = 0
-    for group in groups:
-        about = file.metadata.row_group(group)
-        for column in map(about.column, range(about.num_columns)):
-            if column.path_in_schema.partition(".")[0] in wanted or column.path_in_schema in wanted:
-                width = _WIDTH.get(column.physical_type, _BYTES_WIDTH)
-                total += max(column.total_uncompressed_size, column.num_values * width)
+    """Before anything is read: equal values take no place in a file, but in memory.
+
+    By groups: the metadata of a column, where a bit of it is flipped, end the process.
+    """
+    about = [file.metadata.row_group(group) for group in groups]
+    width = sum(_width(file.schema_arrow.field(name).type) for name in wanted)
+    total = sum(max(group.total_byte_size, group.num_rows * width) for group in about)
     check_bytes(total, size, "the columns wanted")
+
+
+def _width(kind: pa.DataType) -> int:
+    """Bytes that a row takes at least."""
+    if pa.types.is_fixed_size_list(kind):
+        return kind.list_size * _width(kind.value_type)
+    return max(1, kind.bit_width // 8) if pa.types.is_primitive(kind) else _REFERENCE

@@ -87,6 +87,8 @@ def read_frames(
             stream.thread_type = "AUTO"
             if stream.time_base is None:
                 raise ValueError(f"{where}: the video has no time base")
+            if stream.codec_context is None:
+                raise ValueError(f"{where}: the video cannot be decoded (no decoder knows it)")
             base = float(stream.time_base)
             _check_size((stream.height, stream.width), shape, f"{where}, frame {rows[waiting[0]]}")
             _check_span((stream.start_time or 0) * base, stream.frames, start, length, fps, where)

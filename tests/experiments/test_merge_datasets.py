@@ -56,6 +56,16 @@ def test_datasets_of_another_size_are_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_merge_that_ends_early_leaves_nothing(tmp_path):
+    """A half of the episodes would look like all of them."""
+    for seed in range(2):
+        write_episode(tmp_path / "a", an_episode(seed))
+    (tmp_path / "a/data/chunk-000/episode_000001.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match=r"episode_000001\.parquet \(episode 1\)"):
+        merge([str(tmp_path / "a")], {}, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_names_stay_and_are_all_or_none_datasets(tmp_path):
     numbers = {"front": np.random.default_rng(0).integers(0, 9, (3, 8, 8), np.int32)}
     for root, names in (("a", {1: "milk"}), ("b", {1: "robot", 2: "milk"})):
