@@ -145,9 +145,9 @@ def part_of_panel(players: iss_jax.Players, panel: dict[str, np.ndarray]) -> np.
 def panel_share(found: Effects, part: np.ndarray) -> tuple[float, float]:
     """The share of the players that mostly show the panel, and its standard error."""
     share, stderr = weighted_share(
-        found.effects[0], found.covariance[0], jnp.asarray(part > 0.5, jnp.float32)
+        found.effects, found.covariance, jnp.asarray(part > 0.5, jnp.float32)[None, None]
     )
-    return float(share), float(stderr)
+    return float(share[0, 0]), float(stderr[0, 0])
 
 
 def mass_on(maps: Any, panel: dict[str, np.ndarray]) -> float:
