@@ -7,8 +7,9 @@ r"""Does attention to nuisance predict failure? nmr@k against success, as Figure
 
 For every task and seed, ISS runs over strided frames of the task's episodes; its nuisance mass
 ratio, averaged over the frames, is set against the task's success rate under that seed. Intervals
-and tests go by suite where success varies between suites, and else by task. Beside them stand those of random explanations with the same
-values and the same smoothness, and that of the nuisance area alone.
+and tests go by suite where success varies between suites, and else by task. Beside them stand those
+of random explanations with the same values and the same smoothness, and that of the nuisance area
+alone.
 
 The workdir receives `results.csv` (a row per task and seed), `results.json` (the correlations) and
 `figures/`. An interrupted run is resumed by running it again.
