@@ -22,6 +22,7 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from experiments.nmr.items import VERSION
 from experiments.nmr.mask_figure import mask_error_figure
 from experiments.nmr.mask_rows import FrameValues, summary
 from experiments.nmr.measured import Measured, measured
@@ -87,7 +88,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     given = content.pop("errors")
     errors = Errors(**{**given, "sizes": tuple(given["sizes"]), "drops": tuple(given["drops"])})
     options = from_config(ml_collections.ConfigDict(content), Options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=VERSION)
     frames = collect(measured(options, run), errors)
     clean = values(frames, frames.labels, None)
     rows, table = [], []
