@@ -38,4 +38,11 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.num_masks = 10 if variant == "smoke" else 100
     config.baseline_calls = 4 if variant == "smoke" else 16
     config.reply_timeout = 120.0
+    # What the policy acts on: names, regions, looks, looks_joined, as `configs/explain_episode.py`
+    # says; nothing when empty. A call for each player and draw.
+    config.players = "names"
+    config.draws = 2 if variant == "smoke" else 8
+    # auto: donors of other tasks where the dataset has some at the same size, else blur.
+    config.fill = "auto"
+    config.donors = 8 if variant == "smoke" else 64
     return config

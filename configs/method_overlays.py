@@ -37,12 +37,19 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.probes = 16
     config.gradient_masks = 40
     config.percent = 10.0
+    # A row of players beside the methods, see `configs/explain_episode.py`; none when empty.
+    config.players = "names"
+    config.draws = 8
+    config.fill = "auto"
+    config.donors = 64
+    config.donors_from = ""
 
     if variant == "smoke":
         config.frames = ((0, 4),)
         config.num_steps = 2
         config.methods = ("norm", "attention", "iss", "random")
         config.iss.num_masks = 10
+        config.draws, config.donors = 2, 8
     if variant == "paper":
         config.checkpoint, config.dataset = "", ""
         config.frames = ((0, 0),)

@@ -32,4 +32,6 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.port = 8000
     # Of the flow noise that answers an observation without "noise".
     config.seed = 0
+    # Different sizes of frames that are answered; each is compiled once while all clients wait.
+    config.sizes = 4
     return config

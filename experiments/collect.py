@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import queue
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from iss_jax.data import jsonl, lerobot
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.envs.benchmarks import landmarks_of
+from iss_jax.jobs.parent import end_with_parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,12 +298,33 @@ def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()
     processes = [
-        context.Process(target=run_shard, args=(options, str(workdir), shard, reports))
+        context.Process(target=_run_apart, args=(options, str(workdir), shard, reports))
         for shard in range(options.processes)
     ]
     _one_thread_each()
     for process in processes:
         process.start()
+    try:
+        counts = _counted(options, workdir, processes, reports)
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+    failed = [i for i, process in enumerate(processes) if process.exitcode]
+    if failed:
+        raise RuntimeError(f"shards {failed} ended with an error; start the run again to resume")
+    return counts
+
+
+def _run_apart(options: CollectOptions, workdir: str, shard: int, reports: Any) -> None:
+    end_with_parent()
+    run_shard(options, workdir, shard, reports)
+
+
+def _counted(
+    options: CollectOptions, workdir: Path, processes: Sequence[Any], reports: Any
+) -> dict[str, int]:
+    """Attempts and successes that the processes report, until all have ended."""
     counts = {"attempts": 0, "successes": 0}
     present = sum(
         _Attempts(workdir / f"shard-{k}.attempts.jsonl", workdir / f"shard-{k}").total
@@ -318,9 +340,6 @@ def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
             counts["attempts"] += 1
             counts["successes"] += success
             bar.update(int(success))
-    failed = [i for i, process in enumerate(processes) if process.exitcode]
-    if failed:
-        raise RuntimeError(f"shards {failed} ended with an error; start the run again to resume")
     return counts
 
 

@@ -81,7 +81,7 @@ def calls(subject: Subject, options: Options) -> dict[str, Callable[[], Any]]:
     """Name -> what is timed: two single inferences, and a map for each N and p."""
     size = subject.sizes.image.image_size
     padded = preprocess(subject.obs, size)
-    trimmed = preprocess(policy_observation(subject.obs), size)
+    trimmed = preprocess(policy_observation(subject.obs, subject.sizes.vocab), size)
     plain = jax.jit(
         partial(sample_actions, sampling=iss_jax.Sampling(savings=iss_jax.Savings.none()))
     )

@@ -3,9 +3,10 @@
 Writes, for every episode, into `episode_<index>/`:
 
 - `iss_heatmaps.npz`: see `experiments.explain.files.write_heatmaps`;
-- `nmr.json`, `nmr.csv`, `nmr.png`: NMR of every frame, its chance level and random explanations;
-- `overlays.png`, `masks.png`, `regions.png`: some frames with their saliency, with their regions
-  (Figure 8), and where the saliency lies over the episode;
+- `overlays.png`: some frames with their saliency;
+- where the dataset has region labels of all cameras: `nmr.json`, `nmr.csv`, `nmr.png` (NMR of every
+  frame, its chance level and random explanations), `masks.png`, `regions.png` (some frames with
+  their regions, Figure 8, and where the saliency lies over the episode);
 - `players.csv`, `players.png`, `players_frames.png`: what the policy acts on, player by player;
 - `episode.mp4`, and where the config asks for them `episode.gif` and `timeline.rrd`;
 
@@ -27,9 +28,9 @@ import numpy as np
 from experiments.acting_on.donors import load_donors
 from experiments.explain.files import (
     Explained,
+    Told,
     paths_of,
-    sentences,
-    summary,
+    tell,
     write_episode_files,
 )
 from experiments.explain.nmr import measure_episode
@@ -70,7 +71,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             root=options.donors_from,
             most=options.donors,
         )
-    explained = []
+    told: list[Told] = []
     for index in options.episodes or range(len(dataset)):
         found = explain(run, options, iss, dataset, index, policy)
         if donors is not None:
@@ -80,17 +81,23 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             found = dataclasses.replace(found, acted=acted)
         if run.processes.first:
             write_episode_files(run.path / f"episode_{index:06d}", found, options)
-        explained.append(found)
-    rows = [row for found in explained for row in summary(found)]
+        # Its frames need not stay in memory.
+        told.append(tell(found))
+    rows = [row for one in told for row in one.rows]
     run.write_csv("results.csv", rows)
     content = {"iss": dataclasses.asdict(iss), "stride": options.stride, "episodes": rows}
     if donors is not None:
         content["fill"] = donors.fill
-        content["acts_on"] = [row for found in explained for row in sentences(found)]
+        content["acts_on"] = [row for one in told for row in one.sentences]
+    unlabelled = [row["episode"] for row in rows if row["k"] is None]
+    if unlabelled:
+        content["without_nmr"] = f"episodes {unlabelled}: no region labels of all cameras"
     run.write_json("results.json", content)
-    _write_figures(run, options, explained)
+    _write_figures(run, options, told)
     if not options.quiet:
         _print(rows)
+        if unlabelled:
+            print(f"No NMR of {content['without_nmr']}.")
     return content
 
 
@@ -117,10 +124,11 @@ def explain(
 
     Raises:
         IndexError: there is no such episode.
-        ValueError: a camera has no images or labels.
+        ValueError: a camera has no images.
     """
     shown = options.frame_options
-    episode = read_frames(dataset, index, slice(options.frames or None), shown)
+    frames = slice(options.frames or None)
+    episode = read_frames(dataset, index, frames, shown, labels="optional")
     seen = see(episode, policy, shown, trim_prompt=True)
     computed = stride_frames(len(episode), options.stride)
     common = {
@@ -145,14 +153,16 @@ def explain(
     )
     # Upsampling is linear, so that maps of interpolated cells are the interpolated maps.
     cells = np.asarray(interpolate(jnp.asarray(cells), jnp.asarray(computed), len(episode)))
-    measures = measure_episode(
-        cells,
-        seen.regions,
-        seen.valid,
-        jax.random.key(options.seed),
-        percents=options.percents,
-        control_draws=options.control_draws,
-    )
+    measures = None
+    if set(seen.regions) == set(seen.views):
+        measures = measure_episode(
+            cells,
+            seen.regions,
+            seen.valid,
+            jax.random.key(options.seed),
+            percents=options.percents,
+            control_draws=options.control_draws,
+        )
     return Explained(
         index=index,
         episode=episode,
@@ -205,14 +215,15 @@ def _saliency(params, obs, key, *, views, iss, action_horizon, sampling):
     )
 
 
-def _write_figures(run: RunDirectory, options: Options, explained: list[Explained]) -> None:
-    run.write_figure(
-        "nmr_less_chance.png",
-        compare_figure([found.curve() for found in explained], [e.title() for e in explained]),
-    )
+def _write_figures(run: RunDirectory, options: Options, told: list[Told]) -> None:
+    curves = [(one.curve, one.title) for one in told if one.curve is not None]
+    if curves:
+        run.write_figure(
+            "nmr_less_chance.png", compare_figure(*map(list, zip(*curves, strict=True)))
+        )
     coloured: dict[str, list] = {}
-    for found in explained:
-        coloured.setdefault(found.task(), []).append(found.path())
+    for one in told:
+        coloured.setdefault(one.task, []).append(one.path)
     label = f"nmr@{options.percents[0]:g}"
     run.write_figure("paths_by_nmr.png", trajectories_figure(coloured, label=label))
     for number, root in enumerate(options.paths):
@@ -223,10 +234,11 @@ def _write_figures(run: RunDirectory, options: Options, explained: list[Explaine
 def _print(rows: list[dict[str, Any]]) -> None:
     print("\nepisode  success frames     k    nmr  chance  random")
     for row in rows:
-        print(
-            f"{row['episode']:>7}  {row['success']!s:<8}{row['frames']:>6}  {row['k']:>4g}  "
-            f"{row['nmr']:>5.2f}  {row['chance']:>6.2f}  {row['random']:>6.2f}"
-        )
+        if row["k"] is not None:
+            print(
+                f"{row['episode']:>7}  {row['success']!s:<8}{row['frames']:>6}  {row['k']:>4g}  "
+                f"{row['nmr']:>5.2f}  {row['chance']:>6.2f}  {row['random']:>6.2f}"
+            )
 
 
 if __name__ == "__main__":

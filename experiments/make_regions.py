@@ -92,7 +92,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         if isinstance(dataset, FolderDataset):
             folders_write.write_masks(dataset.episodes[index].path, found, index)
         else:
-            beside.write_regions(dataset.root / beside.FOLDER, index, found)
+            number = dataset.metadata(index)["episode_index"]
+            beside.write_regions(dataset.root / beside.FOLDER, number, found)
         rows += [
             {
                 "episode": index,
@@ -135,11 +136,13 @@ def make_source(options: Options, dataset: Dataset) -> tuple[Source, tuple[str, 
         _check_cameras(cameras, dataset)
 
         def from_boxes(index: int, cameras: tuple[str, ...], length: int) -> dict[str, np.ndarray]:
+            frame = dataset.read(index, [0], regions=False)
             return {
                 camera: coco.held(
                     drawn.get((camera, index), []),
                     length,
                     f"{path} (episode {index}), camera {camera!r}",
+                    frame.images[camera].shape[1:3],
                 )
                 for camera in cameras
             }
@@ -207,7 +210,8 @@ def contact_sheet(run: RunDirectory, dataset: Dataset, cameras: tuple[str, ...],
 def _has_masks(dataset: Dataset, index: int) -> bool:
     if isinstance(dataset, FolderDataset):
         return bool(dataset.episodes[index].masks)
-    return beside.regions_path(dataset.root / beside.FOLDER, index).exists()
+    number = dataset.metadata(index)["episode_index"]
+    return beside.regions_path(dataset.root / beside.FOLDER, number).exists()
 
 
 def _check_cameras(cameras: tuple[str, ...], dataset: Dataset) -> None:

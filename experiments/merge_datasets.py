@@ -17,6 +17,7 @@ import numpy as np
 import tqdm
 
 from experiments.runs import app
+from iss_jax.data.atomic import atomic_directory
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.lerobot import write_episode
 
@@ -24,7 +25,7 @@ from iss_jax.data.lerobot import write_episode
 def merge(
     roots: Sequence[str], metadata: Mapping[str, Any], out: Path, features: Sequence[str] = ()
 ) -> int:
-    """Writes the episodes of all datasets into a new one.
+    """Writes the episodes of all datasets into a new one: all of them, or nothing.
 
     Args:
         roots: the datasets.
@@ -49,14 +50,15 @@ def merge(
         if differing:
             raise ValueError(f"{root}: differs from {roots[0]} in {differing}")
     places = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
-    for dataset, i in tqdm.tqdm(places, unit="episode"):
-        episode = dataset.read(i)
-        merged = dataclasses.replace(
-            episode,
-            features={name: episode.features[name] for name in features},
-            metadata={**episode.metadata, **metadata},
-        )
-        write_episode(out, merged, robot_type=dataset.robot_type)
+    with atomic_directory(out) as folder:
+        for dataset, i in tqdm.tqdm(places, unit="episode"):
+            episode = dataset.read(i)
+            merged = dataclasses.replace(
+                episode,
+                features={name: episode.features[name] for name in features},
+                metadata={**episode.metadata, **metadata},
+            )
+            write_episode(folder, merged, robot_type=dataset.robot_type)
     return len(places)
 
 

@@ -1,7 +1,8 @@
 """Explanations side by side on chosen frames: `configs/method_overlays.py` says how to run it.
 
 Writes `figures/episode_<e>_frame_<f>.png` (a row a method, a column a view, as Figure 12),
-`results.csv` (NMR of every frame, method and view beside its chance level), `results.json`,
+`results.csv` (NMR of every frame, method and view beside its chance level; of players the nuisance
+share of their effects), `results.json`,
 `correlations.csv` (Pearson's r of every two methods' maps of a frame) and `report.html`.
 The maps themselves lie in `items/`.
 """
@@ -9,6 +10,7 @@ The maps themselves lie in `items/`.
 import dataclasses
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,24 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from experiments.acting_on.donors import Donors, load_donors
+from experiments.acting_on.players import PLAYERS as KINDS, players_of
 from experiments.runs import app
-from iss_jax import Sampling, nmr, saliency
+from iss_jax import EffectsConfig, Sampling, nmr, player_effects, saliency
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
-from iss_jax.jobs.options import ISSOptions, PolicyOptions, from_config
+from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one, from_config
 from iss_jax.methods import TITLES, Settings, explain
-from iss_jax.policies.frames import Seen, read_frames, see, source_key
+from iss_jax.players import painted
+from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
 from iss_jax.policies.restored import Policy
 from iss_jax.viz.methods import Panel, methods_figure
 
 ALL = "all"  # the views together
 # The second one calls every method by its one name, and holds all that is asked of each.
 LAYOUT = 2
+PLAYERS = "players"
+NAMES = {**TITLES, PLAYERS: "players replaced\n(effect per area)"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +50,22 @@ class Options(PolicyOptions, ISSOptions):
     probes: int
     gradient_masks: int
     percent: float
+    players: str
+    draws: int
+    fill: str
+    donors: int
+    donors_from: str
+
+    def __post_init__(self) -> None:
+        at_least_one(self, "draws", "donors")
+        if self.players and self.players not in KINDS:
+            wanted = ("", *KINDS)
+            raise ValueError(f"config.players: {self.players!r} given, one of {wanted} wanted")
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Of the figure: the methods, and the players where they are asked for."""
+        return (*self.methods, *([PLAYERS] if self.players else []))
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
@@ -57,11 +80,21 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         options.probes,
         options.gradient_masks,
     )
-    items = [_item(options, settings, policy, dataset, *frame) for frame in options.frames]
+    donors = Donors("")
+    if options.players:
+        donors = load_donors(
+            options,
+            policy,
+            dataset,
+            fill=options.fill,
+            root=options.donors_from,
+            most=options.donors,
+        )
+    items = [_item(options, settings, policy, dataset, donors, *frame) for frame in options.frames]
     results = run_items(
         run,
         items,
-        lambda item: _compute(item, options, settings, policy, dataset),
+        lambda item: _compute(item, options, settings, policy, dataset, donors),
         description="explanations, frame by frame",
         quiet=options.quiet,
     )
@@ -90,9 +123,11 @@ def _item(
     settings: Settings,
     policy: Policy,
     dataset: Dataset,
+    donors: Donors,
     episode: int,
     frame: int,
 ) -> dict[str, Any]:
+    asked = {"players": options.players, "draws": options.draws, **donors.keys()}
     return {
         "experiment": "method_overlays",
         **options.run_keys(policy),
@@ -105,7 +140,8 @@ def _item(
         **{name: value for name, value in settings._asdict().items() if name != "sampling"},
         "num_steps": settings.sampling.num_steps,
         "iss": dataclasses.asdict(settings.iss),
-        "methods": list(options.methods),
+        "methods": list(options.rows),
+        **(asked if options.players else {}),
     }
 
 
@@ -121,6 +157,7 @@ def _compute(
     settings: Settings,
     policy: Policy,
     dataset: Dataset,
+    donors: Donors,
 ) -> dict[str, Any]:
     seen = _seen(item, options, policy, dataset)
     key = jax.random.fold_in(jax.random.key(item["seed"]), item["episode"])
@@ -140,7 +177,37 @@ def _compute(
     for method in options.methods:
         maps = explain(method, policy.params, seen.obs, iss=iss, **call)
         found[method] = {view: np.asarray(maps[view][0]) for view in seen.views}
+    if options.players:
+        found[PLAYERS] = _players_maps(item, options, policy, dataset, donors, seen, key)
     return found
+
+
+def _players_maps(
+    item: Mapping[str, Any],
+    options: Options,
+    policy: Policy,
+    dataset: Dataset,
+    donors: Donors,
+    seen: Seen,
+    key: jax.Array,
+) -> dict[str, np.ndarray]:
+    """Every pixel with its player's effect per area: large things have no lead."""
+    dims = len(policy.norm_stats["actions"].mean)
+    acted = player_effects(
+        policy.params,
+        present_views(seen.obs, seen.views),
+        players_of(options.players, seen),
+        donors.bank,
+        key=key,
+        config=EffectsConfig(draws=options.draws, fill=donors.fill, action_dims=dims),
+        groups=donors.groups(dataset, item["episode"]),
+        action_horizon=options.action_horizon,
+        sampling=Sampling(num_steps=options.num_steps),
+    )
+    area = np.asarray(acted.area)
+    per_area = np.divide(acted.effects, area, out=np.zeros_like(area), where=area > 0)
+    labels = acted.players.labels
+    return {v: np.asarray(painted(labels[v], jnp.asarray(per_area))[0]) for v in seen.views}
 
 
 def _title(item: Mapping[str, Any], seen: Seen) -> str:
@@ -160,14 +227,16 @@ def _rows(
     """A row per method and view, and one per method of the views together."""
     regions = {view: jnp.asarray(labels[0]) for view, labels in seen.regions.items()}
     valid = {view: jnp.asarray(inside[0]) for view, inside in seen.valid.items()}
-    call = {"k": options.percent, "valid": valid}
     chance = nmr.chance_level(regions, valid=valid, per_view=True)
     chance[ALL] = nmr.chance_level(regions, valid=valid)
     rows = []
-    for method in options.methods:
+    for method in options.rows:
         maps = _maps(result, method)
-        found = nmr.nuisance_mass_ratio(maps, regions, per_view=True, **call)
-        found[ALL] = nmr.nuisance_mass_ratio(maps, regions, **call)
+        # A player's pixels all tie: of players it is the nuisance share of their effects.
+        ratio = partial(nmr.nuisance_mass_ratio, k=options.percent)
+        ratio = nmr.mass_ratio if method == PLAYERS else ratio
+        found = ratio(maps, regions, valid=valid, per_view=True)
+        found[ALL] = ratio(maps, regions, valid=valid)
         rows += [
             {
                 "episode": item["episode"],
@@ -176,10 +245,10 @@ def _rows(
                 "view": view,
                 "camera": item["cameras"].get(view, ""),
                 "k": options.percent,
-                "nmr": float(ratio),
+                "nmr": float(value),
                 "chance": float(chance[view]),
             }
-            for view, ratio in found.items()
+            for view, value in found.items()
         ]
     return rows
 
@@ -224,14 +293,13 @@ def _write_figure(
     for method in item["methods"]:
         maps = _maps(result, method)
         joint = ratios[method, ALL]
-        name = f"{TITLES[method]}\nall views {joint['nmr']:.2f}, chance {joint['chance']:.2f}"
+        name = f"{NAMES[method]}\nall views {joint['nmr']:.2f}, chance {joint['chance']:.2f}"
         methods[name] = {
             camera: Panel(
                 np.asarray(maps[view]),
-                np.asarray(
-                    nmr.critical_set({view: maps[view]}, k, valid={view: valid[view]}).pixels[view]
-                ),
+                _critical(method, maps[view], k, valid[view]),
                 ratios[method, view]["nmr"],
+                "nuisance share" if method == PLAYERS else "",
             )
             for view, camera in cameras.items()
         }
@@ -245,6 +313,13 @@ def _write_figure(
         title=title,
     )
     run.write_figure(f"episode_{item['episode']}_frame_{item['frame']}.png", figure)
+
+
+def _critical(method: str, saliency: jax.Array, percent: float, valid: jax.Array) -> np.ndarray:
+    """The top pixels of a map; of players none, whose pixels tie."""
+    if method == PLAYERS:
+        return np.zeros(saliency.shape, bool)
+    return np.asarray(nmr.critical_set(saliency, percent, valid={"view": valid}).pixels["view"])
 
 
 if __name__ == "__main__":

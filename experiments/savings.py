@@ -144,7 +144,7 @@ def overhead(subject: Subject, options: Options) -> dict[str, float]:
     total = options.num_masks + 1
     rows = micro_batch_rows(total, options.micro_batch or None)
     steps = -(-total // rows)
-    obs = policy_observation(subject.obs)
+    obs = policy_observation(subject.obs, subject.sizes.vocab)
     views = possible_views(obs)
     prepared = preprocess(obs, subject.sizes.image.image_size)
     assert obs.tokenized_prompt is not None and obs.tokenized_prompt_mask is not None

@@ -1,7 +1,9 @@
 """Serves a checkpoint by openpi's protocol: `configs/serve_policy.py` says how to run it.
 
 Every observation gets flow noise of its own, as openpi's server draws it, unless it brings some: a
-float32 array [H, A] under "noise", which repeated calls may share.
+float32 array [H, A] under "noise", which repeated calls may share. Noise of another shape is
+refused, and so are frames of more different sizes than `sizes`: all clients would wait while each
+is compiled.
 """
 
 import dataclasses
@@ -16,8 +18,10 @@ import numpy as np
 from experiments.runs import app
 from iss_jax import embedded
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.configs import named
 from iss_jax.policies.openpi import from_checkpoint
 from iss_jax.policies.server import serve
+from iss_jax.policies.shapes import KnownShapes
 from iss_jax.sampling import Sampling
 
 
@@ -34,6 +38,7 @@ class Options:
     host: str
     port: int
     seed: int
+    sizes: int
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
@@ -50,9 +55,13 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     )
     shape = (policy.action_horizon, sizes_of(policy.params).action_dim)
     rng = np.random.default_rng(options.seed)
+    known = KnownShapes(options.sizes, {"noise": shape})
+    robot = named(options.robot)
 
     def infer(observation: Mapping[str, Any]) -> dict[str, Any]:
+        frames, _, _ = robot.split(observation)
         noise = observation.get("noise")
+        known.check(frames if noise is None else {**frames, "noise": noise})
         if noise is None:
             noise = rng.standard_normal(shape, np.float32)
         return {"actions": policy.infer(observation, noise=noise)}

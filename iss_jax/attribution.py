@@ -12,7 +12,9 @@ from jaxtyping import Array, Bool, Float, Key
 from iss_jax import (
     sharding,
 )
+from iss_jax.checks import check_actions, check_options
 from iss_jax.config import ISSConfig
+from iss_jax.keys import batch_key
 from iss_jax.masked_runs import draw_masks, masked_saliency
 from iss_jax.results import Cameras, Saliency, effect_unit, example
 
@@ -23,9 +25,9 @@ def attribute(
     policy: Policy,
     images: Mapping[str, Float[Array, "*b h w 3"]],
     *,
-    key: Key[Array, ""] | None = None,
+    key: Key[Array, ""] | Key[Array, " b"] | None = None,
     config: ISSConfig = ISSConfig(),
-    masks: Bool[Array, "n views gh gw"] | None = None,
+    masks: Bool[Array, "*b n views gh gw"] | None = None,
     present: Mapping[str, Bool[Array, "*b"]] | None = None,
     valid: Mapping[str, Bool[Array, "*b h w"]] | None = None,
     noise: Any = None,
@@ -49,7 +51,7 @@ def attribute(
         policy: `{view: [n, h, w, 3]} -> actions [n, H, A]` on float32 images, in the same range as
             `images`. With `noise` it is called `policy(images, draw)`.
         images: One frame of each view, [h, w, 3], or a batch [b, h, w, 3] taken frame by frame.
-        key: Key of the masks, `jax.random.key(0)` when None.
+        key: Key of the masks, `jax.random.key(0)` when None; keys [b] give each frame its own.
         config: Static options.
         masks: Keep bits to use instead of random ones; views in sorted name order. Standard errors
             take them to be drawn as `config.design` says.
@@ -63,8 +65,11 @@ def attribute(
         `Saliency`, without the batch axis when the images have none.
 
     Raises:
-        ValueError: Names, shapes or options that do not fit together.
+        ValueError: Names, shapes or options that do not fit together, or a policy that does not
+            answer one action chunk a row.
+        TypeError: `config` is no `ISSConfig`.
     """
+    config = check_options("config", config, ISSConfig)
     frames, batched = as_batch(images)
     views = list(frames)
     if noise is None and config.noise_draws != 1:
@@ -96,7 +101,7 @@ def attribute(
         policy = jax.tree_util.Partial(policy)
     config = config.resolved(config.estimator != "auto" or differentiable(policy, frames, noise))
     if masks is None:
-        masks = draw_masks(jax.random.key(0) if key is None else key, len(views), config)
+        masks = draw_masks(batch_key(key, batch), len(views), config)
     arguments = (policy, frames, jnp.asarray(masks), present, valid, noise)
     if mesh is not None:
         arguments = sharding.replicate(arguments, mesh)
@@ -152,7 +157,7 @@ def differentiable(policy: Policy, images: Mapping[str, Any], noise: Any = None)
     extra = () if noise is None else (jax.tree.map(lambda leaf: leaf[0], noise),)
 
     def call(rows: dict[str, Array]) -> Array:
-        return policy(rows, *extra)
+        return check_actions(policy(rows, *extra), 1)
 
     actions = jax.eval_shape(call, rows)
 
@@ -181,8 +186,13 @@ def _attribute(
     def run(shared: Any, example: Any, rows: dict[str, Array]) -> Array:
         del example
         policy, noise = shared
+        count = next(iter(rows.values())).shape[0]
         if noise is None:
-            return policy(rows)[:, None]
-        return jnp.moveaxis(jax.lax.map(partial(policy, rows), noise), 0, 1)
+            return check_actions(policy(rows), count)[:, None]
+
+        def answer(draw: Any) -> Array:
+            return check_actions(policy(rows, draw), count)
+
+        return jnp.moveaxis(jax.lax.map(answer, noise), 0, 1)
 
     return masked_saliency(run, (policy, noise), None, images, masks, present, valid, config, mesh)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence
+from iss_jax.checks import check_actions
 
 Images = Mapping[str, Float[Array, "h w 3"]]
 Maps = Mapping[str, Float[Array, "h w"]]
@@ -267,8 +268,9 @@ def _replaced(frame: Array, other: Array, where: Array) -> Array:
 
 
 def _effects(policy: Policy, images: Images, frames: dict[str, Array]) -> Array:
-    baseline = policy({view: frame[None] for view, frame in images.items()})
-    return divergence.effects(policy(frames), baseline[0])
+    rows = next(iter(frames.values())).shape[0]
+    baseline = check_actions(policy({view: frame[None] for view, frame in images.items()}), 1)
+    return divergence.effects(check_actions(policy(frames), rows), baseline[0])
 
 
 def _flat(maps: Maps) -> Array:

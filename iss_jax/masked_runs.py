@@ -1,6 +1,6 @@
 """The engine of every map: masked copies blended and run in micro-batches, their effects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,17 +22,44 @@ from iss_jax.results import MaskRuns, Saliency
 from iss_jax.sampling import Savings
 
 
-def draw_masks(key: Key[Array, ""], num_views: int, config: ISSConfig) -> Bool[Array, "n v gh gw"]:
-    """The keep bits that `config` asks for; its number of masks is resolved."""
-    assert config.num_masks is not None
-    return mask_designs.sample_masks(
-        key,
-        config.num_masks,
-        num_views,
-        grid=config.grid,
-        keep_prob=config.keep_prob,
-        design=config.design,
-    )
+def draw_masks(
+    key: Key[Array, ""] | Key[Array, " b"], num_views: int, config: ISSConfig
+) -> Bool[Array, "*b n v gh gw"]:
+    """The keep bits that `config` asks for, of one key or of each of several.
+
+    The number of masks of `config` is resolved.
+    """
+    num_masks = config.num_masks
+    assert num_masks is not None
+
+    def draw(key: Key[Array, ""]) -> Bool[Array, "n v gh gw"]:
+        return mask_designs.sample_masks(
+            key,
+            num_masks,
+            num_views,
+            grid=config.grid,
+            keep_prob=config.keep_prob,
+            design=config.design,
+        )
+
+    return jax.vmap(draw)(key) if key.ndim else draw(key)
+
+
+def check_masks(masks: Array, views: Sequence[str], batch: int, config: ISSConfig) -> None:
+    """Says what is wrong with keep bits, which may be shared or each row's own.
+
+    Raises:
+        ValueError: Another dtype, or a shape that does not fit views, grid or batch.
+    """
+    own = masks.ndim == 5
+    wanted = (len(views), *config.grid)
+    fits = masks.ndim in (4, 5) and masks.shape[-3:] == wanted and (not own or len(masks) == batch)
+    if masks.dtype != jnp.bool_ or not fits:
+        raise ValueError(
+            f"masks must be bool [n, {len(views)} views {list(views)}, {config.grid[0]}, "
+            f"{config.grid[1]}], or the same for each of {batch} rows, got {masks.dtype} "
+            f"{list(masks.shape)}"
+        )
 
 
 def masked_saliency(
@@ -40,7 +67,7 @@ def masked_saliency(
     shared: Any,
     examples: Any,
     images: dict[str, Float[Array, "b h w 3"]],
-    masks: Bool[Array, "n views gh gw"],
+    masks: Bool[Array, "*b n views gh gw"],
     present: dict[str, Bool[Array, " b"]] | None,
     valid: dict[str, Bool[Array, "b h w"]] | None,
     config: ISSConfig,
@@ -55,7 +82,7 @@ def masked_saliency(
         shared: What all examples share, such as parameters.
         examples: Pytree with leading axis b; `run` gets one slice.
         images: Frames; the order of the views is the masks' order.
-        masks: Keep bits.
+        masks: Keep bits, shared or each example's own.
         present: Views that are there, all when None.
         valid: Pixels that are not padding; a view without an entry has none.
         config: Static options.
@@ -66,23 +93,25 @@ def masked_saliency(
         ValueError: Masks that do not fit the views or the grid.
     """
     views = list(images)
-    if masks.dtype != jnp.bool_ or masks.ndim != 4 or masks.shape[1:] != (len(views), *config.grid):
-        raise ValueError(
-            f"masks must be bool [n, {len(views)} views {views}, {config.grid[0]}, "
-            f"{config.grid[1]}], got {masks.dtype} {list(masks.shape)}"
-        )
+    check_masks(masks, views, next(iter(images.values())).shape[0], config)
+    own = masks.ndim == 5
     active = active_cells(images, present, valid, config.grid)
 
     def local(shared: Any, batch: Any, masks: Array) -> Any:
-        def one(args: Any) -> tuple[MaskRuns, Array]:
-            example, frames, active, valid = args
-            keep = masks | ~active[None]
-            return run_masks(partial(run, shared, example), frames, keep, valid, config, savings)
+        def one(args: Any) -> tuple[tuple[MaskRuns, Array | None], Array]:
+            (example, frames, active, valid), bits = args
+            keep = (masks if bits is None else bits) | ~active[None]
+            runs, floor, actions = run_masks(
+                partial(run, shared, example), frames, keep, valid, config, savings
+            )
+            return (runs, None if floor is None else floor[None]), actions
 
-        return jax.lax.map(one, batch)
+        return jax.lax.map(one, (batch, jnp.swapaxes(masks, 0, 1) if own else None))
 
-    split = local if mesh is None else sharding.split_runs(local, mesh)
-    runs, actions = split(shared, (examples, images, active, valid), masks)
+    split = local if mesh is None else sharding.split_runs(local, mesh, by_frame=own)
+    (runs, floors), actions = split(
+        shared, (examples, images, active, valid), jnp.swapaxes(masks, 0, 1) if own else masks
+    )
     found = cell_scores(masks, runs, active, config)
     took_part = {}
     for view in views:
@@ -102,13 +131,14 @@ def masked_saliency(
         actions=actions,
         masks=masks,
         gradients=runs.gradients,
+        floor=None if floors is None else floors.mean(-1),
         frames=images,
         config=config,
     )
 
 
 def cell_scores(
-    masks: Bool[Array, "n views gh gw"],
+    masks: Bool[Array, "*b n views gh gw"],
     runs: MaskRuns,
     active: Bool[Array, "b views gh gw"],
     config: ISSConfig,
@@ -121,10 +151,11 @@ def cell_scores(
         estimate = partial(gradient_estimators.estimate_from_gradients, estimator=config.estimator)
         data = runs
     return jax.vmap(
-        lambda active, *data: estimate(
+        lambda masks, active, *data: estimate(
             masks, *data, design=config.design, keep_prob=config.keep_prob, active=active
-        )
-    )(active, *data)
+        ),
+        in_axes=(0 if masks.ndim == 5 else None, *[0] * (1 + len(data))),
+    )(masks, active, *data)
 
 
 def pixel_maps(
@@ -165,7 +196,7 @@ def run_masks(
     valid: dict[str, Bool[Array, "h w"]] | None,
     config: ISSConfig,
     savings: Savings = Savings(),
-) -> tuple[MaskRuns, Float[Array, "horizon dims"]]:
+) -> tuple[MaskRuns, Float[Array, ""] | None, Float[Array, "horizon dims"]]:
     """Runs the policy on the frame and on all its masked copies, a micro-batch at a time.
 
     Copies are blended inside the micro-batch and only their effects leave it, so peak memory does
@@ -181,8 +212,9 @@ def run_masks(
         savings: Of the blend and of the baseline.
 
     Returns:
-        Effect of each mask, its gradient where the estimator wants one, and the baseline action
-        chunk (all averaged over noise draws).
+        Effect of each mask, its gradient where the estimator wants one; the mean effect of the
+        copies that fill up the last micro-batch, which mask nothing (None where there is none); and
+        the baseline action chunk (all averaged over noise draws).
     """
     # Rows before the first mask's.
     head = int(savings.baseline_row)
@@ -261,8 +293,10 @@ def run_masks(
     baseline, runs = jax.lax.scan(
         jax.checkpoint(step, prevent_cse=False), baseline, (firsts, copies)
     )
-    runs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[head : n + head], runs)
-    return runs, baseline.mean(0)
+    runs = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), runs)
+    filling = runs.effects[n + head :]
+    floor = filling.mean() if filling.shape[0] else None
+    return jax.tree.map(lambda leaf: leaf[head : n + head], runs), floor, baseline.mean(0)
 
 
 def micro_batch_rows(total: int, micro_batch: int | None, most: int = memory.MOST_ROWS) -> int:

@@ -20,12 +20,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
+from iss_jax.checks import check_labels
 from iss_jax.records import Record, batch_index, drawing, record, require_concrete
 from iss_jax.results import Saliency
 
 CRITICAL = ("count", "mass")
+
+REASONS = (
+    "",
+    "a score is NaN",
+    "no pixel is critical: none takes part, or none has any saliency",
+    "the most salient pixels tie with others outside of the set: the map does not say which they "
+    "are",
+)
+"""Why a ratio is not known, by `ratio_reason`."""
 
 # Saliency is summed in float32: a sum this close to k % is k %.
 ROUNDING = 1e-6
@@ -182,10 +193,12 @@ def regional_mass_ratio(
 
     Returns:
         Ratio in [0, 1] with the maps' batch axes, and a last axis over k when several are given;
-        NaN where nothing is critical or a score is NaN. `{view: ratio}` with `per_view`.
+        NaN where the map does not say: nothing is critical, a score is NaN, or the whole set is
+        chosen by the order of ties; `ratio_reason` says which. `{view: ratio}` with `per_view`.
 
     Raises:
-        ValueError: Options out of range, or views and shapes that do not match.
+        ValueError: Options out of range, views and shapes that do not match, or labels other than
+            the integers 0, 1 and 2.
     """
     several = np.ndim(k) > 0
     levels: tuple[float, ...] = tuple(np.atleast_1d(np.asarray(k)).tolist())
@@ -193,10 +206,45 @@ def regional_mass_ratio(
         _check(level, critical)
 
     def share(*arrays: Any) -> Array:
-        shares = _critical_share(*arrays, region=int(region), levels=levels, critical=critical)
+        shares, reasons = _critical_share(
+            *arrays, region=int(region), levels=levels, critical=critical
+        )
+        shares = _or_nan(shares, reasons == 0)
         return shares if several else shares[..., 0]
 
     return _each(share, maps, regions, present, valid, per_view)
+
+
+def ratio_reason(
+    maps: Maps,
+    *,
+    k: float | Sequence[float] = 10,
+    critical: str = "count",
+    present: Present = None,
+    valid: Valid = None,
+) -> Int[Array, "*b"]:
+    """Why `regional_mass_ratio` is NaN: 0 where it is known, else the number of `REASONS`.
+
+    Inside `jit`, where a NaN trips `jax_debug_nans`, ask this first.
+
+    >>> import jax.numpy as jnp
+    >>> from iss_jax.nmr import REASONS, ratio_reason
+    >>> REASONS[int(ratio_reason(jnp.zeros((4, 4)), k=10))][:41]
+    'the most salient pixels tie with others o'
+
+    Arguments and errors are those of `regional_mass_ratio`.
+    """
+    levels: tuple[float, ...] = tuple(np.atleast_1d(np.asarray(k)).tolist())
+    for level in levels:
+        _check(level, critical)
+    maps, valid = _took_part(maps, valid)
+    maps = _by_view(maps)
+    _check_views(maps, present, valid)
+    nowhere = {view: jnp.zeros(scores.shape, jnp.uint8) for view, scores in maps.items()}
+    _, reasons = _critical_share(
+        maps, nowhere, present, valid, region=0, levels=levels, critical=critical
+    )
+    return reasons if np.ndim(k) > 0 else reasons[..., 0]
 
 
 def nuisance_mass_ratio(
@@ -249,8 +297,7 @@ def mass_ratio(
     >>> float(mass_ratio(jnp.array([[4.0, 3.0], [2.0, 1.0]]), jnp.array([[2, 0], [0, 1]])))
     0.5
     """
-    share = partial(_mass_share, region=int(region))
-    return _each(share, maps, regions, present, valid, per_view)
+    return _each(_mass_or_nan(region), maps, regions, present, valid, per_view)
 
 
 def chance_level(
@@ -270,9 +317,8 @@ def chance_level(
     >>> float(chance_level({"front": jnp.array([[2, 0], [0, 0]])}))
     0.75
     """
-    share = partial(_mass_share, region=int(region))
     even = jax.tree.map(lambda labels: jnp.ones(jnp.shape(labels), jnp.float32), regions)
-    return _each(share, even, regions, present, valid, per_view)
+    return _each(_mass_or_nan(region), even, regions, present, valid, per_view)
 
 
 def region_auc(
@@ -292,7 +338,23 @@ def region_auc(
     Arguments and errors are those of `regional_mass_ratio`; NaN where the region is empty or all
     there is, or where a score is NaN.
     """
-    return _each(partial(_outranks, region=int(region)), maps, regions, present, valid, per_view)
+
+    def outranks(*arrays: Any) -> Array:
+        return _or_nan(*_outranks(*arrays, region=int(region)))
+
+    return _each(outranks, maps, regions, present, valid, per_view)
+
+
+def _mass_or_nan(region: int) -> Callable[..., Array]:
+    return lambda *arrays: _or_nan(*_mass_share(*arrays, region=int(region)))
+
+
+def _or_nan(values: Array, known: Array) -> Array:
+    """Values where they are known, else NaN; a numpy array where jax refuses NaN."""
+    if isinstance(values, Tracer) or not jax.config.jax_debug_nans:
+        return jnp.where(known, values, jnp.nan)
+    found = np.where(known, values, np.float32(np.nan))
+    return found if np.isnan(found).any() else values
 
 
 @partial(jax.jit, static_argnames=("region",))
@@ -303,8 +365,10 @@ def _outranks(
     valid: Valid,
     *,
     region: int,
-) -> Array:
+) -> tuple[Array, Array]:
     score, usable = _flat(maps, present, valid)
+    broken = jnp.any(jnp.isnan(score) & usable, axis=-1)
+    score = jnp.nan_to_num(score)
     inside = (_labels(regions) == region) & usable
     ranks = jax.scipy.stats.rankdata(jnp.where(usable, score, -jnp.inf), axis=-1)
     # Ranks among the usable pixels, of which those of the region would have 1, 2, ... at least.
@@ -312,8 +376,7 @@ def _outranks(
     count = inside.sum(-1).astype(ranks.dtype)
     rest = (usable & ~inside).sum(-1).astype(ranks.dtype)
     mean = _share(jnp.where(inside, ranks, 0.0).sum(-1), count)
-    shares = _share(mean - (count + 1) / 2, rest)
-    return jnp.where(jnp.any(jnp.isnan(score) & usable, axis=-1), jnp.nan, shares)
+    return _share(mean - (count + 1) / 2, rest), (count > 0) & (rest > 0) & ~broken
 
 
 @partial(jax.jit, static_argnames=("region", "levels", "critical"))
@@ -326,17 +389,24 @@ def _critical_share(
     region: int,
     levels: tuple[float, ...],
     critical: str,
-) -> Array:
+) -> tuple[Array, Array]:
+    """The shares, 0 where there are none, and the numbers of `REASONS`."""
     score, usable = _flat(maps, present, valid)
-    ranked = _rank(score, usable, critical)
+    broken = jnp.any(jnp.isnan(score) & usable, axis=-1, keepdims=True)
+    # NaN has no rank: sorted like a number it would give a ratio that looks like one.
+    ranked = _rank(jnp.where(jnp.isnan(score), 0.0, score), usable, critical)
     inside = jnp.take_along_axis(_labels(regions) == region, ranked.order, axis=-1)
     hits = jnp.cumsum(inside.astype(jnp.int32), axis=-1)
     sizes = jnp.stack([_size(ranked, level, critical) for level in levels], axis=-1)
     counts = jnp.take_along_axis(hits, jnp.maximum(sizes - 1, 0), axis=-1)
     shares = _share(counts.astype(jnp.float32), sizes.astype(jnp.float32))
-    # NaN has no rank: sorted like a number it would give a ratio that looks like one.
-    broken = jnp.any(jnp.isnan(score) & usable, axis=-1, keepdims=True)
-    return jnp.where(broken, jnp.nan, shares)
+    # The first outside ties with the very first inside: all that is inside is there by its place.
+    outside = jnp.minimum(sizes, ranked.score.shape[-1] - 1)
+    tied = jnp.take_along_axis(ranked.score, outside, axis=-1) >= ranked.score[..., :1]
+    tied = tied & (sizes < ranked.usable[..., None])
+    reasons = jnp.where(sizes == 0, 2, jnp.where(tied, 3, 0))
+    reasons = jnp.where(broken, 1, reasons)
+    return jnp.where(reasons == 0, shares, 0.0), reasons
 
 
 @partial(jax.jit, static_argnames=("region",))
@@ -347,10 +417,13 @@ def _mass_share(
     valid: Valid,
     *,
     region: int,
-) -> Array:
+) -> tuple[Array, Array]:
     score, usable = _flat(maps, present, valid)
-    mass = jnp.where(usable, jnp.maximum(score, 0.0), 0.0)
-    return _share(jnp.where(_labels(regions) == region, mass, 0.0).sum(-1), mass.sum(-1))
+    broken = jnp.any(jnp.isnan(score) & usable, axis=-1)
+    mass = jnp.where(usable, jnp.maximum(jnp.nan_to_num(score), 0.0), 0.0)
+    total = mass.sum(-1)
+    part = jnp.where(_labels(regions) == region, mass, 0.0).sum(-1)
+    return _share(part, total), (total > 0.0) & ~broken
 
 
 class _Ranked(NamedTuple):
@@ -382,7 +455,8 @@ def _size(ranked: _Ranked, k: float, critical: str) -> Array:
 
 
 def _share(part: Array, whole: Array) -> Array:
-    return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), jnp.nan)
+    """part / whole, 0 of nothing."""
+    return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), 0.0)
 
 
 def _took_part(maps: Any, valid: Valid) -> tuple[Any, Valid]:
@@ -449,6 +523,8 @@ def _each(
     per_view: bool,
 ) -> Any:
     maps, valid = _took_part(maps, valid)
+    named = regions if isinstance(regions, Mapping) else {"view": regions}
+    check_labels("regions", named, valid or {})
     maps, regions = _by_view(maps), _by_view(regions)
     if list(maps) != list(regions):
         raise ValueError(f"maps hold views {list(maps)}, regions {list(regions)}")

@@ -10,15 +10,17 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax import sharding
 from iss_jax.background import Background, Groups, as_background
+from iss_jax.checks import check_options
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.keys import batch_key
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess, resize_with_pad, to_unit_range
 from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
 from iss_jax.pi05.prepare import (
-    ACTION_HORIZON,
     checked_valid,
+    flow_noise,
     picture_pixels,
     policy_observation,
     possible_views,
@@ -103,19 +105,19 @@ def player_effects(
         `Effects`: of the players in every draw, in the policy's normalised actions.
 
     Raises:
-        ValueError: Players, donors, labels or noise that do not fit, by name.
+        ValueError: Players, donors, labels or noise that do not fit, by name. Where values are
+            known: as `saliency`.
+        TypeError: `config` is no `EffectsConfig`.
     """
+    config = check_options("config", config, EffectsConfig)
     params = as_params(params)
     sizes = sizes_of(params)
     with jax.ensure_compile_time_eval():
         warn_if_constant(params)
     players = as_players(players)
     size = sizes.image.image_size
-    key = jax.random.key(0) if key is None else key
     batch = obs.state.shape[0]
-    if jnp.shape(key) not in ((), (batch,)):
-        raise ValueError(f"key must be one key or [{batch}] keys, got {list(jnp.shape(key))}")
-    keys = jnp.broadcast_to(key, (batch,)) if jnp.ndim(key) == 0 else key
+    keys = jnp.broadcast_to(batch_key(key, batch), (batch,))
     donor_keys, noise_keys, set_keys = (
         jax.vmap(jax.random.fold_in, (0, None))(keys, number) for number in range(3)
     )
@@ -124,8 +126,8 @@ def player_effects(
     own = _labels("players", players.labels, known, batch, size, -1)
     marked = None if regions is None else _labels("regions", regions, known, batch, size, 0)
     trim = sampling.savings.trim_prompt and not prompts
-    obs = policy_observation(obs, trim=trim)
-    noise = _noise(noise, noise_keys, batch, config.draws, action_horizon, sizes.action_dim)
+    obs = policy_observation(obs, sizes.vocab, trim=trim)
+    noise = flow_noise(noise, noise_keys, batch, config.draws, action_horizon, sizes.action_dim)
     views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
     views = tuple(view for view in views if view in obs.images)
     # In the order of a pytree's keys, in which they come out of `jit`.
@@ -301,20 +303,3 @@ def _labels(
             own if own.shape[1:] == (size, size) else fitted_labels(own, size, size, outside)
         )
     return found
-
-
-def _noise(
-    noise: Any, keys: Array, batch: int, draws: int, action_horizon: int | None, action_dim: int
-) -> Float[Array, "b draws horizon dims"]:
-    if noise is None:
-        horizon = ACTION_HORIZON if action_horizon is None else action_horizon
-        draw = partial(jax.random.normal, shape=(draws, horizon, action_dim), dtype=jnp.float32)
-        return jax.vmap(draw)(keys)
-    noise = jnp.asarray(noise, jnp.float32)
-    horizon = noise.shape[-2] if action_horizon is None else action_horizon
-    if noise.shape != (batch, draws, horizon, action_dim):
-        raise ValueError(
-            f"noise must be [{batch}, {draws} draws, {horizon}, {action_dim}], got "
-            f"{list(noise.shape)}"
-        )
-    return noise

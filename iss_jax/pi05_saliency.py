@@ -11,8 +11,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import sharding
+from iss_jax.checks import check_options
 from iss_jax.config import ISSConfig
-from iss_jax.masked_runs import draw_masks, masked_saliency
+from iss_jax.keys import batch_key, split_two
+from iss_jax.masked_runs import check_masks, draw_masks, masked_saliency
 from iss_jax.pi05 import gemma, model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
@@ -31,10 +33,10 @@ def saliency(
     params: Any,
     obs: Any,
     *,
-    key: Key[Array, ""] | None = None,
+    key: Key[Array, ""] | Key[Array, " b"] | None = None,
     config: ISSConfig = ISSConfig(),
     noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
-    masks: Bool[Array, "n views gh gw"] | None = None,
+    masks: Bool[Array, "*b n views gh gw"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
     valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
     action_horizon: int | None = None,
@@ -62,12 +64,14 @@ def saliency(
         params: openpi's parameter tree: a nested dict, an `nnx.State`, or leaves under "value".
         obs: Batched object with openpi's `Observation` attributes.
         key: Key of masks and flow noise; `jax.random.key(0)` when None, so that the same inputs
-            give the same map.
+            give the same map. One key gives every row the same masks and noise, keys [b] give each
+            row its own: a frame's map does not depend on where it stands in the batch.
         config: Static options.
         noise: Flow noise, shared by the baseline and all masked copies of an example; drawn from
             the key when None. With several `noise_draws` the draws are its second axis.
-        masks: Keep bits in the order of the model's views; drawn from the key when None. Bits of
-            absent views are ignored. Standard errors take them to be drawn as `config.design` says.
+        masks: Keep bits in the order of the model's views, with a first axis b where each row has
+            its own; drawn from the key when None. Bits of absent views are ignored. Standard errors
+            take them to be drawn as `config.design` says.
         mesh: Devices over which masks and frames are split, see `iss_jax.device_mesh`.
         valid: View -> pixels that are picture, at the size of the view's images. openpi's
             transforms letterbox a frame before the policy sees it: the bars are named here, or they
@@ -81,17 +85,21 @@ def saliency(
         standard errors, effects, baseline actions (normalised, all dimensions).
 
     Raises:
-        ValueError: A leaf, view or array that is missing or of the wrong shape, by name.
+        ValueError: A leaf, view or array that is missing or of the wrong shape, by name. Where
+            values are known: frames or state that are not finite, floats that are not in [-1, 1],
+            tokens beyond the table.
+        TypeError: `config` is no `ISSConfig`.
     """
+    config = check_options("config", config, ISSConfig)
     params = as_params(params)
     sizes = sizes_of(params)
     with jax.ensure_compile_time_eval():
         warn_if_constant(params)
-    mask_key, noise_key = jax.random.split(jax.random.key(0) if key is None else key)
     valid = checked_valid(valid, obs.images)
-    obs = policy_observation(obs, trim=sampling.savings.trim_prompt)
+    obs = policy_observation(obs, sizes.vocab, trim=sampling.savings.trim_prompt)
     assert obs.tokenized_prompt is not None
     batch = obs.tokenized_prompt.shape[0]
+    mask_key, noise_key = split_two(batch_key(key, batch))
     noise = flow_noise(
         noise, noise_key, batch, config.noise_draws, action_horizon, sizes.action_dim
     )
@@ -141,19 +149,14 @@ def _saliency(
     examples = (prompt, obs.tokenized_prompt_mask, present, noise)
 
     run = partial(actions_of_rows, views=views, sampling=sampling)
-    wanted = (len(VIEWS), *config.grid)
-    if masks.ndim != 4 or masks.shape[1:] != wanted or masks.dtype != jnp.bool_:
-        raise ValueError(
-            f"masks must be bool [n, {len(VIEWS)} views {list(VIEWS)}, {config.grid[0]}, "
-            f"{config.grid[1]}], got {masks.dtype} {list(masks.shape)}"
-        )
+    check_masks(masks, VIEWS, noise.shape[0], config)
     kept = np.asarray([VIEWS.index(view) for view in views])
     result = masked_saliency(
         run,
         params,
         examples,
         images,
-        masks[:, kept],
+        masks[..., kept, :, :],
         present,
         picture,
         config,

@@ -12,9 +12,11 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from iss_jax import sharding
 from iss_jax.attribution import Policy, as_batch
 from iss_jax.background import Background, Groups, as_background
+from iss_jax.checks import check_actions, check_options
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects, example
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.keys import batch_key
 from iss_jax.player_runs import beside_names, run_players
 from iss_jax.players import Players, as_players
 from iss_jax.results import Cameras, effect_unit
@@ -70,8 +72,11 @@ def attribute_players(
         `Effects`, without the batch axis when the images have none.
 
     Raises:
-        ValueError: Names, shapes or options that do not fit together.
+        ValueError: Names, shapes or options that do not fit together, or a policy that does not
+            answer one action chunk a row.
+        TypeError: `config` is no `EffectsConfig`.
     """
+    config = check_options("config", config, EffectsConfig)
     frames, batched = as_batch(images)
     frames = {view: frame.astype(jnp.float32) for view, frame in frames.items()}
     views = tuple(frames)
@@ -101,10 +106,7 @@ def attribute_players(
         lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(noise)}
         if lengths != {(config.draws,)}:
             raise ValueError(f"noise must have leading axis draws = {config.draws}, got {lengths}")
-    key = jax.random.key(0) if key is None else key
-    if jnp.shape(key) not in ((), (batch,)):
-        raise ValueError(f"key must be one key or [{batch}] keys, got {list(jnp.shape(key))}")
-    keys = jnp.broadcast_to(key, (batch,)) if jnp.ndim(key) == 0 else key
+    keys = jnp.broadcast_to(batch_key(key, batch), (batch,))
     donor_keys, set_keys = (
         jax.vmap(jax.random.fold_in, (0, None))(keys, number) for number in (0, 2)
     )
@@ -185,20 +187,14 @@ def _attribute_players(
         del example, prompts
         policy, noise = shared
         if noise is None:
-            actions = policy(rows)
-        else:
+            return check_actions(policy(rows), draws.shape[0])
 
-            def single(row: dict[str, Array], draw: Array) -> Array:
-                own = jax.tree.map(lambda leaf: leaf[draw], noise)
-                return policy({view: image[None] for view, image in row.items()}, own)[0]
+        def single(row: dict[str, Array], draw: Array) -> Array:
+            own = jax.tree.map(lambda leaf: leaf[draw], noise)
+            alone = {view: image[None] for view, image in row.items()}
+            return check_actions(policy(alone, own), 1)[0]
 
-            actions = jax.vmap(single)(rows, draws)
-        if actions.ndim != 3 or actions.shape[0] != draws.shape[0]:
-            raise ValueError(
-                "policy must map n images to actions [n, H, A], got "
-                f"{list(actions.shape)} for n = {draws.shape[0]}"
-            )
-        return actions
+        return jax.vmap(single)(rows, draws)
 
     donors, donor_regions = from_bank
     if donors is not None:

@@ -18,9 +18,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import appearance
+from iss_jax.checks import check_labels
 from iss_jax.nmr import Region
 from iss_jax.records import Record, is_concrete, record, static
 
@@ -164,18 +166,13 @@ def from_regions(regions: Mapping[str, Int[Array, "*b h w"]]) -> Players:
     ('nuisance', 'support', 'action-critical')
 
     Args:
-        regions: View -> labels, see `iss_jax.Region`. Others than 0, 1 and 2 are no player.
+        regions: View -> labels, see `iss_jax.Region`; -1 is no player.
 
     Raises:
-        ValueError: Labels that are no integers, such as a mask of bools or of 0 to 1.
+        ValueError: Labels that are no integers, such as a mask of bools or of 0 to 1, or others.
     """
-    for view, labels in regions.items():
-        dtype = jnp.asarray(labels).dtype
-        if not jnp.issubdtype(dtype, jnp.integer):
-            raise ValueError(
-                f"regions of {view!r} must be integers (0 nuisance, 1 support, 2 action-critical), "
-                f"got {dtype}"
-            )
+    there = {v: own != NOBODY for v, own in regions.items() if not isinstance(own, Tracer)}
+    check_labels("regions", regions, there)
     known = {view: jnp.asarray(labels).astype(jnp.int32) for view, labels in regions.items()}
     labels = {
         view: jnp.where((own >= 0) & (own < len(Region)), own, NOBODY)

@@ -24,6 +24,9 @@ from iss_jax.records import (
     static,
 )
 
+# A floor above this share of the mean effect is no rounding.
+NOISY = 1e-2
+
 
 class Cameras(Mapping[str, str]):
     """View -> name of its camera; hashable, so that it can be a static field.
@@ -82,9 +85,12 @@ gives 5 %
             what ranks cells.
         effects: Effect delta of each mask.
         actions: Unmasked baseline in the policy's normalised space, averaged over noise draws.
-        masks: Keep bits that were used.
+        masks: Keep bits that were used; with batch axes where each observation had its own.
         gradients: Derivative of each effect with respect to its mask's cells, where the estimator
             takes them.
+        floor: Mean effect of copies that mask nothing, which fill up the last micro-batch; None
+            where it had no room for one. Beyond rounding it is zero for a policy whose answer
+            depends on the frame alone, else what its own noise does.
         frames: View -> the frames that are explained, as the policy saw them; None where they are
             not known.
         cameras: View -> name of its camera, as the user gave it; empty where nobody named one.
@@ -100,8 +106,9 @@ gives 5 %
     contrast_stderr: Float[Array, "*b views gh gw"]
     effects: Float[Array, "*b n"]
     actions: Float[Array, "*b horizon dims"]
-    masks: Bool[Array, "n views gh gw"]
+    masks: Bool[Array, "*b n views gh gw"]
     gradients: Float[Array, "*b n views gh gw"] | None = None
+    floor: Float[Array, "*b"] | None = None
     frames: dict[str, Shaped[Array, "*b h w 3"]] | None = None
     cameras: Cameras = static(default=Cameras())
     config: ISSConfig | None = static(default=None)
@@ -161,7 +168,22 @@ gives 5 %
         with jax.ensure_compile_time_eval():
             effects = np.asarray(self.effects, np.float64)
             mean = f"{effects.mean():.3g} on average" if effects.size else "not known"
-            return [*rows, ("effects", f"{mean}, {unit}"), ("told", told(self))]
+            broken = int((~np.isfinite(effects)).sum())
+            if broken:
+                mean = (
+                    f"not finite in {broken} of {effects.size} runs: the policy's answers are not"
+                )
+            rows = [*rows, ("effects", f"{mean}, {unit}")]
+            floor = None if self.floor is None else float(np.asarray(self.floor).max())
+            if floor is not None and floor > NOISY * abs(effects.mean()):
+                rows.append(
+                    (
+                        "floor",
+                        f"{floor:.3g}: copies that mask nothing move the actions, so the policy "
+                        "draws noise of its own; hand it over as `noise`",
+                    )
+                )
+            return [*rows, ("told", told(self))]
 
     def plot(
         self,

@@ -60,7 +60,9 @@ def device_mesh(
     return Mesh(np.asarray(chosen).reshape(tuple(axes.values())), tuple(axes))
 
 
-def split_runs(local: Callable[..., tuple[Any, Array]], mesh: Mesh) -> Callable[..., Any]:
+def split_runs(
+    local: Callable[..., tuple[Any, Array]], mesh: Mesh, *, by_frame: bool = False
+) -> Callable[..., Any]:
     """Splits masks over the mesh's axis `masks` and examples over `frames`, where it has them.
 
     Every device runs `local` on its share. What came of each run is gathered on all devices, the
@@ -72,6 +74,7 @@ def split_runs(local: Callable[..., tuple[Any, Array]], mesh: Mesh) -> Callable[
         local: `local(shared, examples, masks) -> (runs, actions [b, H, A])`, `shared` any pytree,
             `examples` one of [b, ...], `masks` [n, ...], `runs` a pytree of [b, n, ...].
         mesh: Mesh with at least one of the two axes.
+        by_frame: Whether every example has masks of its own, [n, b, ...].
 
     Raises:
         ValueError: The mesh has neither axis.
@@ -93,11 +96,13 @@ def split_runs(local: Callable[..., tuple[Any, Array]], mesh: Mesh) -> Callable[
         n, batch = masks.shape[0], jax.tree.leaves(examples)[0].shape[0]
         short = -n % mesh.shape[MASK_AXIS] if masks_axis else 0
         masks = jnp.concatenate([masks, jnp.ones((short, *masks.shape[1:]), masks.dtype)])
+        if by_frame:
+            masks = jnp.swapaxes(fill(jnp.swapaxes(masks, 0, 1), frames), 0, 1)
         found = _shard_map(
             local,
             mesh,
             own,
-            in_specs=(P(), P(frames), P(masks_axis)),
+            in_specs=(P(), P(frames), P(masks_axis, frames) if by_frame else P(masks_axis)),
             out_specs=(P(frames, masks_axis), P(frames)),
         )(shared, jax.tree.map(lambda leaf: fill(leaf, frames), examples), masks)
         # Left split, the sums over masks would each become a collective of their own.

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from iss_jax import EffectsConfig, attribute_players
 from iss_jax.attribution import attribute
 from iss_jax.config import ISSConfig
 from iss_jax.interventions import blur
@@ -423,3 +424,49 @@ def test_policies_without_gradients_get_the_plain_estimator():
     found = attribute(detached, IMAGES, config=config)
     np.testing.assert_allclose(found.cells, plain.cells, rtol=1e-4)
     np.testing.assert_allclose(found.stderr, plain.stderr, rtol=1e-3)
+
+
+def test_a_policy_that_draws_noise_by_row_is_noticed_from_copies_that_mask_nothing():
+    frames = {"front": jax.random.uniform(jax.random.key(0), (14, 14, 3))}
+    noise = jax.random.normal(jax.random.key(1), (6, 1, 3))
+
+    def quiet(images):
+        return images["front"].mean((1, 2))[:, None, :]
+
+    def noisy(images):
+        return quiet(images) + noise[: images["front"].shape[0]]
+
+    # 11 rows in two micro-batches of 6: one row is left.
+    config = ISSConfig(num_masks=10, micro_batch=6)
+    found = attribute(quiet, frames, config=config)
+    assert float(found.floor) < 1e-12 and "floor" not in repr(found)
+    found = attribute(noisy, frames, config=config)
+    np.testing.assert_allclose(found.floor, jnp.square(noise[5] - noise[0]).mean(), rtol=1e-5)
+    assert "the policy draws noise of its own" in repr(found)
+    assert attribute(quiet, frames, config=ISSConfig(num_masks=10, micro_batch=11)).floor is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda rows: {"actions": rows["front"].mean((1, 2))[:, None]}, "got dict"),
+        (lambda rows: (rows["front"].mean((1, 2))[:, None],), "got tuple"),
+        (lambda rows: rows["front"].mean((0, 1, 2))[None, None], r"got \[1, 1, 3\] for n = "),
+    ],
+)
+def test_a_policy_that_answers_something_else(answer, message):
+    frames = {"front": jnp.ones((14, 14, 3))}
+    with pytest.raises(ValueError, match=message):
+        attribute(answer, frames, config=ISSConfig(num_masks=4))
+    halves = {"front": jnp.zeros((14, 14), jnp.int32)}
+    with pytest.raises(ValueError, match=message):
+        attribute_players(answer, frames, halves, config=EffectsConfig(fill="blur", draws=2))
+
+
+def test_answers_that_are_not_finite_are_said():
+    def broken(images):
+        return jnp.where(images["front"].mean((1, 2)) > 0.99, 1.0, jnp.nan)[:, None, :]
+
+    frames = {"front": jnp.ones((14, 14, 3)).at[:3].set(0.5)}
+    found = attribute(broken, frames, config=ISSConfig(num_masks=4))
+    assert "not finite in 4 of 4 runs" in repr(found)

@@ -63,7 +63,7 @@ USES = {
         ("av", None, lambda path: video.write_mp4(path, FRAMES, fps=1)),
         ("PIL", None, lambda path: video.write_gif(path, FRAMES, fps=1)),
     ],
-    "rerun": [("rerun", None, lambda path: timeline.write_timeline(path, *[None] * 6))],
+    "rerun": [("rerun", None, lambda path: timeline.write_timeline(path, *[None] * 7))],
     "tensorboard": [("tensorboardX", None, tensorboard.TensorboardLog)],
     "serve": [
         ("msgpack", "iss_jax.policies.wire", imported("iss_jax.policies.wire")),

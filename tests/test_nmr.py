@@ -14,12 +14,14 @@ from iss_jax.nmr import (
     critical_set,
     mass_ratio,
     nuisance_mass_ratio,
+    ratio_reason,
     region_auc,
     regional_mass_ratio,
 )
 
 N, S, A = Region.NUISANCE, Region.SUPPORT, Region.ACTION
 MAP = jnp.array([[10.0, 4.0, 3.0, 2.0, 1.0]])
+ONES = jnp.ones((1, 5), jnp.int32)
 
 
 def brute_force(saliency, labels, k, critical, region=N):
@@ -101,8 +103,12 @@ def test_ties_go_to_the_first_pixels_and_are_counted():
     assert np.array_equal(found.pixels["view"], [[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]])
     assert int(found.ties) == 7 and float(found.threshold) == 1.0
     labels = jnp.array([[N, N, A, N, N], [N, N, N, N, N]])
-    np.testing.assert_allclose(nuisance_mass_ratio(flat, labels, 30), 2 / 3)
+    # Which three of ten equal pixels they are is no finding.
+    assert np.isnan(nuisance_mass_ratio(flat, labels, 30))
+    assert int(ratio_reason(flat, k=30)) == 3 and int(ratio_reason(flat, k=100)) == 0
+    np.testing.assert_allclose(nuisance_mass_ratio(flat, labels, 100), 9 / 10)
     partly = jnp.array([[5.0, 1.0, 1.0, 1.0, 0.0]])
+    assert ratio_reason(partly, k=[20, 40]).tolist() == [0, 0]
     assert int(critical_set(partly, 40).ties) == 2
     assert int(critical_set(partly, 80).ties) == 0
 
@@ -179,6 +185,10 @@ def test_ratio_equals_counting_by_hand(seed, k, critical, tied):
     saliency = saliency.astype(np.float32)
     labels = rng.integers(0, 3, 30)
     expected = brute_force(saliency, labels, k, critical)
+    size = int(critical_set(saliency[None], k, critical=critical).size)
+    score = np.maximum(saliency, 0) if critical == "mass" else saliency
+    if size < 30 and (score == score.max()).sum() > size:
+        expected = np.nan  # the order of ties alone chooses
     ratio = nuisance_mass_ratio(
         {"a": saliency[:12].reshape(3, 4), "b": saliency[12:].reshape(2, 9)},
         {"a": labels[:12].reshape(3, 4), "b": labels[12:].reshape(2, 9)},
@@ -228,10 +238,15 @@ def test_a_random_map_is_at_chance():
         (lambda: critical_set(MAP, 0), "percentage.*0"),
         (lambda: critical_set(MAP, 101), "percentage.*101"),
         (lambda: critical_set(MAP, critical="area"), "count.*mass.*area"),
-        (lambda: nuisance_mass_ratio({"a": MAP}, {"b": MAP}), r"maps.*\['a'\].*regions.*\['b'\]"),
-        (lambda: nuisance_mass_ratio(MAP, MAP[:, :3]), r"\[1, 5\].*\[1, 3\]"),
-        (lambda: nuisance_mass_ratio(MAP, MAP, present={"wrist": True}), r"present.*wrist"),
+        (lambda: nuisance_mass_ratio({"a": MAP}, {"b": ONES}), r"maps.*\['a'\].*regions.*\['b'\]"),
+        (lambda: nuisance_mass_ratio(MAP, ONES[:, :3]), r"\[1, 5\].*\[1, 3\]"),
+        (lambda: nuisance_mass_ratio(MAP, ONES, present={"wrist": True}), r"present.*wrist"),
         (lambda: nuisance_mass_ratio({}, {}), "at least one view"),
+        (lambda: nuisance_mass_ratio(MAP, MAP), "dtype float32.*0 nuisance, 1 support"),
+        (lambda: mass_ratio(MAP, ONES == 1), "dtype bool.*0 nuisance"),
+        (lambda: chance_level(ONES * 255), r"labels \[255\].*0 nuisance"),
+        (lambda: region_auc(MAP, -ONES), r"labels \[-1\].*0 nuisance"),
+        (lambda: nuisance_mass_ratio(MAP, 7 * ONES), r"regions of 'view': labels \[7\]"),
         (lambda: critical_set(MAP, valid={"wrist": MAP > 0}), r"valid.*\['wrist'\].*\['view'\]"),
         (lambda: critical_set(MAP[0]), r"view: expected \[\*b, h, w\], got \[5\]"),
         (
@@ -334,3 +349,28 @@ def test_region_auc_is_the_share_of_won_pairs_whatever_is_added():
     broken = {view: values.copy() for view, values in maps.items()}
     broken["a"][0, 0, 0] = np.nan
     assert np.isnan(region_auc(broken, labels, region=1)).tolist() == [True, False]
+
+
+def test_what_no_map_says_is_nan_with_a_reason_and_trips_nothing():
+    labels = jnp.array([[N, A, S, N, N]])
+    cases = {
+        1: MAP.at[0, 2].set(jnp.nan),
+        2: jnp.zeros((1, 5)),
+        3: jnp.array([[2.0, 2.0, 1.0, 0.0, 0.0]]),
+    }
+    together = jnp.stack(list(cases.values()))
+    with jax.debug_nans(True):
+        for reason, saliency in cases.items():
+            critical = "mass" if reason == 2 else "count"
+            assert np.isnan(nuisance_mass_ratio(saliency, labels, 20, critical=critical))
+            assert int(ratio_reason(saliency, k=20, critical=critical)) == reason
+        assert np.isnan(mass_ratio(jnp.zeros((1, 5)), labels))
+        assert np.isnan(mass_ratio(cases[1], labels)) and np.isnan(region_auc(cases[1], labels))
+        assert np.isnan(region_auc(MAP, ONES))
+        reasons = jax.jit(lambda maps: ratio_reason(maps, k=20))(together)
+    assert reasons.tolist() == [1, 3, 3]
+
+
+def test_labels_of_padding_are_not_looked_at():
+    labels, valid = ONES.at[0, 0].set(255), jnp.array([[False, True, True, True, True]])
+    assert float(nuisance_mass_ratio(MAP, labels, 50, valid={"view": valid})) == 0.0

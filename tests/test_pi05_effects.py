@@ -273,7 +273,8 @@ def test_sixteen_runs_of_the_released_sizes_lower_from_shapes_and_cost_a_sixth_o
 
     def explain(params, obs, regions, donors):
         config = EffectsConfig(draws=4, micro_batch=17)
-        return player_effects(params, obs, from_regions(regions), donors, config=config)
+        players = from_regions(regions)
+        return player_effects(params, obs, players, donors, config=config, action_horizon=50)
 
     donors = shapes_of(64, dtype=jnp.uint8)
     traced = jax.jit(explain).trace(released, obs, regions, donors)
@@ -293,7 +294,7 @@ def test_sixteen_runs_of_the_released_sizes_lower_from_shapes_and_cost_a_sixth_o
             {"players": {VIEWS[0]: jnp.zeros((2, 9, 9), int)}},
             r"must be \[2, 28, 28\] like its images or \[2, 28, 28\] like the model's.*\[2, 9, 9\]",
         ),
-        ({"noise": jnp.zeros((2, 5, 3, 8))}, r"noise must be \[2, 2 draws, 3, 8\]"),
+        ({"noise": jnp.zeros((2, 5, 3, 8))}, r"noise must be .*\[2, 2, 3, 8\]; got \[2, 5, 3, 8\]"),
         ({"key": jax.random.split(jax.random.key(0), 3)}, r"one key or \[2\] keys, got \[3\]"),
         ({"background": None}, "fill 'background' needs a background"),
         ({"background": {VIEWS[0]: jnp.zeros((2, 4, 4, 3))}}, "background: no images of"),

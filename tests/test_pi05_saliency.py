@@ -107,7 +107,8 @@ def test_equals_the_golden_made_with_openpi(golden):
 
 
 def test_the_users_call_works_exactly_so(params):
-    sal = iss_jax.saliency(params, observation())
+    with pytest.warns(UserWarning, match="action_horizon is not given.*50 is taken"):
+        sal = iss_jax.saliency(params, observation())
     assert set(sal.maps) == set(VIEWS)
     assert all(m.shape == (2, SIZE, SIZE) and m.dtype == jnp.float32 for m in sal.maps.values())
     assert sal.cells.shape == sal.stderr.shape == (2, 3, 7, 7)
@@ -251,7 +252,8 @@ def test_noise_draws_are_averaged(params):
     single = [run(params, noise=draws[:, i]) for i in range(3)]
     np.testing.assert_allclose(joint.effects, sum(s.effects for s in single) / 3, rtol=1e-4)
     np.testing.assert_allclose(joint.actions, sum(s.actions for s in single) / 3, atol=1e-5)
-    assert run(params, noise=None, config=dataclasses.replace(CONFIG, noise_draws=2)).effects.any()
+    twice = dataclasses.replace(CONFIG, noise_draws=2)
+    assert run(params, noise=None, config=twice, action_horizon=HORIZON).effects.any()
 
 
 def test_devices_change_nothing_but_rounding(params):
@@ -469,3 +471,61 @@ def test_gradients_agree_with_all_masks_where_the_policy_is_nearly_affine(params
     np.testing.assert_allclose(gradient.effects[:, :-1], plain.effects[:, :-1], rtol=1e-2)
     spread = float(np.ptp(plain.cells, axis=1).min())
     np.testing.assert_allclose(gradient.cells, plain.cells, rtol=0.0, atol=0.03 * spread)
+
+
+def test_a_frame_has_one_map_in_a_batch_a_loop_vmap_and_scan(params):
+    """Under one key, and under keys of its own; whatever its row."""
+    obs = Observation(**vars(observation()))
+    keys = jax.random.split(jax.random.key(3), 2)
+
+    def alone(row, key):
+        one = jax.tree.map(lambda leaf: leaf[None], row)
+        return iss_jax.saliency(params, one, key=key, **options)
+
+    options = {"config": CONFIG, "sampling": Sampling(2), "action_horizon": HORIZON}
+    for key in (keys[0], keys):
+        each = jnp.broadcast_to(key, (2,))
+        batch = iss_jax.saliency(params, obs, key=key, **options)
+        turned = iss_jax.saliency(
+            params, jax.tree.map(lambda leaf: leaf[::-1], obs), key=jnp.flip(key), **options
+        )
+        mapped = jax.vmap(alone)(obs, each)
+        scanned = jax.lax.scan(lambda c, x: (c, alone(*x)), 0, (obs, each))[1]
+        loop = [alone(jax.tree.map(lambda leaf, i=i: leaf[i], obs), each[i]) for i in range(2)]
+        for i in range(2):
+            cells = [turned.cells[1 - i], loop[i].cells[0], mapped.cells[i, 0], scanned.cells[i, 0]]
+            for found in cells:
+                np.testing.assert_allclose(found, batch.cells[i], rtol=2e-4, atol=1e-5)
+            own = batch.masks[i] if key.ndim else batch.masks
+            np.testing.assert_array_equal(loop[i].masks, own)
+    # The same frame under another key.
+    other = iss_jax.saliency(params, obs, key=keys[1], **options)
+    assert np.abs(batch.actions[0] - other.actions[0]).max() > 1e-3
+
+
+def test_masks_of_each_row_are_split_over_devices_like_shared_ones(params):
+    keys = jax.random.split(jax.random.key(3), 2)
+    expected = run(params, key=keys)
+    for axes in ({"masks": 2}, {"frames": 2, "masks": 1}):
+        mesh = iss_jax.device_mesh(devices=jax.devices()[:2], **axes)
+        same(run(params, key=keys, mesh=mesh), expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": {v: x / 2 + 0.5 for v, x in RNG_IMAGES.items()}}, r"looks like \[0, 1\]"),
+        ({"images": {v: x * 128 for v, x in RNG_IMAGES.items()}}, r"base_0_rgb.*wanted \[-1, 1\]"),
+        ({"state": np.full((2, 5), np.nan)}, r"obs.state: nan at \[0, 0\]"),
+        ({"tokenized_prompt": PROMPT + 40}, r"tokenized_prompt.*wanted 0 to 31"),
+        ({"tokenized_prompt": PROMPT - 40}, r"tokenized_prompt.*wanted 0 to 31"),
+        (
+            {"images": {f"images.{v}": x for v, x in RNG_IMAGES.items()}},
+            r"has \['images.base_0_rgb",
+        ),
+    ],
+)
+def test_what_the_policy_would_read_as_something_else_is_an_error(params, changes, message):
+    for analyse in (run, lambda p, obs: iss_jax.baselines.attention(p, obs)):
+        with pytest.raises(ValueError, match=message):
+            analyse(params, observation(**changes))

@@ -16,12 +16,15 @@ def test_regions_that_are_no_integers_are_refused():
         (np.full((1, 8, 8), 0.5, np.float32), "float32"),
         (np.ones((1, 8, 8), bool), "bool"),
     ):
-        with pytest.raises(ValueError, match=f"regions of 'front' must be integers .*got {dtype}"):
+        with pytest.raises(ValueError, match=f"regions of 'front': dtype {dtype}, wanted integers"):
             players.from_regions({"front": labels})
 
 
-def test_regions_are_joined_over_views_and_other_labels_are_nobodys():
-    found = players.from_regions(LABELS)
+def test_regions_are_joined_over_views_and_minus_one_is_nobodys():
+    with pytest.raises(ValueError, match=r"regions of 'front': labels \[5\], wanted 0 nuisance"):
+        players.from_regions(LABELS)
+    regions = {view: np.where(np.isin(own, (5, -3)), -1, own) for view, own in LABELS.items()}
+    found = players.from_regions(regions)
     assert found.names == ("nuisance", "support", "action-critical")
     np.testing.assert_array_equal(found.labels["front"], [[0, 1], [2, -1]])
     np.testing.assert_array_equal(found.labels["wrist"], [[2, 2], [-1, 0]])

@@ -45,7 +45,8 @@ def masked_actions(
     sampling: Sampling = Sampling(),
 ) -> Float[Array, "n horizon dims"]:
     """Actions at soft masks of one observation [1, ...], all of its views there."""
-    obs = preprocess(policy_observation(obs, trim=False), sizes_of(params).image.image_size)
+    sizes = sizes_of(params)
+    obs = preprocess(policy_observation(obs, sizes.vocab, trim=False), sizes.image.image_size)
     rows = {}
     for index, view in enumerate(VIEWS):
         frame = obs.images[view][0].astype(jnp.float32)

@@ -53,6 +53,11 @@ class Donors:
         return {"fill": self.fill, "donors": self.files}
 
 
+def _has_cameras(dataset: Dataset, options: PolicyOptions) -> bool:
+    first = dataset.read(0, [0], regions=False)
+    return set(options.frame_options.used.values()) <= set(first.images)
+
+
 def load_donors(
     options: PolicyOptions, policy: Policy, dataset: Dataset, *, fill: str, root: str, most: int
 ) -> Donors:
@@ -71,6 +76,9 @@ def load_donors(
         return Donors(fill)
     root = root or ("embedded" if options.checkpoint == "embedded" else "")
     source = open_dataset(located(root, "dataset")) if root else dataset
+    if fill == AUTO and not _has_cameras(source, options):
+        # Donors by default have cameras of other names: nobody says which are which.
+        return Donors(WITHOUT_DONORS)
     if fill == AUTO:
         tasks = {task_of(source.metadata(index)) for index in range(len(source))}
         own = {task_of(dataset.metadata(index)) for index in range(len(dataset))}

@@ -5,7 +5,7 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,9 +15,11 @@ from matplotlib.figure import Figure
 from experiments.explain.nmr import EpisodeMeasures
 from experiments.explain.options import Options
 from experiments.explain.overlays import (
+    Pictures,
     critical_pixels,
     draw_overlays,
     overlays_figure,
+    pictures_of,
     saliency_of,
 )
 from experiments.explain.players import (
@@ -59,7 +61,7 @@ class Explained:
         stderr: their standard errors, where computed.
         contrast_stderr: those of their differences to the mean of the map, where computed.
         effect: mean effect of the masks, where computed.
-        measures: where the saliency lies.
+        measures: where the saliency lies; None without region labels of all views.
         percents: k of the measures; the first one is drawn.
         unit: what an effect is.
         errors_of_contrasts: False where an older version stored the errors of scores alone, which
@@ -76,7 +78,7 @@ class Explained:
     stderr: Float[np.ndarray, "n v gh gw"]
     contrast_stderr: Float[np.ndarray, "n v gh gw"]
     effect: Float[np.ndarray, " n"]
-    measures: EpisodeMeasures
+    measures: EpisodeMeasures | None
     percents: tuple[float, ...]
     unit: str
     errors_of_contrasts: bool = True
@@ -101,8 +103,10 @@ class Explained:
             for row, (view, inside) in enumerate(self.seen.valid.items())
         }
 
-    def curve(self) -> Curve:
-        """NMR of the k that is drawn."""
+    def curve(self) -> Curve | None:
+        """NMR of the k that is drawn, where it is known."""
+        if self.measures is None:
+            return None
         return Curve(
             times=self.times,
             nmr=self.measures.nmr[:, 0],
@@ -128,14 +132,37 @@ class Explained:
 
     def label(self, t: int) -> str:
         """Time and NMR of a frame."""
+        time = f"{self.times[t]:.1f} s{'' if self.is_computed[t] else ', interpolated'}"
+        if self.measures is None:
+            return time
         nmr, chance = self.measures.nmr[t, 0], self.measures.area[t, Region.NUISANCE]
-        between = "" if self.is_computed[t] else ", interpolated"
         k = self.percents[0]
-        return f"{self.times[t]:.1f} s{between}\nnmr@{k:g} {nmr:.2f}, chance {chance:.2f}"
+        return f"{time}\nnmr@{k:g} {nmr:.2f}, chance {chance:.2f}"
 
     def path(self) -> HandPath:
-        """The end effector's path, coloured by NMR; the state begins with its position."""
-        return HandPath(self.episode.state[:, :3], bool(self.success()), self.measures.nmr[:, 0])
+        """The end effector's path, coloured by NMR if known; the state begins with its position."""
+        values = None if self.measures is None else self.measures.nmr[:, 0]
+        return HandPath(self.episode.state[:, :3], bool(self.success()), values)
+
+
+class Told(NamedTuple):
+    """What all episodes together need of one, whose frames need not stay in memory."""
+
+    title: str
+    task: str
+    curve: Curve | None
+    path: HandPath
+    rows: list[dict[str, Any]]
+    sentences: list[dict[str, Any]]
+
+
+def tell(found: Explained) -> Told:
+    """An episode without its frames."""
+    path = found.path()
+    # A copy, or a view of it keeps the whole array.
+    path = path._replace(position=np.array(path.position))
+    said = (summary(found), sentences(found))
+    return Told(found.title(), found.task(), found.curve(), path, *said)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,13 +172,13 @@ class Drawn:
     Attributes:
         saliency: the maps of all frames.
         critical: view to the critical pixels.
-        overlays: view to the pictures.
+        overlays: view to the pictures, each drawn when it is asked for.
         limit: contrast at the ends of their colours.
     """
 
     saliency: Saliency
     critical: dict[str, np.ndarray]
-    overlays: dict[str, np.ndarray]
+    overlays: dict[str, Pictures]
     limit: float
 
     @classmethod
@@ -187,26 +214,36 @@ def sentences(found: Explained) -> list[dict[str, Any]]:
 
 
 def summary(found: Explained) -> list[dict[str, Any]]:
-    """A row per k: means over the frames of the episode.
+    """A row per k: means over the frames of the episode; one row without NMR where it is not known.
 
     `stderr` (of a cell) and `spread` (over a frame's cells) are means over its computed frames.
     """
     measures, metadata = found.measures, found.episode.metadata
+    common = {
+        "episode": found.index,
+        **{name: metadata.get(name, "") for name in ("suite", "task", "split", "seed")},
+        "success": found.success(),
+        "frames": len(found.episode),
+        "computed": len(found.computed),
+    }
+    beside = {
+        "effect": float(found.effect.mean()),
+        "stderr": float(found.stderr.mean()),
+        "spread": float(found.cells[found.computed].std((1, 2, 3)).mean()),
+    }
+    if measures is None:
+        return [
+            {**common, **dict.fromkeys(("k", "nmr", "chance", "random", "mass_ratio")), **beside}
+        ]
     return [
         {
-            "episode": found.index,
-            **{name: metadata.get(name, "") for name in ("suite", "task", "split", "seed")},
-            "success": found.success(),
-            "frames": len(found.episode),
-            "computed": len(found.computed),
+            **common,
             "k": k,
             "nmr": float(measures.nmr[:, column].mean()),
             "chance": float(measures.area[:, Region.NUISANCE].mean()),
             "random": float(measures.random_nmr[:, :, column].mean()),
             "mass_ratio": float(measures.mass[:, Region.NUISANCE].mean()),
-            "effect": float(found.effect.mean()),
-            "stderr": float(found.stderr.mean()),
-            "spread": float(found.cells[found.computed].std((1, 2, 3)).mean()),
+            **beside,
         }
         for column, k in enumerate(found.percents)
     ]
@@ -216,37 +253,9 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
     """Everything that is written of one episode."""
     maps = found.maps()
     write_heatmaps(folder / "iss_heatmaps.npz", found, maps)
-    rows = frame_rows(found)
-    content = {
-        "episode": found.index,
-        "prompt": found.task(),
-        "success": found.success(),
-        "fps": found.episode.fps,
-        "cameras": found.cameras,
-        "metadata": dict(found.episode.metadata),
-        "mean": summary(found),
-        "frames": rows,
-    }
-    write_bytes(
-        folder / "nmr.json", json.dumps(jsonable(content), indent=1, allow_nan=False).encode()
-    )
-    _write_csv(folder / "nmr.csv", rows)
-    measures, curve = found.measures, found.curve()
-    views = {
-        found.cameras[view]: (nmr[:, 0], measures.view_area[view][:, Region.NUISANCE])
-        for view, nmr in measures.view_nmr.items()
-    }
-    _save(folder / "nmr.png", nmr_figure(curve, views, title=found.title()))
-    figure = regions_figure(
-        found.times,
-        measures.above_mean,
-        measures.critical[:, 0],
-        measures.area,
-        found.is_computed,
-        percent=found.percents[0],
-        title=found.title(),
-    )
-    _save(folder / "regions.png", figure)
+    curve = found.curve()
+    if found.measures is not None and curve is not None:
+        _write_nmr(folder, found, found.measures, curve)
     chosen = np.unique(
         np.linspace(0, len(found.episode) - 1, options.shown_frames).round().astype(int)
     )
@@ -262,7 +271,8 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
         notes=[] if found.errors_of_contrasts else [ERRORS_OF_SCORES],
     )
     _save(folder / "overlays.png", figure)
-    _save(folder / "masks.png", _masks_figure(found, chosen))
+    if found.measures is not None:
+        _save(folder / "masks.png", _masks_figure(found, chosen))
     acted = None
     if found.acted is not None:
         _write_players(folder, found, found.acted, chosen)
@@ -278,11 +288,46 @@ def write_episode_files(folder: Path, found: Explained, options: Options) -> Non
             f"episode_{found.index}",
             {camera: found.seen.images[view] for camera, view in by_camera.items()},
             {camera: drawn.overlays[view] for camera, view in by_camera.items()},
-            {camera: found.seen.regions[view] for camera, view in by_camera.items()},
+            {c: found.seen.regions[v] for c, v in by_camera.items() if v in found.seen.regions},
+            found.times,
             curve,
             found.episode.state[:, :3],
             acted,
         )
+
+
+def _write_nmr(folder: Path, found: Explained, measures: EpisodeMeasures, curve: Curve) -> None:
+    """Where the saliency lies: tables and curves."""
+    rows = frame_rows(found, measures)
+    content = {
+        "episode": found.index,
+        "prompt": found.task(),
+        "success": found.success(),
+        "fps": found.episode.fps,
+        "cameras": found.cameras,
+        "metadata": dict(found.episode.metadata),
+        "mean": summary(found),
+        "frames": rows,
+    }
+    write_bytes(
+        folder / "nmr.json", json.dumps(jsonable(content), indent=1, allow_nan=False).encode()
+    )
+    _write_csv(folder / "nmr.csv", rows)
+    views = {
+        found.cameras[view]: (nmr[:, 0], measures.view_area[view][:, Region.NUISANCE])
+        for view, nmr in measures.view_nmr.items()
+    }
+    _save(folder / "nmr.png", nmr_figure(curve, views, title=found.title()))
+    figure = regions_figure(
+        found.times,
+        measures.above_mean,
+        measures.critical[:, 0],
+        measures.area,
+        found.is_computed,
+        percent=found.percents[0],
+        title=found.title(),
+    )
+    _save(folder / "regions.png", figure)
 
 
 def write_heatmaps(path: Path, found: Explained, maps: dict[str, np.ndarray]) -> None:
@@ -290,13 +335,18 @@ def write_heatmaps(path: Path, found: Explained, maps: dict[str, np.ndarray]) ->
 
     `maps/<view>` float32 [T, h, w] in pixels of the policy's input, `cells` [T, v, gh, gw],
     `stderr` and `contrast_stderr` [n, v, gh, gw] of the n `computed` frames, `views` and `cameras`
-    in the order of v, `valid/<view>` bool [T, h, w], `regions/<view>` uint8 [T, h, w], `nmr` [T, K]
-    for the K `percents`, `chance` [T], `times` [T] in seconds.
+    in the order of v, `valid/<view>` bool [T, h, w], `times` [T] in seconds. Where there are labels
+    `regions/<view>` uint8 [T, h, w]. Where NMR is known `nmr` [T, K] for the K `percents`, and
+    `chance` [T].
     """
+    known: dict[str, Any] = {}
+    if found.measures is not None:
+        known["nmr"] = found.measures.nmr
+        known["percents"] = np.array(found.percents, np.float32)
+        known["chance"] = found.measures.area[:, Region.NUISANCE]
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
-            allow_pickle=False,
             **{f"maps/{view}": saliency.astype(np.float32) for view, saliency in maps.items()},
             **{f"valid/{view}": inside for view, inside in found.seen.valid.items()},
             **{f"regions/{view}": labels for view, labels in found.seen.regions.items()},
@@ -306,16 +356,13 @@ def write_heatmaps(path: Path, found: Explained, maps: dict[str, np.ndarray]) ->
             computed=found.computed,
             views=np.array(list(found.cameras)),
             cameras=np.array(list(found.cameras.values())),
-            nmr=found.measures.nmr,
-            percents=np.array(found.percents, np.float32),
-            chance=found.measures.area[:, Region.NUISANCE],
             times=found.times,
+            **known,
         )
 
 
-def frame_rows(found: Explained) -> list[dict[str, Any]]:
+def frame_rows(found: Explained, measures: EpisodeMeasures) -> list[dict[str, Any]]:
     """A row a frame, for tables."""
-    measures = found.measures
     rows = []
     for t, time in enumerate(found.times):
         row: dict[str, Any] = {
@@ -379,12 +426,10 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 def _write_videos(
     folder: Path, found: Explained, drawn: Drawn, options: Options, acted: Effects | None
 ) -> None:
-    plain = {
-        camera: np.stack([magnified(image) for image in found.seen.images[view]])
-        for view, camera in found.cameras.items()
-    }
+    images = {camera: found.seen.images[view] for view, camera in found.cameras.items()}
+    plain = pictures_of(lambda t: {c: magnified(image[t]) for c, image in images.items()}, images)
     shown = {camera: drawn.overlays[view] for view, camera in found.cameras.items()}
-    rows = {"camera": plain, "saliency": shown}
+    rows: dict[str, Any] = {"camera": plain, "saliency": shown}
     if acted is not None:
         panels = share_panels(acted)
         # The colour bar is the saliency's: these colours are shares.
@@ -395,6 +440,7 @@ def _write_videos(
     video = partial(
         episode_frames,
         rows,
+        found.times,
         found.curve(),
         title=found.title(),
         limit=drawn.limit,

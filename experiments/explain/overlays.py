@@ -1,6 +1,7 @@
 """The frames of an explained episode under their maps, as far as the maps' errors support them."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -67,23 +68,45 @@ def critical_pixels(found: Saliency, percent: float) -> dict[str, Bool[np.ndarra
     return {view: np.asarray(p) for view, p in critical_set(found, percent).pixels.items()}
 
 
+class Pictures:
+    """Pictures of one view, each drawn when it is asked for: a long episode's fill no memory."""
+
+    def __init__(self, draw: Callable[[int], dict[str, np.ndarray]], name: str) -> None:
+        self._draw, self._name = draw, name
+
+    def __getitem__(self, frame: int) -> UInt8[np.ndarray, "H W 3"]:
+        return self._draw(frame)[self._name]
+
+
+def pictures_of(
+    draw: Callable[[int], dict[str, np.ndarray]], names: Iterable[str]
+) -> dict[str, Pictures]:
+    """Name -> its pictures, of a function that draws those of all names at once.
+
+    Args:
+        draw: frame -> name -> picture.
+        names: that it draws.
+    """
+    # All views of a frame are asked for one after the other.
+    one = functools.lru_cache(maxsize=1)(draw)
+    return {name: Pictures(one, name) for name in names}
+
+
 def draw_overlays(
     found: Saliency, regions: dict[str, np.ndarray], critical: dict[str, np.ndarray]
-) -> tuple[dict[str, UInt8[np.ndarray, "T H W 3"]], float]:
+) -> tuple[dict[str, Pictures], float]:
     """View -> every frame under its map, regions and critical pixels outlined; the colours' limit.
 
     Colours are the same in all frames and views.
     """
     shown = contrasts.support(found.contrast, found.contrast_stderr)
     limit = colour_limit(np.asarray(found.contrast), np.asarray(shown))
-    drawn: dict[str, list[np.ndarray]] = {view: [] for view in found.maps}
-    for t in range(len(found.cells)):
-        one = example(found, t)
+
+    def draw(t: int) -> dict[str, np.ndarray]:
         own = [{view: a[t] for view, a in given.items()} for given in (regions, critical)]
-        panels, _ = faded_panels(one, regions=own[0], critical=own[1], limit=limit)
-        for view in drawn:
-            drawn[view].append(panels[view])
-    return {view: np.stack(frames) for view, frames in drawn.items()}, limit
+        return faded_panels(example(found, t), regions=own[0], critical=own[1], limit=limit)[0]
+
+    return pictures_of(draw, found.maps), limit
 
 
 def overlays_figure(
@@ -110,9 +133,10 @@ def overlays_figure(
     return saliency_rows(
         [example(found, t) for t in labels],
         list(labels.values()),
-        regions=[{view: a[t] for view, a in regions.items()} for t in labels],
+        regions=[{v: a[t] for v, a in regions.items()} for t in labels] if regions else None,
         critical=[{view: a[t] for view, a in critical.items()} for t in labels],
-        critical_name=f"top {percent:g} % of pixels: nmr@{percent:g} is their nuisance share",
+        critical_name=f"top {percent:g} % of pixels"
+        + (f": nmr@{percent:g} is their nuisance share" if regions else ""),
         title=title,
         notes=notes,
     )

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
 from experiments.acting_on.donors import Donors
 from experiments.acting_on.players import player_columns, players_of
 from experiments.explain.options import Options
+from experiments.explain.overlays import Pictures, pictures_of
 from iss_jax import Effects, EffectsConfig, Players, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset
 from iss_jax.effects import example
@@ -163,16 +164,19 @@ def player_table(
     return rows
 
 
-def share_panels(found: Effects) -> dict[str, UInt8[np.ndarray, "T H W 3"]]:
+def share_panels(found: Effects) -> dict[str, Pictures]:
     """View -> every frame in grey with its players in the colours of their shares.
 
     Colours are the same in all frames: the largest share that is coloured ends them.
     """
-    frames = [example(found, t) for t in range(len(found.floor))]
-    limit = max(shown(one).limit for one in frames)
-    panels = [players_panels(one, shown(one, limit)) for one in frames]
+    limit = max(shown(example(found, t)).limit for t in range(len(found.floor)))
     blank = {view: magnified(np.full(i.shape[1:], 127, np.uint8)) for view, i in _frames(found)}
-    return {view: np.stack([own.get(view, blank[view]) for own in panels]) for view in blank}
+
+    def draw(t: int) -> dict[str, np.ndarray]:
+        one = example(found, t)
+        return blank | players_panels(one, shown(one, limit))
+
+    return pictures_of(draw, blank)
 
 
 def _frames(found: Effects) -> list[tuple[str, np.ndarray]]:

@@ -34,7 +34,7 @@ class Program(NamedTuple):
 
 def single_pass(subject: Subject, sampling: Sampling) -> Program:
     """One inference: openpi's plain pass with `Savings.none()`, else on the trimmed prompt."""
-    obs = policy_observation(subject.obs, trim=sampling.savings.trim_prompt)
+    obs = policy_observation(subject.obs, subject.sizes.vocab, trim=sampling.savings.trim_prompt)
     prepared = preprocess(obs, subject.sizes.image.image_size)
 
     def fn(params: Any, images: Any, noise: jax.Array) -> jax.Array:

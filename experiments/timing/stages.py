@@ -19,7 +19,7 @@ PRODUCTS = 16
 
 def prefix_length(subject: Subject) -> int:
     """Tokens of the prefix of one row of a map: its views' and the trimmed prompt's."""
-    obs = policy_observation(subject.obs)
+    obs = policy_observation(subject.obs, subject.sizes.vocab)
     assert obs.tokenized_prompt is not None
     views = possible_views(obs)
     return len(views) * subject.sizes.image.tokens + obs.tokenized_prompt.shape[1]

@@ -72,7 +72,7 @@ def checked_call(params: Any, obs: Any, valid: Any, sampling: Sampling) -> Call:
     """
     params = as_params(params)
     sizes = sizes_of(params)
-    obs = policy_observation(obs, trim=sampling.savings.trim_prompt)
+    obs = policy_observation(obs, sizes.vocab, trim=sampling.savings.trim_prompt)
     views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
     sampling = sampling.resolved(model.compute_dtype(params))
     shape = Shape(views, sizes.image.image_size, sampling)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -73,7 +74,8 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
 def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary folder beside `path` that becomes `path` when the block has no error.
 
-    On an exception the temporary folder is removed, and `path` is not there.
+    On an exception the temporary folder is removed, and `path` is not there. What killed writers
+    of `path` left is removed first: a living one holds a lock on its folder.
 
     Args:
         path: where the folder is to be: not there yet, or empty.
@@ -88,10 +90,8 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise FileExistsError(f"{path}: not empty")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    # A killed writer's, whose process id came round again.
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    _clear(path)
+    temporary, lock = _locked_folder(path)
     try:
         yield temporary
         for file in temporary.rglob("*"):
@@ -101,3 +101,53 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
         _sync_directory(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _clear(path: Path) -> None:
+    """Removes the temporary folders of `path` that nobody holds."""
+    own = re.compile(re.escape(f".{path.name}.") + r"\d+(-\d+)?\.tmp")
+    for folder in path.parent.iterdir():
+        if own.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            lock = _lock(folder, wait=False)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+
+
+def _locked_folder(path: Path) -> tuple[Path, int | None]:
+    """A new temporary folder of `path`, and the lock on it where the system has such."""
+    attempt = 0
+    while True:
+        number = f"{os.getpid()}-{attempt}" if attempt else f"{os.getpid()}"
+        attempt += 1
+        folder = path.with_name(f".{path.name}.{number}.tmp")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        lock = _lock(folder, wait=True)
+        # Between the two lines another process may have taken it for a dead one's.
+        if folder.exists():
+            return folder, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path, *, wait: bool) -> int | None:
+    """A lock on a folder that ends with this process; None where another holds it, or none is."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle

@@ -19,6 +19,7 @@ joint_position and gripper_position side by side: of n numbers the last is writt
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -31,11 +32,8 @@ from iss_jax.data.beside import check_labels
 from iss_jax.data.episode import Episode, Scalar, check_episode, chosen_rows
 from iss_jax.data.instances import NAMES, names_from_json
 from iss_jax.data.json_file import read_object
-from iss_jax.data.npz import load_arrays
-from iss_jax.extras import imports_of
-
-with imports_of("data"):
-    from PIL import Image
+from iss_jax.data.npz import load_arrays, read_headers
+from iss_jax.data.pictures import decode
 
 STATES = ("states.npz", "observations.npz", "episode.npz")
 # The authors render their videos at this rate; their episodes do not say one.
@@ -49,7 +47,8 @@ RENAMED = {
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 FEATURE = "feature."
 INSTANCES = "instances"
-_OWN = ("joint_position", "gripper_position", "action", "prompt", "fps")
+STATE = ("joint_position", "gripper_position")
+_OWN = (*STATE, "action", "prompt", "fps")
 
 
 def open_folders(root: str | os.PathLike, *, fps: float = DEFAULT_FPS) -> FolderDataset:
@@ -104,6 +103,7 @@ class _Folder:
     state_size: int
     metadata: Mapping[str, Scalar]
     robot_type: str | None
+    arrays: tuple[str, ...]
     unread: tuple[str, ...]
 
     @property
@@ -166,7 +166,8 @@ class FolderDataset:
         folder = self._folder(episode)
         frames = [path for camera in sorted(folder.frames) for path in folder.frames[camera]]
         labels = [part[c] for part in (folder.masks, folder.instances) for c in sorted(part)]
-        return (folder.states, *frames, *labels)
+        about = [path for path in (folder.path / "episode.json",) if path.exists()]
+        return (folder.states, *about, *frames, *labels)
 
     def read(
         self,
@@ -193,7 +194,7 @@ class FolderDataset:
         folder = self._folder(episode)
         where = f"{folder.path} (episode {episode})"
         rows = chosen_rows(frames, folder.length, where)
-        arrays = self._arrays(episode)
+        arrays = self._arrays(episode, folder.arrays)
         images = {
             camera: _read_frames(paths, rows, episode) for camera, paths in folder.frames.items()
         }
@@ -238,11 +239,11 @@ class FolderDataset:
             KeyError: the episode has no such feature.
             ValueError: the states file cannot be read.
         """
-        arrays = self._arrays(episode)
-        if FEATURE + name not in arrays:
-            names = sorted(n.removeprefix(FEATURE) for n in arrays if n.startswith(FEATURE))
-            raise KeyError(f"{self._folder(episode).path}: no feature {name!r}, it has {names}")
-        return arrays[FEATURE + name]
+        folder = self._folder(episode)
+        if FEATURE + name not in folder.arrays:
+            names = sorted(n.removeprefix(FEATURE) for n in folder.arrays if n.startswith(FEATURE))
+            raise KeyError(f"{folder.path}: no feature {name!r}, it has {names}")
+        return self._arrays(episode, [FEATURE + name])[FEATURE + name]
 
     def read_state(self, episode: int) -> np.ndarray:
         """Reads the states of an episode, without decoding any image: float32 [T, s].
@@ -251,11 +252,12 @@ class FolderDataset:
             IndexError: there is no such episode.
             ValueError: the states file cannot be read.
         """
-        return _state(self._arrays(episode))
+        return _state(self._arrays(episode, STATE))
 
-    def _arrays(self, episode: int) -> dict[str, np.ndarray]:
+    def _arrays(self, episode: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Only those that are asked for: others may be of any size."""
         states = self._folder(episode).states
-        return load_arrays(states, f"{states} (episode {episode})")
+        return load_arrays(states, f"{states} (episode {episode})", names)
 
     def _folder(self, episode: int) -> _Folder:
         check_episode(self.root, episode, len(self))
@@ -267,26 +269,31 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
     frames = _frames(path, where)
     states = _states(path)
     assert states is not None
-    arrays = load_arrays(states, f"{states} (episode {index})")
-    missing = {"joint_position", "gripper_position"} - set(arrays)
+    named = f"{states} (episode {index})"
+    headers = read_headers(states, named)
+    missing = set(STATE) - set(headers)
     if missing:
-        raise ValueError(
-            f"{states} (episode {index}): {sorted(missing)} missing, there are {sorted(arrays)}"
-        )
+        raise ValueError(f"{named}: {sorted(missing)} missing, there are {sorted(headers)}")
     length = len(next(iter(frames.values())))
-    unread = tuple(n for n in arrays if n not in _OWN and not n.startswith(FEATURE))
-    for name, value in arrays.items():
+    unread = tuple(n for n in headers if n not in _OWN and not n.startswith(FEATURE))
+    for name, (shape, dtype) in headers.items():
         if name in ("prompt", "fps", *unread):
             continue
-        if value.dtype.kind not in "biuf":
-            raise ValueError(f"{states} (episode {index}): {name} is {value.dtype}, not numbers")
-        if value.ndim == 0 or len(value) != length:
+        if dtype.kind not in "biuf":
+            raise ValueError(f"{named}: {name} is {dtype}, not numbers")
+        if not shape or shape[0] != length:
             raise ValueError(
-                f"{states} (episode {index}): {name} has {len(np.atleast_1d(value))} frames, "
+                f"{named}: {name} has {shape[0] if shape else 1} frames, "
                 f"there are {length} of each camera"
             )
     metadata = dict(content.get("metadata", {"task": path.parent.name, "episode": path.name}))
-    prompt = arrays.get("prompt")
+    said = load_arrays(states, named, ("prompt", "fps"))
+    prompt = said.get("prompt")
+    if prompt is not None and (prompt.size != 1 or prompt.dtype.kind != "U"):
+        raise ValueError(f"{named}: prompt is {prompt.dtype} {list(prompt.shape)}, a text wanted")
+    rate = said.get("fps", np.asarray(fps))
+    if rate.size != 1 or rate.dtype.kind not in "iuf" or not 0 < rate.item() < np.inf:
+        raise ValueError(f"{named}: fps is {rate!r}, frames a second wanted")
     return _Folder(
         path=path,
         frames=frames,
@@ -294,11 +301,12 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
         instances=_instance_files(path, frames, where),
         instance_names=names_from_json(content.get(NAMES), f"{path / 'episode.json'}"),
         states=states,
-        prompt=path.parent.name.replace("_", " ") if prompt is None else str(prompt.reshape(-1)[0]),
-        fps=float(arrays.get("fps", fps)),
-        state_size=_state(arrays).shape[1],
+        prompt=path.parent.name.replace("_", " ") if prompt is None else str(prompt.item()),
+        fps=float(rate.item()),
+        state_size=sum(math.prod(headers[name].shape[1:]) for name in STATE),
         metadata=metadata,
         robot_type=content.get("robot_type"),
+        arrays=tuple(name for name in headers if name not in ("prompt", "fps", *unread)),
         unread=unread,
     )
 
@@ -371,50 +379,73 @@ def _instance_files(path: Path, frames: Mapping[str, Any], where: str) -> dict[s
     return found
 
 
+def _only(path: Path, where: str) -> np.ndarray:
+    arrays = load_arrays(path, where)
+    if list(arrays) != [""]:
+        raise ValueError(f"{where}: arrays {sorted(arrays)[:8]}, a file of one array wanted")
+    return arrays[""]
+
+
 def _instances(path: Path, length: int, where: str) -> np.ndarray:
-    numbers = load_arrays(path, where)[""]
+    numbers = _only(path, where)
     if numbers.dtype.kind not in "iu" or numbers.ndim != 3 or len(numbers) != length:
         raise ValueError(
             f"{where}: {numbers.dtype} {list(numbers.shape)}, integers [{length}, h, w] wanted"
         )
-    return numbers.astype(np.int32)
+    if numbers.size and not -(2**31) <= numbers.min() <= numbers.max() < 2**31:
+        raise ValueError(f"{where}: numbers {numbers.min()} to {numbers.max()}, int32 wanted")
+    return numbers.astype(np.int32, copy=False)
 
 
 def _labels(path: Path, length: int, where: str) -> np.ndarray:
-    labels = load_arrays(path, where)[""]
+    labels = _only(path, where)
     if labels.dtype.kind not in "iu":
         raise ValueError(f"{where}: {labels.dtype} {list(labels.shape)}, labels [T, h, w] wanted")
     if labels.size and (labels.min() < 0 or labels.max() > 255):
         labels = np.where((labels < 0) | (labels > 255), 255, labels)
-    labels = labels.astype(np.uint8)
+    labels = labels.astype(np.uint8, copy=False)
     check_labels(labels, length, where)
     return labels
 
 
 def _state(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    parts = [arrays[name] for name in ("joint_position", "gripper_position")]
+    parts = [arrays[name] for name in STATE]
     return np.concatenate([p.reshape(len(p), -1) for p in parts], axis=1).astype(np.float32)
 
 
 def _read_frames(paths: Sequence[Path], rows: np.ndarray, episode: int) -> np.ndarray:
-    found = []
-    for row in rows:
+    first = None
+    found = np.zeros((0, 0, 0, 3), np.uint8)
+    for place, row in enumerate(rows):
         where = f"{paths[row]} (episode {episode}), frame {row}"
-        try:
-            with Image.open(paths[row]) as image:
-                picture = np.asarray(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError) as error:
-            raise ValueError(f"{where}: the image cannot be decoded ({error})") from error
-        if found and picture.shape != found[0].shape:
+        picture = _picture(paths[row], where)
+        if first is None:
+            first = picture.shape
+            found = np.empty((len(rows), *first), np.uint8)
+        if picture.shape != first:
             raise ValueError(
-                f"{where}: {list(picture.shape[:2])} pixels, frame {rows[0]} has "
-                f"{list(found[0].shape[:2])}"
+                f"{where}: {list(picture.shape[:2])} pixels, frame {rows[0]} has {list(first[:2])}"
             )
-        found.append(picture)
-    if not found:
-        with Image.open(paths[0]) as image:
-            return np.zeros((0, image.height, image.width, 3), np.uint8)
-    return np.stack(found)
+        found[place] = picture
+    if first is None:
+        picture = _picture(paths[0], f"{paths[0]} (episode {episode}), frame 0")
+        return np.zeros((0, *picture.shape), np.uint8)
+    return found
+
+
+def _picture(path: Path, where: str) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{where}: the image cannot be decoded ({error})") from error
+
+    def rgb(own: str) -> str:
+        # Pillow cuts more than 8 bits a channel off at 255.
+        if own.startswith(("I", "F")):
+            raise ValueError(f"{where}: a picture of mode {own}, 8 bits a channel wanted")
+        return "RGB"
+
+    return decode(data, where, mode=rgb)
 
 
 def _states(folder: Path) -> Path | None:

@@ -52,7 +52,8 @@ def names_from_json(content: Any, where: str) -> dict[int, str]:
     """
     given = {} if content is None else content
     if not isinstance(given, dict) or not all(
-        number.isdecimal() and isinstance(name, str) for number, name in given.items()
+        number.isdecimal() and len(number) < 19 and isinstance(name, str)
+        for number, name in given.items()
     ):
         raise ValueError(f"{where}: {NAMES} is {content!r}, numbers to names wanted")
     return {int(number): name for number, name in given.items()}

@@ -9,10 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from iss_jax.data.json_file import read_object
-from iss_jax.extras import imports_of
-
-with imports_of("data"):
-    from PIL import Image
+from iss_jax.data.pictures import decode
 
 REGIONS = {"nuisance": 0, "support": 1, "action": 2}
 _REST = "*"
@@ -46,13 +43,13 @@ def read_mapping(path: Path) -> Mapped:
     content = read_object(path)
     ids, colours, rest = {}, {}, None
     for key, name in content.items():
-        if name not in REGIONS:
+        if not isinstance(name, str) or name not in REGIONS:
             raise ValueError(f"{path}: {key!r} is {name!r}, one of {list(REGIONS)} wanted")
         if key == _REST:
             rest = REGIONS[name]
         elif re.fullmatch(r"#[0-9a-fA-F]{6}", key):
             colours[int(key[1:], 16)] = REGIONS[name]
-        elif re.fullmatch(r"\d+", key):
+        elif re.fullmatch(r"\d{1,18}", key):
             ids[int(key)] = REGIONS[name]
         else:
             raise ValueError(f"{path}: {key!r} is neither an id, a colour #rrggbb nor {_REST!r}")
@@ -103,9 +100,8 @@ def read_label_image(path: Path, where: str) -> np.ndarray:
     """
     if not path.exists():
         raise FileNotFoundError(f"{where}: no label image {path}")
-    try:
-        with Image.open(path) as image:
-            one = image.mode in ("L", "P", "1", "I") or image.mode.startswith("I;16")
-            return np.asarray(image if one else image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{where}: {path} cannot be decoded ({error})") from error
+    return decode(
+        path.read_bytes(),
+        f"{where}: {path}",
+        mode=lambda own: own if own in ("L", "P", "1", "I") or own.startswith("I;16") else "RGB",
+    )

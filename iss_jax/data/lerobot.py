@@ -10,6 +10,7 @@ under `observation.instances.`, their names in the episode's metadata (see `inst
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,65 +19,44 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data import beside, lerobot_v21, lerobot_v30
+from iss_jax.data.bounds import check_bytes
 from iss_jax.data.episode import Episode, check_episode, chosen_rows
 from iss_jax.data.instances import from_channels
 from iss_jax.data.lerobot_columns import image_shape, to_numpy
 from iss_jax.data.lerobot_info import (
-    ACTION,
     IMAGES,
     INDEX_DTYPES,
     INSTANCES,
     REGIONS,
-    STATE,
     Entry,
     Index,
     read_info,
 )
+from iss_jax.data.lerobot_keys import Found, Keys, find, is_number
+from iss_jax.data.lerobot_table import data_file, read_table
 from iss_jax.data.lerobot_v21 import DATA_PATH, write_episode
-from iss_jax.data.video import read_frames
+from iss_jax.data.video import check_stamps, read_frames
 from iss_jax.extras import imports_of
 
 with imports_of("data"):
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 __all__ = ["DATA_PATH", "IMAGES", "INSTANCES", "REGIONS", "Keys", "LeRobotDataset"]
 __all__ += ["open_lerobot", "write_episode"]
 
 _READERS = {
+    "v2.0": lerobot_v21.read_index,
     lerobot_v21.VERSION: lerobot_v21.read_index,
     lerobot_v30.VERSION: lerobot_v30.read_index,
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Keys:
-    """Which features of a dataset are what, where they have other names than here.
-
-    Attributes:
-        cameras: camera to image or video feature; when None all of them, under their names without
-            `observation.images.`, but for the labels.
-        regions: camera to the image feature of its labels; when None those under
-            `observation.regions.`.
-        instances: camera to the image feature of its instance labels; when None those under
-            `observation.instances.` of these cameras.
-        state: the state; when None `observation.state`, else `state`.
-        action: the action; when None `action`, else `actions`, else there is none.
-    """
-
-    cameras: Mapping[str, str] | None = None
-    regions: Mapping[str, str] | None = None
-    state: str | None = None
-    action: str | None = None
-    instances: Mapping[str, str] | None = None
-
-
-def open_lerobot(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset:
+def open_lerobot(root: str | os.PathLike, keys: Keys | None = None) -> LeRobotDataset:
     """Opens a dataset for reading; only its metadata is read here.
 
     Args:
         root: the dataset's folder.
-        keys: which features are what.
+        keys: which features are what; the defaults when None.
 
     Returns:
         The dataset, as it was when opened.
@@ -89,7 +69,7 @@ def open_lerobot(root: str | os.PathLike, keys: Keys = Keys()) -> LeRobotDataset
     root = Path(root)
     info = read_info(root)
     return LeRobotDataset(
-        root, info, _READERS[info["codebase_version"]](root, info), _found(root, info, keys)
+        root, info, _READERS[info["codebase_version"]](root, info), find(root, info, keys or Keys())
     )
 
 
@@ -107,7 +87,7 @@ class LeRobotDataset:
     root: Path
     info: Mapping[str, Any]
     index: Index
-    keys: Keys
+    keys: Found
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -116,12 +96,13 @@ class LeRobotDataset:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras."""
-        return tuple(self.keys.cameras or ())
+        return tuple(self.keys.cameras)
 
     @property
     def state_size(self) -> int:
         """Numbers in a state."""
-        return int(np.prod(self.info["features"][self.keys.state]["shape"]))
+        features = self.info["features"]
+        return sum(math.prod(features[name]["shape"]) for name in self.keys.state)
 
     @property
     def robot_type(self) -> str | None:
@@ -130,13 +111,13 @@ class LeRobotDataset:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Features that are no numbers, such as strings, and so are not part of an `Episode`."""
+        """Features that are no part of an `Episode`: strings, depth, cameras of four channels."""
         keys = (self.keys.cameras, self.keys.regions, self.keys.instances)
-        named = {name for part in keys for name in (part or {}).values()}
+        named = {name for part in keys for name in part.values()}
         return tuple(
             name
             for name, feature in self.info["features"].items()
-            if name not in named and not _is_number(feature)
+            if name not in named and not is_number(feature)
         )
 
     def metadata(self, episode: int) -> dict[str, Any]:
@@ -153,7 +134,7 @@ class LeRobotDataset:
         Raises:
             IndexError: there is no such episode.
         """
-        return self._entry(episode).data
+        return data_file(self._entry(episode), self.index.files)
 
     def files(self, episode: int) -> tuple[Path, ...]:
         """All files that hold something of the episode.
@@ -162,9 +143,9 @@ class LeRobotDataset:
             IndexError: there is no such episode.
         """
         entry = self._entry(episode)
-        masks = beside.regions_path(self.root / beside.FOLDER, episode)
+        masks = beside.regions_path(self.root / beside.FOLDER, entry.number)
         clips = [entry.clips[name].path for name in sorted(entry.clips)]
-        return (entry.data, *clips, *([masks] if masks.exists() else []))
+        return (self.data_path(episode), *clips, *([masks] if masks.exists() else []))
 
     def read(
         self,
@@ -192,46 +173,43 @@ class LeRobotDataset:
         """
         entry = self._entry(episode)
         where = f"{entry.data} (episode {episode})"
-        rows = chosen_rows(frames, entry.length, where)
         features = self.info["features"]
-        cameras = dict(self.keys.cameras or {})
-        labels = dict(self.keys.regions or {}) if regions else {}
-        instances = dict(self.keys.instances or {}) if regions else {}
-        others = [n for n in features if _is_number(features[n]) and not self._is_own(n)]
-        wanted = [*INDEX_DTYPES, *filter(None, (self.keys.state, self.keys.action)), *others]
+        cameras = dict(self.keys.cameras)
+        labels = dict(self.keys.regions) if regions else {}
+        instances = dict(self.keys.instances) if regions else {}
+        own = (*INDEX_DTYPES, *self.keys.state, *self.keys.action)
+        # Parts of a state or action stay features, or their names would be lost.
+        whole = {n for part in (self.keys.state, self.keys.action) if len(part) == 1 for n in part}
+        others = [
+            n for n in features if is_number(features[n]) and n not in {*INDEX_DTYPES, *whole}
+        ]
+        wanted = list(dict.fromkeys((*own, *others)))
         images = [*cameras.values(), *labels.values(), *instances.values()]
         stored = [name for name in images if features[name]["dtype"] == "image"]
-        table = _read_table(entry, [*wanted, *stored], where).take(pa.array(rows))
+        # Before the frames are counted: their number in the index may be anything.
+        table = read_table(entry, self.index.files, [*wanted, *stored], where)
+        rows = chosen_rows(frames, entry.length, where)
+        pixels = sum(math.prod(image_shape(features[name])) for name in stored)
+        check_bytes(len(rows) * pixels, entry.data.stat().st_size, where)
+        table = table.take(pa.array(rows))
         arrays = {
             name: to_numpy(features[name], table[name], name, rows, where)
             for name in (*wanted, *stored)
         }
-        if np.any(arrays["episode_index"] != episode) or np.any(arrays["frame_index"] != rows):
-            raise ValueError(f"{where}: holds the frames of another episode or in another order")
         for name in images:
             if name not in arrays:
-                clip = entry.clips[name]
-                arrays[name] = read_frames(
-                    clip.path,
-                    clip.start + arrays["timestamp"].astype(np.float64),
-                    rows,
-                    self.info["fps"],
-                    image_shape(features[name]),
-                    f"{clip.path} (episode {episode})",
-                )
+                arrays[name] = self._pictures(entry, name, arrays["timestamp"], rows, where)
         found = {
             camera: _labels(arrays[name], name, rows, where) for camera, name in labels.items()
         }
         if regions:
-            masks = beside.read_regions(self.root / beside.FOLDER, episode, entry.length)
+            masks = beside.read_regions(self.root / beside.FOLDER, entry.number, entry.length)
             found |= {camera: value[rows] for camera, value in masks.items()}
-        assert self.keys.state is not None
-        action = arrays[self.keys.action] if self.keys.action else np.zeros((len(rows), 0))
         return Episode(
             images={camera: arrays[name] for camera, name in cameras.items()},
             regions=found,
-            state=_vectors(arrays[self.keys.state]),
-            action=_vectors(action),
+            state=_vectors(arrays, self.keys.state, len(rows)),
+            action=_vectors(arrays, self.keys.action, len(rows)),
             prompt=self._prompt(entry, arrays["task_index"], rows, where),
             fps=self.info["fps"],
             features={name: arrays[name] for name in others},
@@ -253,7 +231,7 @@ class LeRobotDataset:
         if name not in features:
             raise KeyError(f"{self.root}: no feature {name!r}, it has {sorted(features)}")
         where = f"{entry.data} (episode {episode})"
-        table = _read_table(entry, [name], where)
+        table = read_table(entry, self.index.files, [name], where)
         return to_numpy(features[name], table[name], name, np.arange(entry.length), where)
 
     def read_state(self, episode: int) -> np.ndarray:
@@ -262,15 +240,30 @@ class LeRobotDataset:
         Raises:
             IndexError, FileNotFoundError, ValueError: as in `read`.
         """
-        assert self.keys.state is not None
-        return _vectors(self.read_feature(episode, self.keys.state))
+        parts = {name: self.read_feature(episode, name) for name in self.keys.state}
+        return _vectors(parts, self.keys.state, self._entry(episode).length)
 
     def _entry(self, episode: int) -> Entry:
         check_episode(self.root, episode, len(self))
         return self.index.entries[episode]
 
-    def _is_own(self, name: str) -> bool:
-        return name in (*INDEX_DTYPES, self.keys.state, self.keys.action)
+    def _pictures(
+        self, entry: Entry, name: str, stamps: np.ndarray, rows: np.ndarray, where: str
+    ) -> np.ndarray:
+        clip, fps = entry.clips[name], self.info["fps"]
+        if clip.fault:
+            raise ValueError(f"{where}: video {name!r} {clip.fault}")
+        if self.keys.timestamps:
+            check_stamps(stamps, rows, fps, where)
+        return read_frames(
+            clip.path,
+            clip.start,
+            rows,
+            fps,
+            image_shape(self.info["features"][name]),
+            f"{clip.path} (episode {entry.number})",
+            entry.length,
+        )
 
     def _prompt(self, entry: Entry, indices: np.ndarray, rows: np.ndarray, where: str) -> str:
         if not len(indices):
@@ -288,49 +281,21 @@ class LeRobotDataset:
                 f"{where}, frame {rows[0]}: task_index {task} is not among the dataset's tasks "
                 f"{sorted(self.index.tasks)}"
             )
+        lost = sorted(set(entry.line["tasks"]) - set(self.index.tasks.values()))
+        if lost:
+            raise ValueError(
+                f"{where}, frame {rows[0]}: task_index {task} is {self.index.tasks[task]!r}, but "
+                f"the episode's {lost[0]!r} is not among the dataset's tasks"
+            )
         return self.index.tasks[task]
 
 
-def _found(root: Path, info: Mapping[str, Any], keys: Keys) -> Keys:
-    """All keys by name."""
-    features = info["features"]
-    images = [name for name, entry in features.items() if entry["dtype"] in ("image", "video")]
-    regions = keys.regions
-    if regions is None:
-        regions = {n.removeprefix(REGIONS): n for n in images if n.startswith(REGIONS)}
-    instances = keys.instances
-    if instances is None:
-        instances = {n.removeprefix(INSTANCES): n for n in images if n.startswith(INSTANCES)}
-    cameras = keys.cameras
-    if cameras is None:
-        taken = {*regions.values(), *instances.values()}
-        cameras = {n.removeprefix(IMAGES): n for n in images if n not in taken}
-    if keys.instances is None:
-        # Of cameras that are not asked for there is nothing to name.
-        instances = {camera: name for camera, name in instances.items() if camera in cameras}
-    for camera, name in (*cameras.items(), *regions.items(), *instances.items()):
-        if name not in images:
-            raise KeyError(
-                f"{root}: camera {camera!r} is to be the feature {name!r}, but the image features "
-                f"are {images}"
-            )
-    state = keys.state or next((n for n in (STATE, "state") if n in features), None)
-    action = keys.action or next((n for n in (ACTION, "actions") if n in features), None)
-    for what, name in (("state", state or STATE), ("action", action)):
-        if name is not None and name not in features:
-            raise KeyError(
-                f"{root}: the {what} is to be the feature {name!r}, the dataset has "
-                f"{sorted(features)}"
-            )
-    return Keys(cameras, regions, state, action, instances)
-
-
-def _is_number(feature: Mapping[str, Any]) -> bool:
-    return feature["dtype"] == "bool" or feature["dtype"].startswith(("int", "uint", "float"))
-
-
-def _vectors(value: np.ndarray) -> np.ndarray:
-    return value.reshape(len(value), -1).astype(np.float32, copy=False)
+def _vectors(arrays: Mapping[str, np.ndarray], names: Sequence[str], count: int) -> np.ndarray:
+    """Features side by side, float32 [T, n]."""
+    parts = [arrays[name].reshape(count, -1) for name in names]
+    if not parts:
+        return np.zeros((count, 0), np.float32)
+    return np.concatenate(parts, axis=1).astype(np.float32, copy=False)
 
 
 def _labels(value: np.ndarray, name: str, rows: np.ndarray, where: str) -> np.ndarray:
@@ -343,29 +308,3 @@ def _labels(value: np.ndarray, name: str, rows: np.ndarray, where: str) -> np.nd
     labels = np.ascontiguousarray(value[..., 0])
     beside.check_labels(labels, None, f"{where}, column {name!r}", rows)
     return labels
-
-
-def _read_table(entry: Entry, wanted: Sequence[str], where: str) -> pa.Table:
-    if not entry.data.exists():
-        raise FileNotFoundError(f"{where}: the file is missing, though the metadata list it")
-    try:
-        # Each open file owns its schema, so a file that lacks a column is caught before the read.
-        with pq.ParquetFile(entry.data) as file:
-            missing = sorted(set(wanted) - set(file.schema_arrow.names))
-            if missing:
-                raise ValueError(f"{where}: columns {missing} of info.json are missing")
-            if file.metadata.num_rows != entry.rows:
-                raise ValueError(
-                    f"{where}: {file.metadata.num_rows} frames found, {entry.rows} wanted"
-                )
-            groups, first, passed = [], 0, 0
-            for group in range(file.metadata.num_row_groups):
-                count = file.metadata.row_group(group).num_rows
-                if passed < entry.row + entry.length and entry.row < passed + count:
-                    first = passed if not groups else first
-                    groups.append(group)
-                passed += count
-            table = file.read_row_groups(groups, columns=list(wanted))
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{where}: the file cannot be read ({error})") from error
-    return table.slice(entry.row - first, entry.length)

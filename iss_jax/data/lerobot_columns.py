@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from iss_jax.data.pictures import decode
 from iss_jax.extras import imports_of
 
 with imports_of("data"):
@@ -20,6 +21,8 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # Fast rather than small: level 1 costs a few per cent of size against level 6 on rendered frames,
 # but more than half on plain areas of few numbers.
 FAST, SMALL = 1, 9
+_CHANNELS = (1, 2, 3, 4)
+_CHANNEL_NAMES = ("c", "rgb", "bgr", "depth")
 
 
 def describe(value: np.ndarray, *, image: bool) -> dict[str, Any]:
@@ -30,12 +33,27 @@ def describe(value: np.ndarray, *, image: bool) -> dict[str, Any]:
     return {"dtype": value.dtype.name, "shape": list(value.shape[1:]) or [1], "names": None}
 
 
-def image_shape(feature: Mapping[str, Any]) -> tuple[int, int, int]:
-    """[h, w, 3] of an image or video feature, which LeRobot also lists as [3, h, w]."""
+def image_shape(feature: Mapping[str, Any]) -> tuple[int, ...]:
+    """[h, w, channels] of an image or video feature, which LeRobot also lists as [channels, h, w].
+
+    The names of the axes say which is which, where they fit the shape.
+
+    >>> image_shape({"shape": [3, 48, 64], "names": ["c", "h", "w"]})
+    (48, 64, 3)
+    >>> image_shape({"shape": [3, 48, 64], "names": ["height", "width", "channel"]})
+    (48, 64, 3)
+    """
     shape = tuple(feature["shape"])
-    names = feature.get("names") or ()
-    first = str(names[0]).startswith("channel") if names else shape[-1] != 3
-    return (shape[1], shape[2], shape[0]) if len(shape) == 3 and first else shape
+    if len(shape) != 3:
+        return shape
+    names = feature.get("names")
+    if isinstance(names, Mapping):
+        names = next((value for value in names.values() if isinstance(value, list)), None)
+    names = [str(name).lower() for name in names] if isinstance(names, list | tuple) else []
+    first, last = shape[0] in _CHANNELS, shape[-1] in _CHANNELS
+    if first == last:
+        first = len(names) == 3 and names[0].startswith(_CHANNEL_NAMES)
+    return (shape[1], shape[2], shape[0]) if first else shape
 
 
 def to_arrow(feature: Mapping[str, Any], value: np.ndarray, level: int = FAST) -> pa.Array:
@@ -85,23 +103,50 @@ def to_numpy(
             return np.zeros((0, *shape), np.uint8)
         if not pa.types.is_struct(array.type) or array.type.get_field_index("bytes") < 0:
             raise ValueError(f"{where}: column {name!r} is {array.type}, encoded images wanted")
-        encoded = array.field("bytes").to_pylist()
-        return np.stack(
-            [
-                _decode(png, shape, f"{where}, frame {row}, column {name!r}")
-                for png, row in zip(encoded, rows, strict=True)
-            ]
-        )
-    while pa.types.is_nested(array.type) and not pa.types.is_struct(array.type):
-        array = array.flatten()
-    if pa.types.is_nested(array.type):
-        raise ValueError(f"{where}: column {name!r} is {column.type}, numbers wanted")
-    values = array.to_numpy(zero_copy_only=False)
-    if shape == (1,) and values.shape == rows.shape and not array.null_count:
-        return values.astype(feature["dtype"], copy=False)
-    if array.null_count or values.size != rows.size * math.prod(shape):
+        found = np.empty((len(array), *shape), np.uint8)
+        for place, (png, row) in enumerate(zip(array.field("bytes"), rows, strict=True)):
+            found[place] = _decode(png.as_py(), shape, f"{where}, frame {row}, column {name!r}")
+        return found
+    values = _flat(array, shape, f"{where}: column {name!r}")
+    dtype = np.dtype(feature["dtype"])
+    if values.size != rows.size * math.prod(shape):
         raise ValueError(f"{where}: column {name!r} does not hold {feature['dtype']} {list(shape)}")
-    return values.astype(feature["dtype"], copy=False).reshape(rows.size, *shape)
+    with np.errstate(invalid="ignore"):
+        found = values.astype(dtype, copy=False)
+    if not (values.dtype.kind == dtype.kind == "f") and not np.array_equal(found, values):
+        raise ValueError(
+            f"{where}: column {name!r} holds {values.dtype} that are no {feature['dtype']}"
+        )
+    return found.reshape(rows.size, *(() if shape == (1,) else shape))
+
+
+def _flat(array: pa.Array, shape: tuple[int, ...], where: str) -> np.ndarray:
+    """All numbers of a column, after it was made sure that each row has its own."""
+    sizes = []
+    while True:
+        if array.null_count:
+            raise ValueError(f"{where} has empty places, {list(shape)} wanted in each frame")
+        kind = array.type
+        if pa.types.is_fixed_size_list(kind):
+            sizes.append(kind.list_size)
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            lengths = np.diff(array.offsets.to_numpy())
+            if lengths.size and np.any(lengths != lengths[0]):
+                other = int(np.argmax(lengths != lengths[0]))
+                raise ValueError(
+                    f"{where}: lists of {lengths[0]} and of {lengths[other]} elements, "
+                    f"{list(shape)} wanted in each frame"
+                )
+            sizes.append(int(lengths[0]) if lengths.size else 0)
+        else:
+            break
+        array = array.flatten()
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if not number:
+        raise ValueError(f"{where} is {kind}, numbers wanted")
+    if len(sizes) == len(shape) and len(array) and tuple(sizes) != shape:
+        raise ValueError(f"{where} does not hold {list(shape)}, but {sizes} in each frame")
+    return array.to_numpy(zero_copy_only=False)
 
 
 def _png(image: np.ndarray, level: int) -> bytes:
@@ -111,13 +156,7 @@ def _png(image: np.ndarray, level: int) -> bytes:
 
 
 def _decode(png: bytes | None, shape: tuple[int, ...], where: str) -> np.ndarray:
-    try:
-        if png is None:
-            raise ValueError("no bytes")
-        with Image.open(io.BytesIO(png)) as image:
-            decoded = np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{where}: the image cannot be decoded ({error})") from error
+    decoded = decode(png, where, shape=shape)
     if decoded.shape != shape or decoded.dtype != np.uint8:
         raise ValueError(
             f"{where}: image {decoded.dtype} {list(decoded.shape)} found, uint8 {list(shape)} "

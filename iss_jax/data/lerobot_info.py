@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 
 from iss_jax.data.episode import Episode, Scalar
 from iss_jax.data.instances import NAMES, to_channels
-from iss_jax.data.json_file import read_object
+from iss_jax.data.json_file import is_count, read_object
 from iss_jax.data.lerobot_columns import FAST, SMALL, describe
 
 VERSIONS = ("v2.1", "v3.0")
+# Read as v2.1: what differs are statistics that nothing here reads.
+OLDER = ("v2.0",)
 CHUNK_SIZE = 1000
 IMAGES = "observation.images."
 REGIONS = "observation.regions."
@@ -38,10 +41,12 @@ class Clip:
     Attributes:
         path: the file.
         start: time of the episode's first frame, seconds.
+        fault: what is wrong with that, empty when nothing is.
     """
 
     path: Path
     start: float
+    fault: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +54,19 @@ class Entry:
     """One episode of a dataset's index.
 
     Attributes:
+        number: its `episode_index`, which is its place in the index unless others were deleted.
         length: its frames.
         line: what the metadata say of it, with `episode_index`, `tasks` and `length`.
         metadata: those that are not the format's own.
         instance_names: what the numbers of its instance labels are.
         data: its parquet file.
-        row: where its first frame is in `data`.
-        rows: frames that `data` holds of all its episodes.
+        row: where its first frame is in `data`, by the index.
+        rows: frames that the index places in `data`.
+        alone: whether `data` is to hold nothing else.
         clips: video feature to where the episode is in it.
     """
 
+    number: int
     length: int
     line: Mapping[str, Any]
     metadata: Mapping[str, Scalar]
@@ -66,15 +74,23 @@ class Entry:
     data: Path
     row: int
     rows: int
+    alone: bool
     clips: Mapping[str, Clip]
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """All episodes of a dataset, and the instruction of each `task_index`."""
+    """All episodes of a dataset.
+
+    Attributes:
+        entries: the episodes, in the order of their numbers.
+        tasks: the instruction of each `task_index`.
+        files: parquet files of many episodes, where one that the index misplaces may lie.
+    """
 
     entries: tuple[Entry, ...]
     tasks: Mapping[int, str]
+    files: tuple[Path, ...] = ()
 
 
 def read_info(root: Path, versions: tuple[str, ...] = VERSIONS) -> dict[str, Any]:
@@ -92,29 +108,71 @@ def read_info(root: Path, versions: tuple[str, ...] = VERSIONS) -> dict[str, Any
     if not path.exists():
         raise FileNotFoundError(f"{path}: no LeRobot dataset here")
     info = read_object(path)
-    if info.get("codebase_version") not in versions:
+    older = OLDER if versions == VERSIONS else ()
+    if info.get("codebase_version") not in (*versions, *older):
         wanted = " or ".join(map(repr, versions))
-        raise ValueError(f"{path}: format {info.get('codebase_version')!r} given, {wanted} wanted")
+        also = "".join(f"; {name!r} is read, too" for name in older)
+        raise ValueError(
+            f"{path}: format {info.get('codebase_version')!r} given, {wanted} wanted{also}"
+        )
     missing = {"features", "fps", "total_episodes", "total_frames", "data_path"} - set(info)
-    missing |= set(INDEX_DTYPES) - set(info.get("features", {}))
+    if isinstance(info.get("features", {}), dict):
+        missing |= set(INDEX_DTYPES) - set(info.get("features", {}))
     if missing:
         raise ValueError(f"{path}: {sorted(missing)} missing")
+    for name in ("total_episodes", "total_frames", "total_tasks", "chunks_size"):
+        least = int(name == "chunks_size")
+        if name in info and not is_count(info[name], least):
+            raise ValueError(f"{path}: {name} is {info[name]!r}, an integer from {least} on wanted")
+    fps = info["fps"]
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < math.inf:
+        raise ValueError(f"{path}: fps is {fps!r}, frames a second wanted")
+    _check_features(info["features"], path)
     return info
 
 
-def filled(root: Path, info: Mapping[str, Any], template: str, **values: Any) -> Path:
-    """A path template of `info.json`, such as `data_path`, with its values.
+def _check_features(features: Any, path: Path) -> None:
+    if not isinstance(features, dict):
+        raise ValueError(f"{path}: features are {type(features).__name__}, an object wanted")
+    for name, entry in features.items():
+        shape = entry.get("shape") if isinstance(entry, dict) else None
+        if (
+            not isinstance(shape, list)
+            or not all(is_count(side, 1) for side in shape)
+            or not isinstance(entry.get("dtype"), str)
+        ):
+            raise ValueError(
+                f"{path}: feature {name!r} is {entry!r}, a dtype and a shape of sizes from 1 on "
+                "wanted"
+            )
+
+
+def check_counts(info: Mapping[str, Any], entries: Sequence[Entry], where: str) -> None:
+    """Checks that an index lists as many episodes and frames as `info.json` says.
+
+    Frames of deleted episodes, whose numbers are missing, may still be counted.
+
+    Args:
+        info: the dataset's `info.json`.
+        entries: what the index lists.
+        where: the index, for messages.
 
     Raises:
-        ValueError: there is no such template, or it asks for other values.
+        ValueError: it lists more or fewer.
     """
-    try:
-        return root / info[template].format(**values)
-    except (KeyError, AttributeError, IndexError, ValueError) as error:
+    numbers = {entry.number for entry in entries}
+    missing = sorted(set(range(max(numbers, default=-1))) - numbers)
+    if len(entries) != info["total_episodes"]:
+        named = f"; the numbers {missing[:8]} are missing" if missing else ""
         raise ValueError(
-            f"{root}/meta/info.json: {template} is {info.get(template)!r}, a template of "
-            f"{sorted(values)} wanted"
-        ) from error
+            f"{where}: {len(entries)} episodes, info.json says {info['total_episodes']}{named}"
+        )
+    frames = sum(entry.length for entry in entries)
+    if frames > info["total_frames"] or (frames < info["total_frames"] and not missing):
+        raise ValueError(
+            f"{where}: {frames} frames of {len(entries)} episodes, info.json says "
+            f"{info['total_frames']}"
+        )
 
 
 def is_image(name: str) -> bool:

@@ -16,18 +16,19 @@ scalars are read as metadata, too.
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iss_jax.data.clips import clip_faults
 from iss_jax.data.instances import NAMES, names_from_json
-from iss_jax.data.lerobot_info import Clip, Entry, Index, filled
-from iss_jax.extras import imports_of
-
-with imports_of("data"):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+from iss_jax.data.json_file import is_count, parse_object
+from iss_jax.data.lerobot_info import Clip, Entry, Index, check_counts
+from iss_jax.data.lerobot_table import read_rows
+from iss_jax.data.path_template import filled
 
 VERSION = "v3.0"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -50,23 +51,19 @@ def read_index(root: Path, info: Mapping[str, Any]) -> Index:
         FileNotFoundError: a file of the metadata is missing.
         ValueError: one cannot be read, or a row is not what it should be; the message names it.
     """
-    if not info["total_episodes"]:
-        return Index((), {})
-    paths = sorted((root / "meta" / "episodes").rglob("*.parquet"))
-    if not paths:
-        raise FileNotFoundError(f"{root}/meta/episodes: no parquet file, though episodes are there")
+    folder = root / "meta" / "episodes"
+    paths = sorted(folder.rglob("*.parquet"))
+    if not paths and info["total_episodes"]:
+        raise FileNotFoundError(f"{folder}: no parquet file, though episodes are there")
     found = []
     for path in paths:
-        for number, row in enumerate(_rows(path, "stats/")):
+        for number, row in enumerate(read_rows(path, "stats/")):
             found.append((_checked(row, f"{path}, row {number}"), f"{path}, row {number}"))
     found.sort(key=lambda pair: pair[0]["episode_index"])
-    for index, (row, where) in enumerate(found):
-        if row["episode_index"] != index:
-            raise ValueError(f"{where}: episode {row['episode_index']} where {index} is wanted")
-    if len(found) != info["total_episodes"]:
-        raise ValueError(
-            f"{root}/meta/episodes: {len(found)} episodes, info.json says {info['total_episodes']}"
-        )
+    for (before, _), (row, where) in itertools.pairwise(found):
+        if row["episode_index"] == before["episode_index"]:
+            raise ValueError(f"{where}: a second episode {row['episode_index']}")
+    _check_order(found)
     begins: dict[Path, int] = {}
     held: dict[Path, int] = {}
     placed = []
@@ -74,45 +71,34 @@ def read_index(root: Path, info: Mapping[str, Any]) -> Index:
         at = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
         data = filled(root, info, "data_path", **at)
         first: int = row["dataset_from_index"]
-        begins[data] = min(begins[data], first) if data in begins else first
+        begins[data] = min(begins.get(data, first), first)
         held[data] = held.get(data, 0) + row["length"]
         placed.append(data)
     videos = [name for name, entry in info["features"].items() if entry["dtype"] == "video"]
+    clips = {name: _clips(root, info, found, name) for name in videos}
     entries = [
         _entry(
-            root,
-            info,
             row,
             where,
             data,
             row["dataset_from_index"] - begins[data],
             held[data],
-            videos,
+            {name: clips[name][place] for name in videos},
         )
-        for (row, where), data in zip(found, placed, strict=True)
+        for place, ((row, where), data) in enumerate(zip(found, placed, strict=True))
     ]
-    return Index(tuple(entries), _tasks(root / "meta" / "tasks.parquet"))
-
-
-def _rows(path: Path, without: str) -> list[dict[str, Any]]:
-    """The rows of a parquet file of metadata, without the columns of a prefix."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: missing")
-    try:
-        with pq.ParquetFile(path) as file:
-            names = [name for name in file.schema_arrow.names if not name.startswith(without)]
-            return file.read(columns=names).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: the file cannot be read ({error})") from error
+    check_counts(info, entries, f"{folder}")
+    tasks = _tasks(root / "meta" / "tasks.parquet") if entries else {}
+    return Index(tuple(entries), tasks, tuple(dict.fromkeys(placed)))
 
 
 def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     for name in _OWN[:-1]:
         value = row.get(name)
         if name == "tasks":
-            good = isinstance(value, list)
+            good = isinstance(value, list) and all(isinstance(task, str) for task in value)
         else:
-            good = isinstance(value, int) and value >= (name == "length")
+            good = is_count(value, int(name == "length"))
         if not good:
             raise ValueError(f"{where}: {name} is {value!r}")
     if row["dataset_to_index"] - row["dataset_from_index"] != row["length"]:
@@ -123,34 +109,58 @@ def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     return row
 
 
+def _check_order(found: Sequence[tuple[dict[str, Any], str]]) -> None:
+    """A number that is missing is of a deleted episode only where the frames are in order."""
+    ordered = all(
+        after["dataset_from_index"] >= before["dataset_to_index"]
+        for (before, _), (after, _) in itertools.pairwise(found)
+    )
+    for index, (row, where) in enumerate(found):
+        if row["episode_index"] != index and not ordered:
+            raise ValueError(f"{where}: episode {row['episode_index']} where {index} is wanted")
+
+
+def _clips(
+    root: Path, info: Mapping[str, Any], found: Sequence[tuple[dict[str, Any], str]], name: str
+) -> list[Clip]:
+    """Where the episodes lie in the videos of a feature, and which of those places cannot be."""
+    clips = []
+    for row, where in found:
+        at = {k: row.get(f"videos/{name}/{k}") for k in ("chunk_index", "file_index")}
+        start = row.get(f"videos/{name}/from_timestamp")
+        if not all(map(is_count, at.values())) or not isinstance(start, int | float):
+            raise ValueError(f"{where}: where video {name!r} lies is missing")
+        if not 0 <= start < math.inf:
+            raise ValueError(f"{where}: video {name!r} begins at {start} s")
+        clips.append(Clip(filled(root, info, "video_path", video_key=name, **at), float(start)))
+    lengths = [row["length"] for row, _ in found]
+    numbers = [row["episode_index"] for row, _ in found]
+    faults = clip_faults(clips, lengths, numbers, info["fps"])
+    return [
+        dataclasses.replace(clip, fault=fault) for clip, fault in zip(clips, faults, strict=True)
+    ]
+
+
 def _entry(
-    root: Path,
-    info: Mapping[str, Any],
     row: dict[str, Any],
     where: str,
     data: Path,
     first: int,
     rows: int,
-    videos: Sequence[str],
+    clips: Mapping[str, Clip],
 ) -> Entry:
-    clips = {}
-    for name in videos:
-        at = {k: row.get(f"videos/{name}/{k}") for k in ("chunk_index", "file_index")}
-        start = row.get(f"videos/{name}/from_timestamp")
-        if None in at.values() or start is None:
-            raise ValueError(f"{where}: where video {name!r} lies is missing")
-        clips[name] = Clip(filled(root, info, "video_path", video_key=name, **at), float(start))
     metadata = {
         name: value
         for name, value in row.items()
         if name not in _OWN and "/" not in name and isinstance(value, str | int | float | bool)
     }
     try:
-        metadata |= json.loads(row.get(METADATA) or "{}")
+        metadata |= parse_object(row.get(METADATA) or "{}", METADATA)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {METADATA} is not a JSON object ({error})") from error
     names = names_from_json(metadata.pop(NAMES, None), where)
     return Entry(
+        number=row["episode_index"],
         length=row["length"],
         line={k: row[k] for k in ("episode_index", "tasks", "length")} | metadata,
         metadata=metadata,
@@ -158,15 +168,25 @@ def _entry(
         data=data,
         row=first,
         rows=rows,
+        alone=False,
         clips=clips,
     )
 
 
 def _tasks(path: Path) -> dict[int, str]:
-    rows = _rows(path, "\0")
+    rows = read_rows(path, "\0")
     if rows and "task_index" not in rows[0]:
         raise ValueError(f"{path}: no column 'task_index', only {sorted(rows[0])}")
     names = [n for n in rows[0] if n in ("task", "__index_level_0__")] if rows else []
     if rows and len(names) != 1:
         raise ValueError(f"{path}: no column of instructions, only {sorted(rows[0])}")
-    return {row["task_index"]: row[names[0]] for row in rows}
+    tasks: dict[int, str] = {}
+    for number, row in enumerate(rows):
+        index, task = row["task_index"], row[names[0]]
+        if not is_count(index) or not isinstance(task, str):
+            raise ValueError(f"{path}, row {number}: task_index {index!r} is {task!r}")
+        if tasks.setdefault(index, task) != task:
+            raise ValueError(
+                f"{path}, row {number}: task_index {index} is {task!r}, and {tasks[index]!r} before"
+            )
+    return tasks

@@ -101,6 +101,7 @@ def _write(root: Path, episodes: Iterable[Episode], robot_type: str | None, limi
                     table.schema,
                     use_dictionary=False,
                     write_statistics=with_statistics(stored),  # pyright: ignore[reportArgumentType]
+                    write_page_checksum=True,
                 )
             # A row group an episode: one episode is read without the others.
             writer.write_table(table, row_group_size=len(episode))
@@ -135,7 +136,8 @@ def _write(root: Path, episodes: Iterable[Episode], robot_type: str | None, limi
         raise ValueError(f"{root}: no episodes")
     path = root / EPISODES_PATH.format(chunk_index=0, file_index=0)
     path.parent.mkdir(parents=True)
-    pq.write_table(pa.table({key: [line[key] for line in lines] for key in lines[0]}), path)
+    index = pa.table({key: [line[key] for line in lines] for key in lines[0]})
+    pq.write_table(index, path, write_page_checksum=True)
     _write_tasks(root / "meta" / "tasks.parquet", list(tasks))
     (root / "meta" / "stats.json").write_text(json.dumps(aggregated(all_stats), indent=4))
     info = {
@@ -186,4 +188,5 @@ def _write_tasks(path: Path, tasks: Sequence[str]) -> None:
         "creator": {"library": "pyarrow", "version": pa.__version__},
         "pandas_version": "2.0.0",
     }
-    pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
+    described = table.replace_schema_metadata({"pandas": json.dumps(pandas)})
+    pq.write_table(described, path, write_page_checksum=True)

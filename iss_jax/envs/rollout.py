@@ -12,15 +12,19 @@ import itertools
 import multiprocessing
 import os
 import queue
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from typing import Any, cast
 
 import numpy as np
 
 from iss_jax.data.episode import Episode
 from iss_jax.envs.libero import CONTROL_HZ, MAX_STEPS, LiberoEnv, make
 from iss_jax.envs.panels import Panel
+from iss_jax.jobs.parent import end_with_parent
 
 Policy = Callable[[dict[str, Any]], np.ndarray]
 ImageTransform = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -166,7 +170,8 @@ def rollouts(
     """Runs many trials in spawned processes and yields each as it ends, in no fixed order.
 
     Trials of one task go to one process in one go, since building an environment takes seconds.
-    Every process builds its own policy, and its numerical libraries keep to one thread.
+    Every process builds its own policy, and its numerical libraries keep to one thread. It ends
+    with the one that started it, whatever ended that.
 
     Args:
         items: the trials.
@@ -190,7 +195,7 @@ def rollouts(
         )
     ]
     context = multiprocessing.get_context("spawn")
-    work, results = context.Queue(), context.Queue()
+    work = context.Queue()
     for group in groups:
         work.put(group)
     options = {
@@ -198,18 +203,12 @@ def rollouts(
         "max_steps": max_steps,
         "record_every": record_every,
     }
-    arguments = (
-        work,
-        results,
-        factory,
-        dict(factory_options or {}),
-        image_size,
-        transform,
-        options,
-    )
+    arguments = (work, factory, dict(factory_options or {}), image_size, transform, options)
+    # A pipe each: of one that all write to, the rest of a message is awaited for ever when its
+    # writer dies.
+    pipes = [context.Pipe(duplex=False) for _ in range(min(processes, len(groups)))]
     workers = [
-        context.Process(target=_work, args=arguments, daemon=True)
-        for _ in range(min(processes, len(groups)))
+        context.Process(target=_work, args=(writer, *arguments), daemon=True) for _, writer in pipes
     ]
     for _ in workers:
         work.put(None)
@@ -217,39 +216,60 @@ def rollouts(
         with single_threaded():
             for worker in workers:
                 worker.start()
-        for _ in items:
-            yield _next(results, workers)
+        for _, writer in pipes:
+            writer.close()
+        readers = {reader: w for (reader, _), w in zip(pipes, workers, strict=True)}
+        yield from _results(readers, len(items))
         for worker in workers:
             worker.join()
     finally:
         for worker in workers:
             if worker.is_alive():
                 worker.terminate()
+        for reader, writer in pipes:
+            reader.close()
+            writer.close()
+        # What nobody takes any more must not keep this process from ending.
+        work.cancel_join_thread()
+        work.close()
 
 
-def _next(results: Any, workers: Sequence[Any]) -> tuple[RolloutItem, Rollout]:
-    while True:
-        try:
-            item, outcome = results.get(timeout=5.0)
-        except queue.Empty:
-            dead = [w.exitcode for w in workers if w.exitcode]
-            if dead:
-                raise RuntimeError(f"a rollout process died with exit code {dead[0]}") from None
-            continue
-        if isinstance(outcome, str):
-            raise RuntimeError(f"a rollout process failed at {item}:\n{outcome}")
-        return item, outcome
+def _results(workers: dict[Connection, Any], wanted: int) -> Iterator[tuple[RolloutItem, Rollout]]:
+    """What the workers send, until each has ended."""
+    while workers:
+        for reader in cast("list[Connection]", connection.wait(list(workers))):
+            try:
+                item, outcome = reader.recv()
+            except (EOFError, OSError):
+                worker = workers.pop(reader)
+                worker.join()
+                if worker.exitcode:
+                    raise RuntimeError(
+                        f"a rollout process died with exit code {worker.exitcode}"
+                    ) from None
+                continue
+            if isinstance(outcome, str):
+                raise RuntimeError(f"a rollout process failed at {item}:\n{outcome}")
+            wanted -= 1
+            yield item, outcome
+    if wanted:
+        raise RuntimeError(f"the rollout processes have ended, {wanted} trials have no result")
 
 
 def _work(
+    results: Connection,
     work: Any,
-    results: Any,
     factory: str,
     factory_options: dict[str, Any],
     image_size: int,
     transform: str | None,
     options: dict[str, Any],
 ) -> None:
+    end_with_parent()
+    # Sent from a thread: the next trial goes on while the reader is busy with the last one.
+    outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    sender = threading.Thread(target=_send, args=(outbox, results), daemon=True)
+    sender.start()
     item = None
     try:
         policy = _load(factory)(**factory_options)
@@ -264,11 +284,22 @@ def _work(
                 env.prompt = item.prompt or env.prompt
                 own = {"max_steps": item.max_steps, "record_every": item.record_every}
                 chosen = options | {name: v for name, v in own.items() if v is not None}
-                results.put(
-                    (item, rollout(env, policy, transform=change, seed=item.seed, **chosen))
-                )
-    except Exception:
-        results.put((item, traceback.format_exc()))
+                outbox.put((item, rollout(env, policy, transform=change, seed=item.seed, **chosen)))
+    except BaseException:
+        # A policy that calls for the end of its process has failed, too.
+        outbox.put((item, traceback.format_exc()))
+    outbox.put(None)
+    sender.join()
+
+
+def _send(outbox: "queue.SimpleQueue[Any]", results: Connection) -> None:
+    while (message := outbox.get()) is not None:
+        try:
+            results.send(message)
+        except OSError:
+            return
+        except Exception:
+            results.send((message[0], traceback.format_exc()))
 
 
 def _load(name: str) -> Callable[..., Any]:

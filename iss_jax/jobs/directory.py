@@ -7,7 +7,8 @@ options, computes what is not there yet and nothing else.
 Several processes may share a run directory, without a word to each other: each computes the items
 that its number is dealt, and waits for the files of the rest. The deal depends on the items and the
 number of processes alone, so there are no claims that a dying process could take with it: started
-again, it finds its share as it left it. The first process writes the tables.
+again, it finds its share as it left it. Where it is not, another one computes what it left. The
+first process writes the tables.
 
 `config.json` says what the tables and figures beside it were asked for. A new directory gets it at
 once. In one that has another it is replaced with the first table, not before: a run that ends in an
@@ -20,7 +21,6 @@ import hashlib
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ import tqdm
 from absl import logging
 
 from iss_jax.data.atomic import atomic_path, write_bytes
+from iss_jax.jobs import presence
 from iss_jax.jobs.environment import environment
 from iss_jax.jobs.processes import ALONE, Processes, current
 from iss_jax.jobs.table import csv_text
@@ -52,6 +53,7 @@ class RunDirectory:
         path: the folder; local, or an `epath.Path` in a bucket.
         processes: which of the processes that share it this one is. Only the first one's tables
             and figures are written.
+        held: what tells the others that this process is there, while it is kept.
         version: the numerical version of what computes items: raised by hand where the same item
             comes to have other numbers, so that old ones are not taken for new. Items that say
             none are of version 1.
@@ -60,6 +62,7 @@ class RunDirectory:
 
     path: Path
     processes: Processes = ALONE
+    held: presence.Held | None = dataclasses.field(default=None, compare=False, repr=False)
     version: int = 1
     about: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False, compare=False)
     _claimed: list[bool] = dataclasses.field(default_factory=list, repr=False, compare=False)
@@ -225,10 +228,10 @@ def open_run(
         "config.json": _json_text(config.to_dict()),
         "environment.json": _json_text(environment() | {"layout": layout}),
     }
-    run = RunDirectory(path, current(), version, about)
+    run = RunDirectory(path, current(), version=version, about=about)
     if _content(path / "config.json") in (None, about["config.json"]):
         run.claim()
-    return run
+    return dataclasses.replace(run, held=presence.hold(path, run.processes))
 
 
 def _json_text(value: Any) -> bytes:
@@ -263,7 +266,8 @@ def run_items(
 ) -> list[Any]:
     """Results of all items: stored ones are loaded, the others computed and stored one by one.
 
-    Of several processes each computes its share and waits for the others' results.
+    Of several processes each computes its share and waits for the others' results. The share of
+    one that is not there is taken over after a minute.
 
     Args:
         run: the run directory.
@@ -290,21 +294,32 @@ def run_items(
         total=sum(own),
     )
     for item in bar:
-        run.save(item, compute(item))
-    return gather(run, items)
+        # One that stood in for this process may have come to it.
+        if run.load(item) is None:
+            run.save(item, compute(item))
+    return gather(run, items, compute)
 
 
-def gather(run: RunDirectory, items: Sequence[Item]) -> list[Any]:
+def gather(
+    run: RunDirectory, items: Sequence[Item], compute: Callable[[Item], Any] | None = None
+) -> list[Any]:
     """Results of all items, waiting for those that other processes have yet to store.
 
-    A process that died is waited for, too: after a minute without a new result those that are
-    missing are named, with the processes that were dealt them.
+    After a minute without a new result those that are missing are named, with the processes that
+    were dealt them. What a process left that is not there is computed here, from its end, so that
+    it may be started again at any time; without `compute` that it died is an error.
+
+    Args:
+        run: the run directory.
+        items: the work items.
+        compute: item to result.
 
     Returns:
         The results, in the order of the items.
 
     Raises:
         ValueError: a stored result is unreadable, or one of this process's share is missing.
+        RuntimeError: a process that owes results was there and has ended.
     """
     owners = run.owners(items)
     results = []
@@ -314,18 +329,44 @@ def gather(run: RunDirectory, items: Sequence[Item]) -> list[Any]:
             if owner == run.processes.index:
                 raise ValueError(f"{run.path}: has no result of {dict(item)}")
             if time.monotonic() - since > PATIENCE_S:
-                absent = Counter(
-                    owners[i] for i in range(number, len(items)) if run.load(items[i]) is None
-                )
-                logging.warning(
-                    "%s: waiting for %s",
-                    run.path,
-                    ", ".join(f"{n} results of process {p}" for p, n in sorted(absent.items())),
-                )
+                _ask_after(run, items[number:], owners[number:], compute)
                 since = time.monotonic()
             time.sleep(POLL_S)
         results.append(result)
     return results
+
+
+def _ask_after(
+    run: RunDirectory,
+    items: Sequence[Item],
+    owners: Sequence[int],
+    compute: Callable[[Item], Any] | None,
+) -> None:
+    """Names whose results are missing, and takes over from those that are not there."""
+    absent: dict[int, list[Item]] = {}
+    for item, owner in zip(items, owners, strict=True):
+        if run.load(item) is None:
+            absent.setdefault(owner, []).append(item)
+    logging.warning(
+        "%s: waiting for %s",
+        run.path,
+        ", ".join(f"{len(lost)} results of process {p}" for p, lost in sorted(absent.items())),
+    )
+    for owner, lost in sorted(absent.items()):
+        other = dataclasses.replace(run.processes, index=owner)
+        if compute is None:
+            if presence.has_gone(run.path, other):
+                raise RuntimeError(
+                    f"{run.path}: process {owner} of {other.count} has ended, and {len(lost)} of "
+                    "its results are missing; start it again, and this one"
+                )
+            continue
+        with presence.stand_in(run.path, other) as free:
+            # It may have finished meanwhile, or be at it again from the other end.
+            for item in reversed(lost) if free else ():
+                if run.load(item) is None:
+                    logging.warning("%s: process %d is not there; computing", run.path, owner)
+                    run.save(item, compute(item))
 
 
 def _digest(item: Item) -> str:

@@ -9,7 +9,15 @@ import numpy as np
 from etils import epath
 
 from iss_jax.pi05.normalize import NormStats, save_norm_stats
-from iss_jax.pi05.params import Params, Sizes, as_params, flatten, sizes_of, unflatten
+from iss_jax.pi05.params import (
+    Params,
+    Sizes,
+    as_params,
+    check_finite_params,
+    flatten,
+    sizes_of,
+    unflatten,
+)
 from iss_jax.sharding import LeafShardings
 
 
@@ -31,12 +39,14 @@ def restore_params(
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: it is not a π0.5 tree, or a tree of shardings lacks a leaf; the message names
-            the leaf.
+        ValueError: it is not a π0.5 tree, a leaf is not finite, or a tree of shardings lacks a
+            leaf; the message names the leaf. Or the checkpoint is damaged or half there.
     """
     import orbax.checkpoint as ocp
 
     folder = params_folder(path)
+    if (folder / "d").is_dir() and not any((folder / "d").iterdir()):
+        raise _damaged(folder, FileNotFoundError("its folder d is empty"))
     with ocp.PyTreeCheckpointer() as checkpointer:
         tree = saved_tree(checkpointer, folder)
         placed = _leaf_rule(sharding)
@@ -50,9 +60,13 @@ def restore_params(
             )
 
         args = jax.tree_util.tree_map_with_path(arguments, tree)
-        restored = checkpointer.restore(folder, restore_args=args)
+        try:
+            restored = checkpointer.restore(folder, restore_args=args)
+        except Exception as error:  # of whatever orbax and its storage raise
+            raise _damaged(folder, error) from error
     params = as_params(restored)
     sizes_of(params)
+    check_finite_params(params)
     return jax.tree.map(jnp.asarray, params)
 
 
@@ -65,14 +79,50 @@ def params_folder(path: epath.PathLike) -> epath.Path:
     Raises:
         FileNotFoundError: there is nothing, or nothing that orbax wrote.
     """
-    root = epath.Path(path).expanduser().resolve()
+    root = located(path)
     folder = root / "params" if (root / "params").exists() else root
     if (folder / "_METADATA").exists():
         return folder
     what = "not an orbax parameter checkpoint" if folder.exists() else "no checkpoint here"
+    torch = [name for name in ("model.safetensors", "pytorch_model.bin") if (root / name).exists()]
+    if torch:
+        what = f"a PyTorch checkpoint ({torch[0]}), openpi's JAX checkpoint wanted"
     raise FileNotFoundError(
         f"{root}: {what}; looked for {folder / '_METADATA'}. Wanted is the folder of one step, "
         f"which holds params/_METADATA and assets/<asset_id>/norm_stats.json{_steps_below(root)}"
+    )
+
+
+def located(path: epath.PathLike) -> epath.Path:
+    """A path, absolute where it is a local one; URLs stay as they are.
+
+    Raises:
+        ValueError: a URL that nothing here can read; the message says what would.
+    """
+    text = str(path)
+    scheme, found, rest = text.partition(":/")
+    if not found or not scheme.isalnum() or len(scheme) < 2:
+        return epath.Path(path).expanduser().resolve()
+    # `pathlib` turns the second slash of a URL into nothing.
+    url = f"{scheme}://{rest.lstrip('/')}"
+    try:
+        root = epath.Path(url)
+        root.exists()
+    except Exception as error:  # of whatever the storage's library raises
+        raise ValueError(
+            f"{url}: cannot be read here ({type(error).__name__}: {error}). Install what reads "
+            f"{scheme}:// (gcsfs for gs://), or copy the folder and give its local path"
+        ) from error
+    if f"{scheme}:" not in str(root):
+        raise ValueError(f"{url}: no known kind of address; give a local path, or a gs:// one")
+    return root
+
+
+def _damaged(folder: epath.Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{folder}: damaged, or not all of it is there ({type(error).__name__}: "
+        f"{str(error)[:200]}). Wanted are all files of the checkpoint's step: was its download "
+        "complete?"
     )
 
 
@@ -104,7 +154,7 @@ def save_checkpoint(
     """
     import orbax.checkpoint as ocp
 
-    root = epath.Path(path).expanduser().resolve()
+    root = located(path)
     if norm_stats is not None and not asset_id:
         raise ValueError("save_checkpoint: norm_stats need an asset_id")
     if (root / "params").exists():
@@ -137,10 +187,20 @@ def read_sizes(path: epath.PathLike) -> Sizes:
 
 
 def saved_tree(checkpointer: Any, folder: epath.Path) -> Any:
-    """What was saved: a tree of leaves that have a shape and a dtype."""
-    metadata = checkpointer.metadata(folder)
+    """What was saved: a tree of leaves that have a shape and a dtype.
+
+    Raises:
+        ValueError: the checkpoint says nothing that can be read of what it holds.
+    """
+    try:
+        metadata = checkpointer.metadata(folder)
+    except Exception as error:  # of whatever orbax and its storage raise
+        raise _damaged(folder, error) from error
     tree = getattr(metadata, "item_metadata", metadata)
-    return getattr(tree, "tree", tree)
+    tree = getattr(tree, "tree", tree)
+    if not isinstance(tree, Mapping):
+        raise _damaged(folder, ValueError("its _METADATA names no leaves"))
+    return tree
 
 
 def _leaf_path(keys: Any) -> str:

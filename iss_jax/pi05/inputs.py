@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from iss_jax.checks import check_text
 from iss_jax.pi05.normalize import NormStats, quantile_normalize
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation
 from iss_jax.pi05.tokenizer import tokenize_prompts
@@ -35,8 +36,10 @@ def make_observation(
         discrete_state_input: False leaves the state out of the prompt (pi05_libero).
 
     Raises:
-        ValueError: none of the cameras is there, or batch sizes differ.
+        ValueError: none of the cameras is there, batch sizes differ, the state is not finite or has
+            more dimensions than its statistics, or a prompt is no text.
     """
+    prompts = [check_text(f"prompts[{i}]", prompt) for i, prompt in enumerate(prompts)]
     state = quantile_normalize(state, norm_stats["state"])
     present = {view: images[camera] for view, camera in cameras.items() if camera in images}
     if not present:

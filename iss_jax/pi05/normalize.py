@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from etils import epath
 
+from iss_jax.checks import check_finite
+
 
 class NormStats(NamedTuple):
     """Statistics of one quantity, one entry a dimension, in robot units."""
@@ -19,15 +21,33 @@ class NormStats(NamedTuple):
 def quantile_normalize(x: Any, stats: NormStats) -> np.ndarray:
     """(x − q01) / (q99 − q01 + 1e-6) · 2 − 1 on [..., d], float32.
 
-    Dimensions beyond the statistics pass through; statistics beyond x's dimensions are not used.
+    Statistics beyond x's dimensions are not used.
+
+    Raises:
+        ValueError: x has more dimensions than the statistics, is not finite, or leaves the only
+            value that the statistics know of a dimension.
     """
     q01, q99 = _quantiles(stats)
+    x = np.asarray(x)
+    dims = x.shape[-1]
+    if dims > len(q01):
+        raise ValueError(f"norm stats: of {len(q01)} dimensions, {dims} given")
+    check_finite("state", x)
+    still = q99[:dims] == q01[:dims]
+    # openpi divides by the 1e-6 alone there.
+    wrong = still & (np.abs(x - q01[:dims]) > 1e-6 * (1.0 + np.abs(q01[:dims])))
+    if wrong.any():
+        *_, d = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"norm stats: q01 and q99 of dimension {d} are both {q01[d]:g}, which a value of "
+            f"{x[..., d].flat[0]:g} cannot be normalised by"
+        )
     scale = 2.0 / (q99 - q01 + 1e-6)
     return _affine(x, scale, -q01 * scale - 1.0)
 
 
 def quantile_unnormalize(x: Any, stats: NormStats) -> np.ndarray:
-    """Inverse of `quantile_normalize`."""
+    """Inverse of `quantile_normalize`; dimensions beyond the statistics pass through."""
     q01, q99 = _quantiles(stats)
     scale = (q99 - q01 + 1e-6) / 2.0
     return _affine(x, scale, q01 + scale)
@@ -70,9 +90,47 @@ def load_norm_stats(path: epath.PathLike) -> dict[str, NormStats]:
             root = found[0]
     try:
         content = json.loads(root.read_text())["norm_stats"]
-        return {name: _from_json(content[name]) for name in ("state", "actions")}
+        found = {name: _from_json(content[name]) for name in ("state", "actions")}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{root}: not openpi's norm_stats.json ({error!r})") from error
+    for name, stats in found.items():
+        check_stats(f"{root}: {name}", stats)
+    return found
+
+
+def check_stats(name: str, stats: NormStats) -> None:
+    """Says what is wrong with statistics.
+
+    Args:
+        name: Of what, for the message.
+        stats: The statistics.
+
+    Raises:
+        ValueError: Numbers that are not finite, of different length, or quantiles in the wrong
+            order; the message names the statistic and the dimension.
+    """
+    for field, value in stats._asdict().items():
+        if value is None:
+            continue
+        if np.ndim(value) != 1 or len(value) != len(stats.mean):
+            raise ValueError(
+                f"{name}: {field} is {list(np.shape(value))}, wanted [{np.size(stats.mean)}] as "
+                "mean"
+            )
+        wrong = np.flatnonzero(~np.isfinite(value))
+        if wrong.size:
+            raise ValueError(
+                f"{name}: {field} of dimension {wrong[0]} is {value[wrong[0]]}, a finite number "
+                "wanted"
+            )
+    if stats.q01 is not None and stats.q99 is not None:
+        wrong = np.flatnonzero(stats.q01 > stats.q99)
+        if wrong.size:
+            d = wrong[0]
+            raise ValueError(
+                f"{name}: of dimension {d} q01 is {stats.q01[d]:g} and q99 {stats.q99[d]:g}, q01 "
+                "at most q99 wanted"
+            )
 
 
 def norm_stats_files(step: epath.PathLike) -> list[epath.Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
@@ -211,11 +212,13 @@ def sizes_of(params: Params) -> Sizes:
             given and the shape wanted.
     """
     flat = flatten(params)
+    other = _other_model(flat)
+    if other:
+        raise ValueError(f"params: {other}; wanted is a π0.5 tree")
 
     def shape(path: str, ndim: int) -> tuple[int, ...]:
         if path not in flat:
-            hint = " (a π0 tree: it has state_proj)" if "state_proj/kernel" in flat else ""
-            raise ValueError(f"params: leaf {path!r} is missing{hint}")
+            raise ValueError(f"params: leaf {path!r} is missing")
         if len(flat[path].shape) != ndim:
             raise ValueError(
                 f"params: leaf {path!r} has shape {flat[path].shape}, wanted {ndim} axes"
@@ -271,6 +274,51 @@ def sizes_of(params: Params) -> Sizes:
     if extra:
         raise ValueError(f"params: leaf {extra[0]!r} is not part of a π0.5 ({len(extra)} extra)")
     return sizes
+
+
+def _other_model(flat: Mapping[str, Any]) -> str:
+    """What a tree is that is one of openpi's other models; empty where it is none."""
+    if not any(path.startswith("PaliGemma/") for path in flat):
+        return ""
+    if "state_proj/kernel" in flat and "time_mlp_in/kernel" not in flat:
+        return "this is a π0 tree (it has state_proj and no time_mlp_in), which is not supported"
+    experts = ("action_in_proj/", "action_out_proj/", "time_mlp_in/", "PaliGemma/llm/final_norm_1/")
+    if "PaliGemma/llm/final_norm/scale" in flat and not any(p.startswith(experts) for p in flat):
+        return (
+            "this is a π0-FAST or PaliGemma tree (it has no action expert), which is not supported"
+        )
+    return ""
+
+
+def check_finite_params(params: Params) -> None:
+    """Says which leaf is not finite, where values are known. Looks at every number once.
+
+    Args:
+        params: nested dict.
+
+    Raises:
+        ValueError: a leaf holds NaN or an infinity; the message names it.
+    """
+    flat = {
+        path: leaf
+        for path, leaf in flatten(params).items()
+        if not isinstance(leaf, Tracer | jax.ShapeDtypeStruct)
+        and jnp.issubdtype(leaf.dtype, jnp.floating)
+    }
+    host = {path: leaf for path, leaf in flat.items() if not isinstance(leaf, jax.Array)}
+    fine = {path: np.isfinite(leaf).all() for path, leaf in host.items()}
+    fine |= _all_finite({path: leaf for path, leaf in flat.items() if path not in host})
+    broken = sorted(path for path, own in fine.items() if not bool(own))
+    if broken:
+        raise ValueError(
+            f"params: leaf {broken[0]!r} holds numbers that are not finite ({len(broken)} of "
+            f"{len(flat)} leaves)"
+        )
+
+
+@jax.jit
+def _all_finite(flat: dict[str, Array]) -> dict[str, Array]:
+    return {path: jnp.isfinite(leaf).all() for path, leaf in flat.items()}
 
 
 def warn_if_constant(params: Params) -> None:

@@ -1,6 +1,8 @@
-"""What every analysis of a policy does first: prompt, views, picture, flow noise."""
+"""What every analysis of a policy does first: values, prompt, views, picture, flow noise."""
 
+import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
+from iss_jax.checks import check_finite, check_frames, check_tokens
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, require_prompt
 
 ACTION_HORIZON = 50
@@ -18,17 +21,27 @@ ACTION_HORIZON = 50
 PROMPT_MULTIPLE = 16
 
 
-def policy_observation(obs: Any, *, trim: bool = True) -> Observation:
+def policy_observation(obs: Any, vocab: int, *, trim: bool = True) -> Observation:
     """openpi's observation as a pytree of this package: π0.5's views, and a trimmed prompt.
 
     Args:
         obs: Object with openpi's attributes.
+        vocab: Rows of the policy's table of embeddings.
         trim: Whether shared prompt padding is cut.
 
     Raises:
-        ValueError: No tokenised prompt.
+        ValueError: A view is missing, or no tokenised prompt. Where values are known: frames or a
+            state that are not finite, floats that are not in [-1, 1], tokens beyond the table.
     """
+    missing = [view for view in VIEWS if view not in obs.images]
+    if missing:
+        raise ValueError(
+            f"obs.images: lacks {missing}; has {sorted(obs.images)}, wants {list(VIEWS)}"
+        )
     require_prompt(obs)
+    check_frames("obs.images", {view: obs.images[view] for view in VIEWS}, obs.image_masks)
+    check_finite("obs.state", obs.state)
+    check_tokens("obs.tokenized_prompt", obs.tokenized_prompt, obs.tokenized_prompt_mask, vocab)
     prompt, prompt_mask = obs.tokenized_prompt, obs.tokenized_prompt_mask
     if trim:
         prompt, prompt_mask = trim_prompt(prompt, prompt_mask)
@@ -111,14 +124,39 @@ def picture_pixels(
 def flow_noise(
     noise: Any, key: Array, batch: int, draws: int, action_horizon: int | None, action_dim: int
 ) -> Float[Array, "b draws horizon dims"]:
-    """The noise given, or drawn from the key: [b, draws, H, A] float32.
+    """The noise given, or drawn: [b, draws, H, A] float32.
+
+    What a frame's noise is does not depend on where it stands in the batch: all rows of one key
+    have the same.
+
+    Args:
+        noise: [b, draws, H, A], or [b, H, A] of one draw; drawn when None.
+        key: One key, or one a row.
+        batch: b.
+        draws: A row.
+        action_horizon: H; openpi's default, or the noise's own, when None.
+        action_dim: A.
 
     Raises:
-        ValueError: Noise of another shape.
+        ValueError: Noise of another shape, or that is not finite.
+
+    Warns:
+        UserWarning: Noise is drawn for a horizon that nobody named.
     """
     if noise is None:
+        if action_horizon is None:
+            warnings.warn(
+                f"action_horizon is not given, and parameters do not tell it: {ACTION_HORIZON} is "
+                "taken, openpi's default. Another chunk length than the policy was trained with "
+                "gives other actions, and another map",
+                stacklevel=4,
+            )
         horizon = ACTION_HORIZON if action_horizon is None else action_horizon
-        return jax.random.normal(key, (batch, draws, horizon, action_dim), jnp.float32)
+        draw = partial(jax.random.normal, shape=(draws, horizon, action_dim), dtype=jnp.float32)
+        if key.ndim:
+            return jax.vmap(draw)(key)
+        return jnp.broadcast_to(draw(key), (batch, draws, horizon, action_dim))
+    check_finite("noise", noise)
     noise = jnp.asarray(noise, jnp.float32)
     given = noise.shape
     if noise.ndim == 3:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from etils import epath
 
+from iss_jax.checks import check_text
+
 if TYPE_CHECKING:
     import sentencepiece
 
@@ -68,8 +70,11 @@ def prompt_text(prompt: str, state: Any | None = None) -> str:
     Args:
       prompt: the instruction; stripped, '_' and newlines become spaces.
       state: [s] normalised state at its native dimension, or None (pi05_libero).
+
+    Raises:
+      ValueError: the prompt is no text.
     """
-    task = prompt.strip().replace("_", " ").replace("\n", " ")
+    task = check_text("prompt", prompt).strip().replace("_", " ").replace("\n", " ")
     if state is None:
         return task
     bins = " ".join(str(i) for i in state_bins(state))

@@ -1,7 +1,9 @@
 """Saliency and what a policy acts on while it trains, every so many steps, to any logger."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import jax
@@ -62,8 +64,10 @@ def saliency_callback(
 ) -> Callable[[Any, int], dict[str, Any] | None]:
     """A function `callback(state, step)` for a training loop; it does nothing off its steps.
 
-    Parameters are taken as they lie, sharded or not. Masks and flow noise are the same at every
-    step, so that the curves show the policy's change and not the draw's.
+    Nothing that goes wrong while it measures ends the training run: what could not be measured is
+    left out, and said once by a warning. Parameters are taken as they lie, sharded or not. Masks
+    and flow noise are the same at every step, so that the curves show the policy's change and not
+    the draw's.
 
     With `policy` and `obs` of `iss_jax.saliency`'s example:
 
@@ -129,8 +133,11 @@ def saliency_callback(
         has them, or a parameter tree. It returns what it logged, or None.
 
     Raises:
-        ValueError: `every` below 1, regions of unknown views, or players without what their fill
-            needs.
+        ValueError: When it is made: `every` below 1, regions of unknown views, or several
+            processes, of which each would read whole maps.
+
+    Warns:
+        UserWarning: Something could not be measured or pictured; once for each thing.
     """
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
@@ -138,42 +145,75 @@ def saliency_callback(
     if unknown:
         raise ValueError(f"regions name views {unknown}, wanted some of {list(VIEWS)}")
 
+    if jax.process_count() > 1:
+        raise ValueError("saliency_callback reads whole maps: one process wanted")
+    attempt = _Attempts()
+
     def callback(state: Any, step: int) -> dict[str, Any] | None:
         if step % every:
             return None
-        if jax.process_count() > 1:
-            raise ValueError("saliency_callback reads whole maps: one process wanted")
-        found = saliency(_params(state), obs, config=config, **options)
-        logged: dict[str, Any] = {
-            f"{prefix}/effect": float(found.effects.mean()),
-            f"{prefix}/stderr": mean_stderr(found),
-            f"{prefix}/told_apart": float(found.told_apart.mean()),
-        }
-        if regions is not None:
-            logged |= _ratios(found, regions, k, prefix)
-        pictures = _overlays(found, regions, overlays, f"{prefix}/overlay")
+        logged: dict[str, Any] = {}
+        pictures: dict[str, np.ndarray] = {}
+        with attempt("the map"):
+            found = saliency(_params(state), obs, config=config, **options)
+            logged |= {
+                f"{prefix}/effect": float(found.effects.mean()),
+                f"{prefix}/stderr": mean_stderr(found),
+                f"{prefix}/told_apart": float(found.told_apart.mean()),
+            }
+            if regions is not None:
+                with attempt("NMR"):
+                    logged |= _ratios(found, regions, k, prefix)
+            with attempt("the overlays"):
+                pictures |= _overlays(found, regions, overlays, f"{prefix}/overlay")
         if players is not None:
-            acted = player_effects(
-                _params(state),
-                obs,
-                players,
-                background,
-                config=effects_config,
-                groups=groups,
-                **options,
-            )
-            logged |= _shares(acted, prefix)
-            pictures |= _figures(acted.plot, acted.floor.shape[0], overlays, f"{prefix}/acts_on")
+            with attempt("the players' effects"):
+                acted = player_effects(
+                    _params(state),
+                    obs,
+                    players,
+                    background,
+                    config=effects_config,
+                    groups=groups,
+                    **options,
+                )
+                logged |= _shares(acted, prefix)
+                rows = acted.floor.shape[0]
+                pictures |= _figures(acted.plot, rows, overlays, f"{prefix}/acts_on")
         if regions is not None and _labelled(background):
-            logged |= _nmr_by_effect(
-                _params(state), obs, regions, background, effects_config, groups, options, prefix
-            )
+            with attempt("NMR by effect"):
+                own = (regions, background, effects_config, groups, options, prefix)
+                logged |= _nmr_by_effect(_params(state), obs, *own)
         for name, image in pictures.items():
-            logged[name] = image if picture is None else picture(image)
-        writer.log(logged, step=step)
+            with attempt(f"the picture {name}"):
+                logged[name] = image if picture is None else picture(image)
+        if not logged:
+            return None
+        with attempt("the writer"):
+            writer.log(logged, step=step)
         return logged
 
     return callback
+
+
+class _Attempts:
+    """Blocks whose errors become warnings, the first of each name."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    @contextlib.contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if what not in self._said:
+                self._said.add(what)
+                warnings.warn(
+                    f"saliency_callback: {what} could not be had, training goes on "
+                    f"({type(error).__name__}: {error})",
+                    stacklevel=4,
+                )
 
 
 def _params(state: Any) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from iss_jax.checks import check_finite, check_text
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.policies import aloha
 
@@ -87,7 +88,8 @@ class PolicyConfig:
         """A robot's dict as its frames (camera -> [h, w, 3]), its state [s] and its prompt.
 
         Raises:
-            ValueError: A key is missing, or what it holds has another shape.
+            ValueError: A key is missing, what it holds has another shape or is not finite, or the
+            prompt is no text.
         """
         held = raw.get(self.images, {}) if self.images else raw
         frames = {}
@@ -114,6 +116,7 @@ class PolicyConfig:
                     f"{self.name}: the observation lacks the state {key!r}; it has {sorted(raw)}"
                 )
             part = np.atleast_1d(np.asarray(raw[key], np.float32))
+            check_finite(f"{self.name}: state {key!r}", part)
             if part.shape != (dims,):
                 raise ValueError(
                     f"{self.name}: state {key!r} has shape {part.shape}, wanted [{dims}]"
@@ -121,8 +124,7 @@ class PolicyConfig:
             parts.append(part)
         if "prompt" not in raw:
             raise ValueError(f"{self.name}: the observation lacks 'prompt'; it has {sorted(raw)}")
-        prompt = raw["prompt"]
-        prompt = prompt.decode() if isinstance(prompt, bytes) else str(prompt)
+        prompt = check_text(f"{self.name}: prompt", raw["prompt"])
         return frames, np.concatenate(parts), prompt
 
     def join(self, frames: Mapping[str, Any], state: Any, prompt: str) -> dict[str, Any]:

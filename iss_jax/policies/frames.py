@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
+from iss_jax.checks import check_finite, check_labels
 from iss_jax.data.dataset import Dataset, digest
 from iss_jax.data.episode import Episode
 from iss_jax.data.regions import fit_regions
@@ -164,8 +165,9 @@ def read_frames(
             that are there are read; `none`: none are. Instance labels are read unless `none`.
 
     Raises:
-        ValueError: A camera that the dataset lacks, or one without labels; the message names the
-            dataset, the episode and the cameras.
+        ValueError: A camera that the dataset lacks, or one without labels; a state that is not
+            finite, or labels that are no region's. The message names the dataset, the episode and
+            the cameras.
     """
     episode = dataset.read(index, frames, regions=labels != "none")
     for what, there in (("images", episode.images), ("region labels", episode.regions)):
@@ -174,6 +176,9 @@ def read_frames(
             raise ValueError(
                 f"{dataset.root}, episode {index}: no {what} of {missing}, only of {sorted(there)}"
             )
+    where = f"{dataset.root}, episode {index}"
+    check_finite(f"{where}: state", episode.state)
+    check_labels(f"{where}: region labels", episode.regions, {})
     return mirrored(episode) if options.mirror else episode
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax.pi05.observation import Observation
-from iss_jax.pi05.params import as_params
+from iss_jax.pi05.params import as_params, check_finite_params, sizes_of
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.openpi import OpenpiPolicy
 from iss_jax.sampling import Sampling
@@ -41,7 +41,8 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
 
     Raises:
         TypeError: Not such a policy, or one whose model is not JAX.
-        ValueError: The model's chunk is not the configuration's.
+        ValueError: The model is no π0.5, holds numbers that are not finite, or its chunk is not the
+            configuration's.
     """
     missing = [
         name
@@ -67,9 +68,12 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
             f"config {config.name!r}: chunks of {config.action_horizon}, the live model predicts "
             f"{live.action_horizon}"
         )
+    params = as_params(nnx.state(live, nnx.Param))
+    sizes_of(params)
+    check_finite_params(params)
     steps = getattr(policy, "_sample_kwargs", {}).get("num_steps", Sampling().num_steps)
     return OpenpiPolicy(
-        params=as_params(nnx.state(live, nnx.Param)),
+        params=params,
         config=config,
         observe=partial(_observe_live, policy._input_transform),
         to_robot=partial(_to_robot_live, policy._output_transform),

@@ -29,17 +29,23 @@ from iss_jax.config import ISSConfig
 from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05 import model
-from iss_jax.pi05.checkpoint import restore_params
+from iss_jax.pi05.checkpoint import located, params_folder, restore_params
 from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.normalize import NormStats, load_norm_stats, quantile_unnormalize
+from iss_jax.pi05.normalize import (
+    NormStats,
+    check_stats,
+    load_norm_stats,
+    norm_stats_files,
+    quantile_unnormalize,
+)
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
-from iss_jax.pi05.params import as_params, sizes_of
+from iss_jax.pi05.params import as_params, check_finite_params, sizes_of
 from iss_jax.pi05.tokenizer import load_tokenizer
 from iss_jax.pi05_effects import player_effects
 from iss_jax.pi05_saliency import saliency
 from iss_jax.players import Players, by_appearance
 from iss_jax.policies.callback import saliency_callback
-from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.configs import CONFIGS, PolicyConfig, named
 from iss_jax.policies.units import action_scale, in_units
 from iss_jax.results import Cameras, Saliency, effect_unit
 from iss_jax.sampling import Sampling
@@ -265,7 +271,7 @@ class OpenpiPolicy:
 
 def from_checkpoint(
     path: epath.PathLike,
-    config: str | PolicyConfig = "pi05_libero",
+    config: str | PolicyConfig | None = None,
     *,
     norm_stats: Mapping[str, NormStats] | None = None,
     tokenizer: epath.PathLike | None = None,
@@ -285,7 +291,8 @@ def from_checkpoint(
 
     Args:
         path: The step's folder, which holds `params/` and `assets/`.
-        config: A name in `iss_jax.policies.configs.CONFIGS`, or your own.
+        config: A name in `iss_jax.policies.configs.CONFIGS`, or your own. When None it is the one
+            whose statistics the checkpoint holds by name.
         norm_stats: Statistics to use instead of the checkpoint's.
         tokenizer: A sentencepiece file. When None it is the `.model` file in the checkpoint's
             assets, or PaliGemma's where openpi caches it.
@@ -295,22 +302,15 @@ def from_checkpoint(
 
     Raises:
         FileNotFoundError: Parameters, statistics or tokenizer are missing.
-        ValueError: They are malformed, or do not fit the configuration.
+        ValueError: They are malformed, or do not fit the configuration. Or none is named and the
+            checkpoint does not say; the message has those that fit.
     """
-    config = named(config)
-    root = epath.Path(path)
+    root = located(path)
+    config = _of_checkpoint(root) if config is None else named(config)
     params = restore_params(root, dtype=dtype)
     if norm_stats is None:
-        own = root / "assets" / config.asset_id
-        named_stats = config.asset_id and (own / "norm_stats.json").exists()
-        norm_stats = load_norm_stats(own if named_stats else root)
-    return from_params(
-        params,
-        config,
-        norm_stats=norm_stats,
-        tokenizer=checkpoint_tokenizer(root, tokenizer),
-        sampling=sampling,
-    )
+        norm_stats = _own_stats(root, config)
+    return _policy(params, config, norm_stats, checkpoint_tokenizer(root, tokenizer), sampling)
 
 
 def from_params(
@@ -347,17 +347,30 @@ def from_params(
         sampling: How the actions are sampled.
 
     Raises:
-        ValueError: Statistics or model are of fewer dimensions than the robot.
+        ValueError: Statistics or model are of fewer dimensions than the robot, or hold numbers that
+            are not finite.
     """
-    config = named(config)
     params = as_params(params)
+    sizes_of(params)
+    check_finite_params(params)
+    for name, stats in norm_stats.items():
+        check_stats(f"norm_stats[{name!r}]", stats)
+    return _policy(params, named(config), norm_stats, tokenizer, sampling)
+
+
+def _policy(
+    params: Any,
+    config: PolicyConfig,
+    norm_stats: Mapping[str, NormStats],
+    tokenizer: Any,
+    sampling: Sampling,
+) -> OpenpiPolicy:
     sizes = sizes_of(params)
-    stats_dims = len(norm_stats["actions"].mean)
-    if not config.action_dims <= min(sizes.action_dim, stats_dims):
-        raise ValueError(
-            f"{config.name}: {config.action_dims} action dimensions, but the model has "
-            f"{sizes.action_dim} and its statistics {stats_dims}"
-        )
+    unfit = _unfit(config, norm_stats)
+    if not unfit and config.action_dims > sizes.action_dim:
+        unfit = f"{config.action_dims} action dimensions, but the model has {sizes.action_dim}"
+    if unfit:
+        raise ValueError(f"{config.name}: {unfit}")
     return OpenpiPolicy(
         params=params,
         config=config,
@@ -366,6 +379,72 @@ def from_params(
         action_horizon=config.action_horizon,
         sampling=sampling,
     )
+
+
+def _unfit(config: PolicyConfig, norm_stats: Mapping[str, NormStats]) -> str:
+    """Why statistics do not fit a robot; empty where they do."""
+    for name, what, dims in (
+        ("state", "state", sum(config.state.values())),
+        ("actions", "action", config.action_dims),
+    ):
+        if name not in norm_stats:
+            return f"statistics of {name!r} wanted, of {sorted(norm_stats)} given"
+        known = len(norm_stats[name].mean)
+        if dims > known:
+            return f"{dims} {what} dimensions, but the statistics have {known}"
+    return ""
+
+
+def _asset_ids(root: epath.Path) -> list[str]:
+    """Names under which a checkpoint holds statistics."""
+    assets = root / "assets"
+    return [str(file.parent.relative_to(assets)) for file in norm_stats_files(root)]
+
+
+def _of_checkpoint(root: epath.Path) -> PolicyConfig:
+    """The configuration whose statistics a checkpoint holds.
+
+    Raises:
+        FileNotFoundError: It holds none.
+        ValueError: None or several of them.
+    """
+    params_folder(root)
+    held = _asset_ids(root)
+    if not held:
+        raise FileNotFoundError(f"{root}: no statistics under assets/<asset_id>/norm_stats.json")
+    found = [config for config in CONFIGS.values() if config.asset_id in held]
+    if len(found) == 1:
+        return found[0]
+    stats = {own: load_norm_stats(root / "assets" / own) for own in held}
+    fit = sorted(
+        config.name
+        for config in CONFIGS.values()
+        if any(not _unfit(config, own) for own in stats.values())
+    )
+    raise ValueError(
+        f"{root}: no configuration is given, and the statistics of {held} do not say which robot "
+        f"this is. Those of its dimensions: {fit}; or give a PolicyConfig of your own"
+    )
+
+
+def _own_stats(root: epath.Path, config: PolicyConfig) -> dict[str, NormStats]:
+    """A checkpoint's statistics of a configuration: by name, or the only ones where it has none.
+
+    Raises:
+        FileNotFoundError: There are none.
+        ValueError: There are others only.
+    """
+    if not config.asset_id:
+        return load_norm_stats(root)
+    held = _asset_ids(root)
+    if held and config.asset_id not in held:
+        raise ValueError(
+            f"{root}: {config.name} wants the statistics of {config.asset_id!r}, the checkpoint "
+            f"holds those of {held}. If they are this robot's, give "
+            f"dataclasses.replace(configs.named({config.name!r}), asset_id={held[0]!r}) or "
+            "norm_stats=load_norm_stats(...)"
+        )
+    return load_norm_stats(root / "assets" / config.asset_id if held else root)
 
 
 def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = None) -> Any:
@@ -379,7 +458,7 @@ def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = No
     Raises:
         FileNotFoundError: There is none.
     """
-    own = sorted((epath.Path(root) / "assets").glob("*.model"))
+    own = sorted((located(root) / "assets").glob("*.model"))
     return load_tokenizer(given or (own[0] if own else None))
 
 

@@ -17,11 +17,8 @@ a server with fixed noise are for. A policy that takes its noise from the observ
 """
 
 import dataclasses
-import hashlib
-import io
 import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +33,7 @@ from iss_jax.masked_runs import draw_masks
 from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.resumed import Answers
 from iss_jax.policies.units import in_units
 from iss_jax.records import Record, is_concrete, record
 from iss_jax.results import Cameras, Saliency, effect_unit
@@ -46,6 +44,7 @@ __all__ = [
 ]
 
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
+InferBatch = Callable[[list[dict[str, Any]]], Sequence[Mapping[str, Any]]]
 
 
 @record
@@ -104,6 +103,7 @@ def attribute(
     quantise: bool = True,
     resume: str | os.PathLike | None = None,
     save_every: int = 10,
+    infer_batch: InferBatch | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> ServedSaliency:
     """Interventional saliency (Algorithm 1) of one observation, one call a mask.
@@ -134,12 +134,17 @@ def attribute(
         quantise: Send uint8 frames, as cameras do; else float32 in [0, 1], which not every server
             takes without rounding.
         resume: An `.npz` file that keeps the answers so far; a call with the same arguments goes on
-            from it, also after an exception.
+            from it, also after an exception. The unmasked frame is asked anew first, and the answer
+            compared with those in the file (`iss_jax.policies.resumed`): once where the policy
+            repeats itself, else as often as it takes to tell.
         save_every: Answers between two writes of that file.
+        infer_batch: Observations -> their answers, `save_every` at a time at most;
+            `PolicyClient.infer_batch`, which sends as many at once as the server takes.
         progress: Called with (answers so far, answers wanted).
 
     Raises:
-        ValueError: Options, masks or answers of the wrong form, or a file of another run.
+        ValueError: Options, masks or answers of the wrong form, or a file of another frame, of
+            other options or of another policy.
         Exception: What `infer` raises, after the answers so far are saved.
     """
     robot = named(robot)
@@ -155,8 +160,12 @@ def attribute(
             f"ISSConfig.noise_draws is {config.noise_draws}, but a served policy draws its own "
             "noise: 1 wanted"
         )
-    if baseline_calls < 2:
-        raise ValueError(f"baseline_calls must be at least 2, got {baseline_calls}")
+    for name, value, least in (
+        ("baseline_calls", baseline_calls, 2),
+        ("save_every", save_every, 1),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     frames, _, _ = robot.split(raw)
     cameras = {
         view: robot.cameras[view]
@@ -171,24 +180,43 @@ def attribute(
             f"masks must be bool [n, {wanted[0]} views {list(cameras)}, {wanted[1]}, {wanted[2]}], "
             f"got {masks.dtype} {list(masks.shape)}"
         )
-    answers = _Answers(resume, _digest(raw, cameras, masks, baseline_calls, quantise, config))
+    options = {
+        "baseline_calls": baseline_calls,
+        "quantise": quantise,
+        "blur_sigma": config.blur_sigma,
+        "cameras": list(cameras.items()),
+    }
+    run = {"observation": raw, "masks": masks, "options": options}
+    answers = Answers(resume, run, baseline_calls, _metadata_of(infer))
     unit = {view: _unit_range(camera, frames[camera]) for view, camera in cameras.items()}
     blurred = {view: blur(frame, sigma=config.blur_sigma) for view, frame in unit.items()}
     total = baseline_calls + len(masks)
+
+    def asked(index: int) -> dict[str, Any]:
+        """What is sent as the `index`-th observation."""
+        if index < baseline_calls:
+            keep = np.ones(wanted, np.float32)
+        else:
+            keep = np.asarray(masks[index - baseline_calls], np.float32)
+        copies = {
+            camera: _sent(np.asarray(_blended(unit[view], blurred[view], keep[row])), quantise)
+            for row, (view, camera) in enumerate(cameras.items())
+        }
+        return robot.with_frames(raw, copies)
+
+    answers.check_who(lambda: infer(asked(0)))
     try:
-        for index in range(len(answers), total):
-            if index < baseline_calls:
-                keep = np.ones(wanted, np.float32)
+        while len(answers) < total:
+            first = len(answers)
+            last = min(total, first + (1 if infer_batch is None else save_every))
+            if infer_batch is None:
+                found = [infer(asked(first))]
             else:
-                keep = np.asarray(masks[index - baseline_calls], np.float32)
-            copies = {
-                camera: _sent(np.asarray(_blended(unit[view], blurred[view], keep[row])), quantise)
-                for row, (view, camera) in enumerate(cameras.items())
-            }
-            answers.add(infer(robot.with_frames(raw, copies)))
+                found = infer_batch([asked(index) for index in range(first, last)])
+            answers.add(found, last - first)
             if progress is not None:
                 progress(len(answers), total)
-            if len(answers) % save_every == 0:
+            if len(answers) // save_every > first // save_every:
                 answers.save()
     finally:
         answers.save()
@@ -277,81 +305,7 @@ def _sent(frame: np.ndarray, quantise: bool) -> np.ndarray:
     return np.round(frame * 255.0).astype(np.uint8) if quantise else frame
 
 
-def _digest(
-    raw: Any,
-    cameras: Mapping[str, str],
-    masks: Array,
-    calls: int,
-    quantise: bool,
-    config: ISSConfig,
-) -> str:
-    digest = hashlib.sha256()
-
-    def add(value: Any) -> None:
-        if isinstance(value, Mapping):
-            for name in sorted(value):
-                digest.update(f"{name}:".encode())
-                add(value[name])
-        else:
-            array = np.asarray(value)
-            digest.update(f"{array.dtype.str} {array.shape} ".encode() + array.tobytes())
-
-    add(raw)
-    add(masks)
-    digest.update(f"{list(cameras.items())} {calls} {quantise} {config.blur_sigma}".encode())
-    return digest.hexdigest()
-
-
-class _Answers:
-    """Action chunks so far, in memory and in a file that is whole or not there."""
-
-    def __init__(self, path: str | os.PathLike | None, digest: str):
-        self._path, self._digest = None if path is None else Path(path), digest
-        self._chunks: list[np.ndarray] = []
-        self._saved = 0
-        if self._path is None:
-            return
-        if self._path.suffix != ".npz":
-            raise ValueError(f"resume: {self._path}: a file name that ends in .npz wanted")
-        if not self._path.exists():
-            return
-        try:
-            # From memory: numpy leaves a truncated file open.
-            content = io.BytesIO(self._path.read_bytes())
-            with np.load(content, allow_pickle=False) as file:
-                found, chunks = str(file["digest"]), file["actions"]
-        except Exception as error:
-            raise ValueError(f"resume: {self._path} cannot be read ({error!r})") from error
-        if found != digest:
-            raise ValueError(
-                f"resume: {self._path} holds answers to another observation, masks or options; "
-                "name another file, or remove it"
-            )
-        self._chunks, self._saved = list(chunks), len(chunks)
-
-    def __len__(self) -> int:
-        return len(self._chunks)
-
-    def add(self, answer: Mapping[str, Any]) -> None:
-        if "actions" not in answer:
-            raise ValueError(f"answer {len(self)}: has no 'actions', it has {sorted(answer)}")
-        chunk = np.asarray(answer["actions"], np.float32)
-        shape = self._chunks[0].shape if self._chunks else chunk.shape
-        if chunk.ndim != 2 or chunk.shape != shape or not np.isfinite(chunk).all():
-            raise ValueError(
-                f"answer {len(self)}: actions of shape {chunk.shape}, wanted finite "
-                + (f"{shape}, as before" if self._chunks else "[H, a]")
-            )
-        self._chunks.append(chunk)
-
-    def actions(self) -> np.ndarray:
-        return np.stack(self._chunks)
-
-    def save(self) -> None:
-        from iss_jax.data.atomic import atomic_path
-
-        if self._path is None or len(self) == self._saved:
-            return
-        with atomic_path(self._path) as temporary:
-            np.savez(temporary, digest=self._digest, actions=self.actions())
-        self._saved = len(self)
+def _metadata_of(infer: Any) -> Callable[[], Mapping[str, Any]]:
+    """What the policy says of itself: `PolicyClient` learns it from the server's greeting."""
+    owner = getattr(infer, "__self__", None)
+    return lambda: getattr(owner, "metadata", None) or {}

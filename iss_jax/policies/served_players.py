@@ -26,6 +26,7 @@ from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.player_attribution import attribute_players as attribute_any
 from iss_jax.players import Players
+from iss_jax.policies.answers import actions_of
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.served import Infer
 from iss_jax.results import Cameras, effect_unit
@@ -96,18 +97,12 @@ def attribute_players(
     count = len(players) if isinstance(players, Players) else _number(players)
     beside = int(config.tint) + len(cameras) * int(config.views)
     wanted = baseline_calls + config.runs(count, beside) + 1
-    asked: list[int] = []
+    asked: list[tuple[int, ...]] = []
 
     def ask(copies: Mapping[str, np.ndarray]) -> np.ndarray:
         answer = infer(robot.with_frames(raw, copies))
-        if "actions" not in answer:
-            raise ValueError(f"answer {len(asked)}: has no 'actions', it has {sorted(answer)}")
-        chunk = np.asarray(answer["actions"], np.float32)
-        if chunk.ndim != 2 or not np.isfinite(chunk).all():
-            raise ValueError(
-                f"answer {len(asked)}: actions of shape {chunk.shape}, wanted finite [H, a]"
-            )
-        asked.append(len(asked))
+        chunk = actions_of(answer, f"answer {len(asked)}", asked[0] if asked else None)
+        asked.append(chunk.shape)
         if progress is not None:
             progress(len(asked), wanted)
         return chunk / unit

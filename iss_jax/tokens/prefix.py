@@ -143,7 +143,7 @@ def checked_call(
     if sigma is not None and not sigma > 0:
         raise ValueError(f"sigma must be positive, got {sigma}")
     given = obs.tokenized_prompt
-    obs = policy_observation(obs, trim=sampling.savings.trim_prompt)
+    obs = policy_observation(obs, sizes.vocab, trim=sampling.savings.trim_prompt)
     assert obs.tokenized_prompt is not None
     batch, length = obs.tokenized_prompt.shape
     noise = flow_noise(noise, noise_key, batch, 1, action_horizon, sizes.action_dim)[:, 0]

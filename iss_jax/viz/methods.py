@@ -21,11 +21,13 @@ class Panel(NamedTuple):
         saliency: its map.
         critical: its critical pixels, of this view alone.
         nmr: the share of them that is nuisance.
+        measure: what `nmr` is called where it is another share.
     """
 
     saliency: Float[np.ndarray, "h w"]
     critical: Bool[np.ndarray, "h w"]
     nmr: float
+    measure: str = ""
 
 
 def methods_figure(
@@ -71,7 +73,7 @@ def methods_figure(
                 limits=tuple(np.quantile(panel.saliency, (0.01, 0.99))),
                 critical=magnify(panel.critical, factor),
             )
-            shown.append((frame, f"nmr@{percent:g} {panel.nmr:.2f}"))
+            shown.append((frame, f"{panel.measure or f'nmr@{percent:g}'} {panel.nmr:.2f}"))
         for axes, (frame, note) in zip(grid[:, column], shown, strict=True):
             axes.imshow(frame, interpolation="antialiased")
             axes.set(xticks=[], yticks=[])

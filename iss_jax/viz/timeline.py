@@ -12,15 +12,17 @@ from iss_jax.data.atomic import atomic_path
 from iss_jax.effects import Effects
 from iss_jax.extras import imports_of
 from iss_jax.viz.nmr_curve import Curve
+from iss_jax.viz.video import Frames
 
 
 def write_timeline(
     path: str | Path,
     name: str,
     images: Mapping[str, UInt8[np.ndarray, "t h w 3"]],
-    overlays: Mapping[str, UInt8[np.ndarray, "t h w 3"]],
+    overlays: Mapping[str, Frames],
     regions: Mapping[str, UInt8[np.ndarray, "t h w"]],
-    curve: Curve,
+    times: Float[np.ndarray, " t"],
+    curve: Curve | None,
     position: Float[np.ndarray, "t 3"],
     acted: Effects | None = None,
 ) -> Path:
@@ -31,8 +33,9 @@ def write_timeline(
         name: of the recording.
         images: view to frames.
         overlays: view to frames with their saliency.
-        regions: view to labels.
-        curve: NMR of the frames.
+        regions: view to labels, of the views that have some.
+        times: of the frames, seconds.
+        curve: NMR of the frames; None where it is not known.
         position: of the end effector, metres.
         acted: what the policy acts on in the same frames: a series of shares a player, and players
             as labels of pixels.
@@ -61,15 +64,17 @@ def write_timeline(
             about = [(0, ""), *((i + 1, name) for i, name in enumerate(names))]
             for view in players:
                 recording.log(f"{view}/players", rr.AnnotationContext(about), static=True)
-        for index, time in enumerate(curve.times):
+        for index, time in enumerate(times):
             recording.set_time("frame", sequence=index)
             recording.set_time("time", duration=float(time))
             for view in images:
                 recording.log(f"{view}/frame", rr.Image(images[view][index]))
                 recording.log(f"{view}/saliency", rr.Image(overlays[view][index]))
-                recording.log(f"{view}/regions", rr.SegmentationImage(regions[view][index]))
-            recording.log(f"nmr/nmr@{curve.percent:g}", rr.Scalars(float(curve.nmr[index])))
-            recording.log("nmr/chance", rr.Scalars(float(curve.chance[index])))
+                if view in regions:
+                    recording.log(f"{view}/regions", rr.SegmentationImage(regions[view][index]))
+            if curve is not None:
+                recording.log(f"nmr/nmr@{curve.percent:g}", rr.Scalars(float(curve.nmr[index])))
+                recording.log("nmr/chance", rr.Scalars(float(curve.chance[index])))
             recording.log("robot/hand", rr.Points3D([position[index]]))
             if acted is not None:
                 for name, share in zip(names, shares[index], strict=True):

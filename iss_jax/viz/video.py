@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -19,9 +20,18 @@ with imports_of("viz"):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 
+class Frames(Protocol):
+    """Pictures by their number."""
+
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]:
+        """One of them."""
+        ...
+
+
 def episode_frames(
-    rows: Mapping[str, Mapping[str, UInt8[np.ndarray, "t h w 3"]]],
-    curve: Curve,
+    rows: Mapping[str, Mapping[str, Frames]],
+    times: Float[np.ndarray, " t"],
+    curve: Curve | None,
     *,
     title: str,
     dpi: int = 100,
@@ -32,8 +42,11 @@ def episode_frames(
     """The pictures of the video, one by one.
 
     Args:
-        rows: label of a row to its columns: name of the view to its frames.
-        curve: NMR of the frames; a line marks the present one, and what is to come is pale.
+        rows: label of a row to its columns: name of the view to its frames, an array [t, h, w, 3]
+            or anything that gives the picture of a number.
+        times: of the frames, seconds.
+        curve: NMR of the frames; a line marks the present one, and what is to come is pale. None
+            where it is not known.
         title: above the picture.
         dpi: resolution.
         limit: contrast at the ends of the colours of faded maps, which get a colour bar; none when
@@ -46,9 +59,10 @@ def episode_frames(
     """
     views = list(next(iter(rows.values())))
     width = 2.2 * len(views) + 0.4 + (1.1 if limit else 0.0)
-    figure = Figure(figsize=(width, 2.2 * len(rows) + 2.2), dpi=dpi, layout="constrained")
+    below = 2.2 if curve is not None else 0.6
+    figure = Figure(figsize=(width, 2.2 * len(rows) + below), dpi=dpi, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    heights = (2.2 * len(rows), 2.2)
+    heights = (2.2 * len(rows), below)
     pictures, plot = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     grid = pictures.subplots(len(rows), len(views), squeeze=False)
     shown = []
@@ -63,23 +77,30 @@ def episode_frames(
     if limit:
         colour_bar(pictures, grid, limit, unit)
     axes = plot.subplots()
-    draw_curve(axes, curve)
-    axes.legend(fontsize=7, frameon=False, ncols=3, loc="upper right")
-    now = axes.axvline(curve.times[0], color="0.1", linewidth=1, zorder=4)
-    veil = axes.axvspan(
-        curve.times[0], curve.times[-1], facecolor="white", alpha=0.65, zorder=3, linewidth=0
-    )
+    now = veil = None
+    if curve is None:
+        axes.axis("off")
+    else:
+        draw_curve(axes, curve)
+        axes.legend(fontsize=7, frameon=False, ncols=3, loc="upper right")
+        now = axes.axvline(times[0], color="0.1", linewidth=1, zorder=4)
+        veil = axes.axvspan(
+            times[0], times[-1], facecolor="white", alpha=0.65, zorder=3, linewidth=0
+        )
     axes.set_title(f"{title}\n", loc="left", fontsize=8)
     canvas.draw()
     # Laid out once, or the panels would move with the numbers in the title.
     figure.set_layout_engine("none")
-    for index, (time, nmr) in enumerate(zip(curve.times, curve.nmr, strict=True)):
+    for index, time in enumerate(times):
         for image, frames in shown:
             image.set_data(frames[index])
-        now.set_xdata([time, time])
-        veil.set_x(time)
-        veil.set_width(curve.times[-1] - time)
-        said = f"{time:.1f} s, nmr@{curve.percent:g} {nmr:.2f}, chance {curve.chance[index]:.2f}"
+        said = f"{time:.1f} s"
+        if curve is not None and now is not None and veil is not None:
+            now.set_xdata([time, time])
+            veil.set_x(time)
+            veil.set_width(times[-1] - time)
+            nmr, chance = curve.nmr[index], curve.chance[index]
+            said += f", nmr@{curve.percent:g} {nmr:.2f}, chance {chance:.2f}"
         if told is not None:
             said += f", {100 * told[index]:.0f} % of cells beyond 2 errors (chance: 5 %)"
         axes.set_title(f"{title}\n{said}", loc="left", fontsize=8)

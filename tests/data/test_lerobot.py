@@ -307,5 +307,10 @@ def test_a_damaged_line_of_the_metadata_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"episodes\.jsonl, line 2: cannot be read"):
         open_dataset(tmp_path)
     path.write_text("\n".join([lines[0], lines[2], ""]))
-    with pytest.raises(ValueError, match=r"episodes\.jsonl, line 2: episode_index 1"):
+    with pytest.raises(
+        ValueError, match=r"episodes\.jsonl: 2 episodes, info\.json says 3; the numbers \[1\] are"
+    ):
+        open_dataset(tmp_path)
+    path.write_text("\n".join([lines[1], lines[0], lines[2], ""]))
+    with pytest.raises(ValueError, match=r"episodes\.jsonl, line 2: episode_index 2 or more"):
         open_dataset(tmp_path)

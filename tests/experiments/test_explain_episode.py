@@ -19,6 +19,7 @@ from experiments.explain.nmr import measure_episode
 from experiments.explain.options import Options
 from iss_jax import Effects, Region, nmr
 from iss_jax.data.dataset import open_dataset
+from iss_jax.data.folders_write import write_folders
 from iss_jax.data.lerobot import write_episode
 from iss_jax.jobs.options import from_config
 from iss_jax.jobs.report import write_report
@@ -217,6 +218,33 @@ def test_a_second_run_computes_nothing(inputs, finished, monkeypatch):
     monkeypatch.setattr(explain_episode, "_saliency", None)
     monkeypatch.setattr(players, "player_effects", None)
     assert explain_episode.main(config_of(inputs), workdir) == content
+
+
+@pytest.mark.parametrize("frames", [FRAMES, 1])
+def test_an_episode_without_labels_has_maps_overlays_and_a_video_but_no_nmr(
+    inputs, tmp_path, frames
+):
+    pytest.importorskip("av", reason="PyAV (extra `viz`) is not installed")
+    episode = dataclasses.replace(tiny_policy.episode(frames), regions={})
+    write_folders(tmp_path / "folders", [episode])
+    config = config_of(inputs)
+    config.dataset, config.paths, config.episodes = str(tmp_path / "folders"), (), (0,)
+    content = explain_episode.main(config, tmp_path / "run")
+    assert content["without_nmr"] == "episodes [0]: no region labels of all cameras"
+    assert [(row["k"], row["nmr"]) for row in content["episodes"]] == [(None, None)]
+    folder = tmp_path / "run" / "episode_000000"
+    assert {path.name for path in folder.iterdir()} == {
+        "iss_heatmaps.npz",
+        "overlays.png",
+        "episode.mp4",
+        "players.csv",
+        "players.png",
+        "players_frames.png",
+    }
+    with np.load(folder / "iss_heatmaps.npz", allow_pickle=False) as file:
+        assert file["maps/base_0_rgb"].shape == (frames, 32, 32)
+        assert "nmr" not in file.files and not any(n.startswith("regions") for n in file.files)
+    write_report(tmp_path / "run")
 
 
 def test_measures_of_a_known_map():

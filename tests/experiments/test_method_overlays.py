@@ -37,9 +37,9 @@ def config_of(inputs):
 def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
     config = config_of(inputs)
     rows = method_overlays.main(config, tmp_path)
-    assert {row["method"] for row in rows} == set(config.methods)
+    assert {row["method"] for row in rows} == {*config.methods, "players"}
     assert {row["view"] for row in rows} == {"base_0_rgb", "left_wrist_0_rgb", "all"}
-    assert len((tmp_path / "results.csv").read_text().splitlines()) - 1 == len(rows) == 12
+    assert len((tmp_path / "results.csv").read_text().splitlines()) - 1 == len(rows) == 15
     assert (tmp_path / "figures" / "episode_0_frame_2.png").read_bytes().startswith(b"\x89PNG")
     assert "episode_0_frame_2.png</figcaption>" in write_report(tmp_path).read_text()
 
@@ -54,7 +54,7 @@ def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
 
     with (tmp_path / "correlations.csv").open() as file:
         pairs = {(row["method"], row["other"]): row for row in csv.DictReader(file)}
-    assert len(pairs) == 4 * 3 / 2
+    assert len(pairs) == 5 * 4 / 2
     norms = baselines.token_norm(policy.params, seen.obs).maps
     flat = [
         np.concatenate([np.asarray(m[view])[seen.valid[view]] for view in maps])
@@ -63,7 +63,10 @@ def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
     r = float(pairs["norm", "attention"]["pearson"])
     assert r == pytest.approx(np.corrcoef(*flat)[0, 1], abs=1e-3)
 
+    (row,) = (row for row in rows if (row["method"], row["view"]) == ("players", "all"))
+    assert 0.0 < row["nmr"] < 1.0
     monkeypatch.setattr(method_overlays, "explain", None)
+    monkeypatch.setattr(method_overlays, "player_effects", None)
     assert method_overlays.main(config, tmp_path) == rows
 
 

@@ -265,6 +265,40 @@ def test_what_is_waited_for_is_named(tmp_path, monkeypatch):
     assert lines == [f"{tmp_path}: waiting for 5 results of process 1"]
 
 
+def test_the_share_of_a_process_that_is_not_there_is_taken_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_directory, "POLL_S", 0.0)
+    monkeypatch.setattr(run_directory, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(run_directory.logging, "warning", lambda *_: None)
+    monkeypatch.setattr(run_directory, "current", lambda: Processes(2, 1))
+    config = ml_collections.ConfigDict({"name": "demo"})
+    items, calls = [{"seed": seed} for seed in range(10)], []
+    first, second = RunDirectory(tmp_path, Processes(2, 0)), open_run(tmp_path, config)
+    own = {item["seed"] for item in first.unfinished(items)}
+
+    def compute(item):
+        calls.append(item["seed"])
+        return item["seed"]
+
+    # One that is there is waited for.
+    for item in first.unfinished(items):
+        first.save(item, compute(item))
+    timer = threading.Timer(0.2, lambda: [second.save(i, -1) for i in second.unfinished(items)])
+    timer.start()
+    found = run_items(first, items, compute, description="", quiet=True)
+    assert found == [seed if seed in own else -1 for seed in range(10)]
+    timer.join()
+    # One that has gone is not: its share is computed from its end.
+    for item in items:
+        if item["seed"] not in own:
+            first.item_path(item).unlink()
+    calls.clear()
+    del second, timer
+    with pytest.raises(RuntimeError, match="process 1 of 2 has ended, and 5 of its results"):
+        gather(first, items)
+    assert run_items(first, items, compute, description="", quiet=True) == list(range(10))
+    assert calls == sorted(set(range(10)) - own, reverse=True)
+
+
 def test_a_result_of_ones_own_that_is_missing_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"no result of \{'seed': 1\}"):
         gather(RunDirectory(tmp_path), [{"seed": 1}])

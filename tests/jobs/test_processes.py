@@ -27,10 +27,12 @@ import os, signal, time
 from pathlib import Path
 import numpy as np
 from experiments.runs import app
+from iss_jax.jobs import directory
 from iss_jax.jobs.processes import current
 from iss_jax.jobs.directory import open_run, run_items
 
 def main(config, workdir):
+    directory.PATIENCE_S = float(os.environ.get("PATIENCE", directory.PATIENCE_S))
     run, log, calls = open_run(workdir, config), Path(os.environ["LOG"]), []
     import jax
 
@@ -113,6 +115,18 @@ def test_four_processes_one_of_which_is_killed_and_started_again(start, tmp_path
     assert first_lines == [["tables written"], [], [], []]
     assert 2 <= first < 23 and computed(tmp_path, "four") == (list(range(23)), set("0123"))
     assert tables(tmp_path / "four") == tables(tmp_path / "one")
+
+
+def test_a_process_that_is_killed_and_stays_away_is_stood_in_for(start, tmp_path):
+    finish(start("one"))
+    two = ["--num_processes=2"]
+    first, second = (
+        start("two", *two, f"--process_id={index}", KILLED="1", PATIENCE="1") for index in range(2)
+    )
+    assert second.wait(timeout=120) == -9
+    finish(first)
+    assert computed(tmp_path, "two") == (list(range(23)), set("01"))
+    assert tables(tmp_path / "two") == tables(tmp_path / "one")
 
 
 @pytest.mark.parametrize("cluster", ["slurm", "coordinator"])

@@ -1,5 +1,9 @@
 """openpi's checkpoint layout, read and written."""
 
+import json
+import pathlib
+import shutil
+
 import chex
 import goldens
 import jax
@@ -10,7 +14,7 @@ import pytest
 import iss_jax
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
-from iss_jax.pi05.normalize import NormStats, load_norm_stats
+from iss_jax.pi05.normalize import NormStats, load_norm_stats, quantile_normalize
 from iss_jax.pi05.tokenizer import load_tokenizer, train_tokenizer
 
 STEP = goldens.FOLDER / "ckpt_tiny_b" / "7"
@@ -125,3 +129,62 @@ def test_norm_stats_errors(tmp_path):
         load_norm_stats(tmp_path)
     with pytest.raises(ValueError, match=r"not openpi's norm_stats.json"):
         load_norm_stats(tmp_path / "assets" / "a")
+
+
+def test_a_leaf_that_is_not_finite_is_named(tmp_path):
+    params = restore_params(STEP)
+    params["action_out_proj"]["bias"] = params["action_out_proj"]["bias"].at[0].set(jnp.nan)
+    save_checkpoint(tmp_path / "1", params)
+    with pytest.raises(ValueError, match=r"'action_out_proj/bias' holds.*1 of \d+ leaves"):
+        restore_params(tmp_path / "1")
+
+
+def test_addresses_and_half_downloads_are_named(tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match="gs://bucket/pi05"):
+        restore_params("gs://bucket/pi05")
+    # What `pathlib` makes of an address.
+    with pytest.raises((ValueError, FileNotFoundError), match="gs://bucket/pi05"):
+        restore_params(pathlib.Path("gs://bucket/pi05"))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="a PyTorch checkpoint"):
+        restore_params(tmp_path)
+    shutil.copytree(STEP, tmp_path / "cut")
+    meta = tmp_path / "cut" / "params" / "_METADATA"
+    meta.write_text(meta.read_text()[:500])
+    with pytest.raises(ValueError, match="cut/params: damaged, or not all of it is there"):
+        restore_params(tmp_path / "cut")
+
+
+def test_lost_files_are_named(tmp_path):
+    shutil.copytree(STEP, tmp_path / "lost")
+    for file in (tmp_path / "lost" / "params").rglob("d/*"):
+        file.unlink()
+    with pytest.raises(ValueError, match="lost/params: damaged, or not all of it is there"):
+        restore_params(tmp_path / "lost")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"q99": [np.nan, 1.0]}, "state: q99 of dimension 0 is nan"),
+        ({"q01": [0.0, 3.0]}, "state: of dimension 1 q01 is 3 and q99 1"),
+        ({"q01": [0.0]}, r"state: q01 is \[1\], wanted \[2\]"),
+        ({"std": [np.inf, 1.0]}, "state: std of dimension 0 is inf"),
+        ({"mean": [[0.0]]}, r"state: mean is \[1, 1\]"),
+    ],
+)
+def test_statistics_that_cannot_be(tmp_path, change, message):
+    good = {"mean": [0.0, 0.0], "std": [1.0, 1.0], "q01": [0.0, 0.0], "q99": [1.0, 1.0]}
+    content = {"norm_stats": {"state": good | change, "actions": good}}
+    (tmp_path / "norm_stats.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        load_norm_stats(tmp_path)
+
+
+def test_a_dimension_that_never_moved_has_one_value():
+    stats = NormStats(*np.array([[0.0, 2.0], [1.0, 0.0], [-1.0, 2.0], [1.0, 2.0]]))
+    np.testing.assert_allclose(
+        quantile_normalize(np.array([[0.0, 2.0]]), stats), [[0, -1]], atol=1e-5
+    )
+    with pytest.raises(ValueError, match=r"of dimension 1 are both 2, which a value of 2\.5"):
+        quantile_normalize(np.array([[0.0, 2.5]]), stats)

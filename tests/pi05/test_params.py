@@ -6,6 +6,7 @@ import chex
 import goldens
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 
@@ -101,3 +102,18 @@ def test_a_new_model_sees():
     black = jax.tree.map(jnp.zeros_like, obs.images)
     masked = sample(params, preprocess(obs.replace(images=black)), noise)
     assert float(jnp.abs(clean - masked).max()) > 1e-2
+
+
+def test_openpis_other_models_are_recognised():
+    flat = {
+        path: jax.ShapeDtypeStruct(shape, np.float32) for path, shape in P.shapes(P.PI05).items()
+    }
+    leaf = jax.ShapeDtypeStruct((1, 1), np.float32)
+    pi0 = {path: own for path, own in flat.items() if "time_mlp" not in path}
+    pi0 |= {"state_proj/kernel": leaf, "action_time_mlp_in/kernel": leaf}
+    with pytest.raises(ValueError, match="this is a π0 tree"):
+        P.sizes_of(P.unflatten(pi0))
+    fast = {path: own for path, own in flat.items() if path.startswith("PaliGemma/img")}
+    fast |= {"PaliGemma/llm/final_norm/scale": leaf}
+    with pytest.raises(ValueError, match="this is a π0-FAST or PaliGemma tree"):
+        P.sizes_of(P.unflatten(fast))

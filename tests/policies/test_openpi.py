@@ -1,6 +1,7 @@
 """A robot's observation to attribution: checkpoints, stand-ins of openpi's live objects, units."""
 
 import dataclasses
+import shutil
 
 import chex
 import jax.numpy as jnp
@@ -304,3 +305,45 @@ def test_bars_that_a_live_transform_adds_are_not_picture(policy):
     rows = np.asarray(found.valid["base_0_rgb"])[0].any(1)
     # 40 x 80 becomes 112 x 224, centred.
     np.testing.assert_array_equal(np.flatnonzero(rows), np.arange(56, 168))
+
+
+def test_no_robot_is_taken_for_granted(tokenizer, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"no configuration is given.*\['libero_study'\].*embedded"
+    ):
+        openpi.from_checkpoint(embedded.checkpoint_path())
+    with pytest.raises(
+        ValueError, match=r"pi05_droid wants the statistics of 'droid'.*libero_study"
+    ):
+        openpi.from_checkpoint(embedded.checkpoint_path(), "pi05_droid")
+    shutil.copytree(embedded.checkpoint_path(), tmp_path / "1")
+    assets = tmp_path / "1" / "assets"
+    (assets / "physical-intelligence").mkdir()
+    (assets / "libero_study").rename(assets / "physical-intelligence" / "libero")
+    assert openpi.from_checkpoint(tmp_path / "1").config.name == "pi05_libero"
+    shutil.rmtree(assets / "physical-intelligence")
+    with pytest.raises(FileNotFoundError, match="no statistics under assets"):
+        openpi.from_checkpoint(tmp_path / "1")
+
+
+def test_statistics_of_fewer_dimensions_than_the_robots(policy, tokenizer):
+    more = dataclasses.replace(TINY, state={"state": 12}, name="twelve")
+    with pytest.raises(ValueError, match="twelve: 12 state dimensions, but the statistics have 7"):
+        openpi.from_checkpoint(STEP, more, tokenizer=tokenizer, dtype=None)
+    stats = load_norm_stats(STEP)
+    broken = {**stats, "state": stats["state"]._replace(q99=stats["state"].q01 - 1)}
+    with pytest.raises(ValueError, match=r"norm_stats\['state'\]: of dimension 0 q01"):
+        openpi.from_params(policy.params, TINY, norm_stats=broken, tokenizer=None)
+
+
+@pytest.mark.parametrize(
+    ("state", "prompt", "message"),
+    [
+        (np.array([0, 0, np.nan, 0, 0, 0, 0]), "take it", r"state 'joints': nan at \[2\]"),
+        (np.zeros(7), None, "prompt: None"),
+        (np.zeros(7), ["take", "it"], "prompt: .*list"),
+    ],
+)
+def test_a_state_or_prompt_that_is_none(policy, seen, state, prompt, message):
+    with pytest.raises(ValueError, match=message):
+        policy.saliency(seen[0], state, prompt, config=ISS)

@@ -1,15 +1,12 @@
 """A policy that can only be asked, over openpi's protocol: against a real server process."""
 
-import contextlib
+import csv
 import dataclasses
 import importlib
 import json
-import socket
 import subprocess
 import sys
-import threading
 import urllib.request
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +18,10 @@ from experiments import explain_served
 from iss_jax import ISSConfig, embedded
 from iss_jax.data.dataset import open_dataset
 from iss_jax.masks import sample_masks
-from iss_jax.policies import served, wire
+from iss_jax.policies import served
 from iss_jax.policies.client import PolicyClient, ServerError
 from iss_jax.policies.configs import EMBEDDED, PolicyConfig
 from iss_jax.policies.openpi import from_checkpoint
-from iss_jax.policies.server import serve
 from iss_jax.sampling import Sampling
 
 ISS = ISSConfig(num_masks=8, micro_batch=9)
@@ -106,6 +102,9 @@ def test_a_server_that_draws_its_noise_has_a_floor(address, seen):
         with pytest.raises(ServerError, match="lacks the camera 'front'"):
             client.infer({"images": {}, "state": seen["state"], "prompt": "x"})
         assert client.infer(seen)["actions"].shape == (16, 7)
+        # A program for it would take as long as the first one.
+        with pytest.raises(ServerError, match=r"noise: shape \[15, 7\] given, \[16, 7\] wanted"):
+            client.infer({**seen, "noise": np.zeros((15, 7), np.float32)})
     with urllib.request.urlopen(address.replace("ws://", "http://") + "/healthz") as reply:
         assert reply.status == 200
 
@@ -157,17 +156,99 @@ def test_answers_survive_a_failure_and_belong_to_one_run(tmp_path):
     found = served.attribute(
         failing, RAW, ROBOT, progress=lambda done, total: seen.append((done, total)), **options
     )
-    assert len(calls) == 6 + 5 and seen == [(done, 10) for done in range(6, 11)]
+    # Who answers is asked once more.
+    assert len(calls) == 6 + 1 + 5 and seen == [(done, 10) for done in range(6, 11)]
     expected = served.attribute(infer, RAW, ROBOT, config=ISS, baseline_calls=2)
     np.testing.assert_array_equal(found.saliency.cells, expected.saliency.cells)
-    with pytest.raises(ValueError, match=r"run\.npz holds answers to another observation"):
-        served.attribute(failing, {**RAW, "prompt": "stop"}, ROBOT, **options)
     moved = dataclasses.replace(ROBOT, cameras={"left_wrist_0_rgb": "front"})
-    with pytest.raises(ValueError, match=r"run\.npz holds answers to another observation"):
-        served.attribute(failing, RAW, moved, **options)
+    for robot, change, of, what in (
+        (ROBOT, {}, {**RAW, "prompt": "stop"}, "observation"),
+        (ROBOT, {}, {**RAW, "front": FRAME + 1}, "observation"),
+        (ROBOT, {"key": jax.random.key(7)}, RAW, "masks"),
+        (ROBOT, {"quantise": False}, RAW, "options"),
+        (moved, {}, RAW, "options"),
+    ):
+        with pytest.raises(ValueError, match=rf"run\.npz holds answers to another run \({what}\)"):
+            served.attribute(failing, of, robot, **(options | change))
+    assert len(calls) == 12
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"run\.npz cannot be read"):
         served.attribute(failing, RAW, ROBOT, **options)
+
+
+def test_answers_of_two_policies_are_not_mixed(tmp_path):
+    """Half of a run is one policy's: another is refused, whole runs too, and asked once."""
+    path, calls, infer = tmp_path / "run.npz", [], noisy(0.0)
+
+    def half(raw):
+        calls.append(1)
+        if len(calls) == 6:
+            raise ConnectionError("gone")
+        return infer(raw)
+
+    def other(raw):
+        calls.append(1)
+        return {"actions": infer(raw)["actions"] * np.float32(1.0 + 1e-6)}
+
+    options = {"config": ISS, "baseline_calls": 2, "resume": path}
+    with pytest.raises(ConnectionError):
+        served.attribute(half, RAW, ROBOT, **options)
+    for _ in range(2):
+        calls.clear()
+        with pytest.raises(ValueError, match=r"run\.npz holds answers of another policy"):
+            served.attribute(other, RAW, ROBOT, **options)
+        assert len(calls) == 1
+        with pytest.raises(ValueError, match=r"asked anew \(0\): has no 'actions'"):
+            served.attribute(lambda raw: {}, RAW, ROBOT, **options)
+        # The second time round all answers are there.
+        served.attribute(infer, RAW, ROBOT, **options)
+
+
+class Server:
+    """What `PolicyClient` is to `attribute`."""
+
+    def __init__(self, infer, **metadata):
+        self.answer, self.metadata = infer, metadata
+
+    def infer(self, raw):
+        return self.answer(raw)
+
+
+def test_another_server_is_another_run(tmp_path):
+    options = {"config": ISS, "baseline_calls": 2, "resume": tmp_path / "run.npz"}
+    for _ in range(2):
+        first = Server(noisy(0.0), robot="toy", checkpoint="a")
+        served.attribute(first.infer, RAW, ROBOT, **options)
+    second = Server(noisy(0.0), robot="toy", checkpoint="b")
+    with pytest.raises(ValueError, match="another server, whose metadata had another 'checkpoint'"):
+        served.attribute(second.infer, RAW, ROBOT, **options)
+
+
+def test_a_policy_that_draws_its_noise_is_known_again(tmp_path):
+    options = {"config": ISS, "baseline_calls": 6, "resume": tmp_path / "run.npz"}
+    infer = noisy(0.1)
+    served.attribute(infer, RAW, ROBOT, **options)
+    served.attribute(infer, RAW, ROBOT, **options)
+    with pytest.raises(ValueError, match="another policy"):
+        served.attribute(
+            lambda raw: {"actions": infer(raw)["actions"] + np.float32(0.5)}, RAW, ROBOT, **options
+        )
+
+
+def test_several_at_once_are_the_same_answers():
+    infer, sizes = noisy(0.0), []
+
+    def many(observations):
+        sizes.append(len(observations))
+        return [infer(one) for one in observations]
+
+    options = {"config": ISS, "baseline_calls": 2, "save_every": 4}
+    alone = served.attribute(infer, RAW, ROBOT, **options)
+    found = served.attribute(infer, RAW, ROBOT, infer_batch=many, **options)
+    np.testing.assert_array_equal(found.saliency.cells, alone.saliency.cells)
+    assert sizes == [4, 4, 2]
+    with pytest.raises(ValueError, match="answer 0: 3 answers to 4 observations"):
+        served.attribute(infer, RAW, ROBOT, infer_batch=lambda many: [infer(RAW)] * 3, **options)
 
 
 def test_malformed_requests_and_answers_are_named():
@@ -176,6 +257,8 @@ def test_malformed_requests_and_answers_are_named():
         served.attribute(infer, RAW, ROBOT, config=ISSConfig(estimator="gradient"))
     with pytest.raises(ValueError, match="noise_draws is 2"):
         served.attribute(infer, RAW, ROBOT, config=ISSConfig(noise_draws=2))
+    with pytest.raises(ValueError, match="save_every must be at least 1, got 0"):
+        served.attribute(infer, RAW, ROBOT, save_every=0)
     with pytest.raises(ValueError, match="baseline_calls"):
         served.attribute(infer, RAW, ROBOT, baseline_calls=1)
     with pytest.raises(ValueError, match="masks must be bool"):
@@ -188,135 +271,20 @@ def test_malformed_requests_and_answers_are_named():
         served.attribute(infer, RAW, ROBOT, resume="answers")
 
 
-@contextlib.contextmanager
-def listening(infer):
-    """A server in a thread; ends with the test process."""
-    port, ready = [], threading.Event()
-
-    def known(number):
-        port.append(number)
-        ready.set()
-
-    threading.Thread(
-        target=serve, args=(infer,), kwargs={"port": 0, "ready": known}, daemon=True
-    ).start()
-    assert ready.wait(10)
-    yield f"ws://127.0.0.1:{port[0]}"
-
-
-def test_client_asks_again_where_an_answer_is_late_or_lost():
-    release, calls = threading.Event(), []
-
-    def infer(raw):
-        calls.append(1)
-        if len(calls) == 1:
-            release.wait(5)
-        return {"actions": np.full((1, 1), len(calls), np.float32)}
-
-    with (
-        listening(infer) as address,
-        PolicyClient(address, reply_timeout=0.5, retries=2, pause=0.6) as client,
-    ):
-        threading.Timer(0.8, release.set).start()
-        # The first answer comes too late, on a connection that was given up.
-        assert client.infer(RAW)["actions"].item() == 2
-        client._socket.socket.shutdown(socket.SHUT_RDWR)
-        assert client.infer(RAW)["actions"].item() == 3
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    nobody = PolicyClient(f"ws://127.0.0.1:{port}", retries=1, pause=0.01)
-    with pytest.raises(ConnectionError, match="no answer after 2 attempts"):
-        nobody.infer(RAW)
-
-
-class Interrupted:
-    """A socket whose first answer is awaited in vain."""
-
-    def __init__(self):
-        self.closed = False
-
-    def send(self, message):
-        del message
-
-    def recv(self, timeout):
-        raise KeyboardInterrupt
-
-
-def test_a_connection_that_was_interrupted_is_given_up(monkeypatch):
-    client, broken = PolicyClient("ws://nowhere"), Interrupted()
-    client._socket = broken
-    client._open.callback(setattr, broken, "closed", True)
-    with pytest.raises(KeyboardInterrupt):
-        client.infer(RAW)
-    assert broken.closed and client._socket is None
-
-    @contextlib.contextmanager
-    def connect(uri, **_):
-        yield SimpleNamespace(recv=lambda timeout: "not welcome")
-
-    monkeypatch.setattr("websockets.sync.client.connect", connect)
-    with pytest.raises(ValueError, match="not a message"):
-        client.connect()
-    assert client._socket is None
-
-
-MESSAGES = {
-    "image": FRAME,
-    "nested": {"half": np.float16([1.5]), "empty": np.zeros((0, 3), np.int32)},
-    "scalar": np.float32(2.5),
-    "flag": np.True_,
-    "text": "pick up",
-    "number": 3,
-    "big": np.arange(3, dtype=">i8"),
-}
-
-
-def same(found, wanted):
-    assert type(found) is type(wanted)
-    if isinstance(wanted, dict):
-        assert list(found) == list(wanted)
-        for name in wanted:
-            same(found[name], wanted[name])
-    else:
-        assert getattr(found, "dtype", None) == getattr(wanted, "dtype", None)
-        np.testing.assert_array_equal(found, wanted)
-
-
-def test_messages_come_back_as_they_were():
-    same(wire.unpack(wire.pack(MESSAGES)), MESSAGES)
-    same(wire.unpack(wire.pack({"x": jnp.arange(3)})), {"x": np.arange(3, dtype=np.int32)})
-    for refused in (np.array([object()]), np.complex64(1), object()):
-        with pytest.raises(ValueError, match="travel"):
-            wire.pack({"x": refused})
-    hostile = {b"__ndarray__": True, b"dtype": "|O", b"shape": [1], b"data": b"12345678"}
-    with pytest.raises(ValueError, match="travel"):
-        wire.unpack(wire.pack(hostile))
-    with pytest.raises(ValueError, match="7 bytes"):
-        wire.unpack(wire.pack({**hostile, b"dtype": "<f8", b"data": b"1234567"}))
-    for message in (b"\xc1", wire.pack({b"__ndarray__": True, b"dtype": "<f8", b"shape": [1]})):
-        with pytest.raises(ValueError, match="not a message"):
-            wire.unpack(message)
-
-
-def test_openpis_own_client_understands_it():
-    packing = pytest.importorskip("openpi_client.msgpack_numpy", reason="openpi-client, numpy < 2")
-    from openpi_client.websocket_client_policy import WebsocketClientPolicy
-
-    same(packing.unpackb(wire.pack(MESSAGES)), MESSAGES)
-    same(wire.unpack(packing.packb(MESSAGES)), MESSAGES)
-    with listening(lambda raw: {"actions": np.asarray(raw["state"]) * 2}) as address:
-        host, port = address.removeprefix("ws://").split(":")
-        answer = WebsocketClientPolicy(host, int(port)).infer({"state": np.arange(3.0)})
-    np.testing.assert_array_equal(answer["actions"], [0.0, 2.0, 4.0])
-
-
 def test_the_experiment_explains_a_served_frame(address, tmp_path):
     smoke("explain_served", tmp_path, f"--config.uri={address}")
     content = json.loads((tmp_path / "results.json").read_text())
     assert 0 <= content["nmr_at_10"] <= 1 and content["floor"] > 0
     assert (tmp_path / "figures" / "maps.png").stat().st_size > 1000
     config = importlib.import_module("configs.explain_served").get_config("smoke")
-    config.uri = "ws://nowhere"
-    # All that was answered is there.
+    config.uri = address
+    # All that was answered is there; the server is only asked who it is.
+    answers = (tmp_path / "answers.npz").read_bytes()
     again = explain_served.main(config, tmp_path)
+    # Players are asked for anew, of a server that draws its own noise.
+    assert "%" in again.pop("acts_on") and again["fill"] == "background"
     assert again == {name: content[name] for name in again}
+    rows = list(csv.DictReader((tmp_path / "players.csv").read_text().splitlines()))
+    assert sum(float(row["share"]) for row in rows) == pytest.approx(1.0, abs=1e-4)
+    assert (tmp_path / "figures" / "players.png").stat().st_size > 1000
+    assert (tmp_path / "answers.npz").read_bytes() == answers

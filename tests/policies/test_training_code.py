@@ -260,3 +260,29 @@ def test_tensorboard_reads_back_what_was_logged(tmp_path):
     assert (step, scalar.simple_value) == (3, 0.25)
     image = values["iss/overlay_0"][1].image
     assert (image.height, image.width) == (4, 6) and image.encoded_image_string[:4] == b"\x89PNG"
+
+
+def test_nothing_that_goes_wrong_ends_a_training_run():
+    """Rows without any view, as openpi's debug data has them, and a writer that fails."""
+    blind = dataclasses.replace(
+        OBS, image_masks={view: np.zeros(len(OBS.state), bool) for view in OBS.images}
+    )
+    recorder = Recorder()
+    regions = {view: np.full(np.shape(x)[:3], 255) for view, x in OBS.images.items()}
+    assert saliency_callback(recorder, blind, every=1, **OPTIONS)(PARAMS, 0) is not None
+    callback = saliency_callback(recorder, OBS, every=1, regions=regions, overlays=0, **OPTIONS)
+    with pytest.warns(UserWarning, match="NMR could not be had, training goes on.*255") as caught:
+        for step in range(2):
+            assert callback(PARAMS, step) is not None
+    assert sum("NMR could not" in str(w.message) for w in caught) == 1
+
+    class Broken:
+        def log(self, data, /, step):
+            raise OSError("disk full")
+
+    callback = saliency_callback(Broken(), OBS, every=1, overlays=0, **OPTIONS)
+    with pytest.warns(UserWarning, match="the writer could not be had.*disk full"):
+        callback(PARAMS, 0)
+    callback = saliency_callback(recorder, OBS, every=1, overlays=0, **OPTIONS)
+    with pytest.warns(UserWarning, match="the map could not be had.*leaf"):
+        assert callback({"no": "policy"}, 0) is None

@@ -24,6 +24,7 @@ def test_recording(tmp_path):
         {"front": frames},
         {"front": frames},
         {"front": frames[..., 0]},
+        curve.times,
         curve,
         np.zeros((3, 3)),
     )

@@ -29,7 +29,7 @@ def pictures():
         "camera": {"front": frames, "wrist": frames},
         "saliency": {"front": frames, "wrist": frames},
     }
-    return list(episode_frames(rows, curve(), title="milk", dpi=50))
+    return list(episode_frames(rows, curve().times, curve(), title="milk", dpi=50))
 
 
 def test_a_picture_a_frame_that_shows_it(pictures):

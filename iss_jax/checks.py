@@ -1,0 +1,196 @@
+"""What values cannot be, said where they enter: frames, states, labels, prompts, options.
+
+Shapes and dtypes are checked always. Values are looked at where there are some: nothing here is
+seen inside `jit`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+LABELS = "0 nuisance, 1 support, 2 action-critical"
+
+# Floats in [-1, 1] that have been through half precision may exceed it by this.
+SLACK = 1e-2
+
+Options = TypeVar("Options")
+
+
+def is_known(array: Any) -> bool:
+    """Whether an array's values can be read here: no tracer, no array of other hosts."""
+    if isinstance(array, Tracer | jax.ShapeDtypeStruct):
+        return False
+    return not isinstance(array, jax.Array) or array.is_fully_addressable
+
+
+def check_options(name: str, given: Any, wanted: type[Options]) -> Options:
+    """The options, if they are of the class that is wanted.
+
+    Raises:
+        TypeError: Anything else, such as an `ml_collections.ConfigDict`.
+    """
+    if isinstance(given, wanted):
+        return given
+    way = ""
+    if hasattr(given, "keys"):
+        way = f": make one of it by {wanted.__name__}(**{name})"
+    raise TypeError(f"{name} must be {wanted.__name__}, got {type(given).__name__}{way}")
+
+
+def check_finite(name: str, array: Any) -> None:
+    """Says which entry is NaN or infinite, where values are known.
+
+    Raises:
+        ValueError: There is one; the message has its index.
+    """
+    if not is_known(array) or not jnp.issubdtype(jnp.result_type(array), jnp.floating):
+        return
+    with jax.ensure_compile_time_eval():
+        if isinstance(array, jax.Array) and bool(jnp.isfinite(array).all()):
+            return
+    values = np.asarray(array, np.float64)
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        at = wrong[0].tolist()
+        raise ValueError(
+            f"{name}: {values[tuple(at)]} at {at}, finite numbers wanted ({len(wrong)} of "
+            f"{values.size} are not)"
+        )
+
+
+def check_frames(
+    name: str, images: Mapping[str, Any], present: Mapping[str, Any] | None = None
+) -> None:
+    """Says which float frames are not in [-1, 1], as openpi's `Observation` has them.
+
+    uint8 frames are what they are. Frames none of whose pixels is below 0 are taken for [0, 1]:
+    in [-1, 1] no pixel of any view would be darker than mid-grey.
+
+    Args:
+        name: Of the frames, for the message.
+        images: View -> frames.
+        present: View -> whether it is there; what an absent view holds is not looked at.
+
+    Raises:
+        ValueError: Values that are not finite, beyond [-1, 1], or in [0, 1]; the message names the
+            view.
+    """
+    lowest, highest = np.inf, -np.inf
+    for view, frames in images.items():
+        there = None if present is None else present.get(view)
+        if not is_known(frames) or not jnp.issubdtype(jnp.result_type(frames), jnp.floating):
+            continue
+        if there is not None and (not is_known(there) or not np.any(np.asarray(there))):
+            continue
+        with jax.ensure_compile_time_eval():
+            numbers = jnp if isinstance(frames, jax.Array) else np
+            low, high = float(numbers.min(frames)), float(numbers.max(frames))
+        if not (np.isfinite(low) and np.isfinite(high)):
+            check_finite(f"{name}[{view!r}]", frames)
+        if low < -1.0 - SLACK or high > 1.0 + SLACK:
+            raise ValueError(
+                f"{name}[{view!r}]: floats in [{low:g}, {high:g}], wanted [-1, 1] (uint8 / 127.5 - "
+                "1, as openpi's Observation has them) or uint8"
+            )
+        lowest, highest = min(lowest, low), max(highest, high)
+    if lowest >= 0.0 and highest > lowest:
+        raise ValueError(
+            f"{name}: floats in [{lowest:g}, {highest:g}], no pixel of any view below 0: this "
+            "looks like [0, 1], wanted is [-1, 1] (2 x - 1, as openpi's Observation has them) or "
+            "uint8"
+        )
+
+
+def check_tokens(name: str, tokens: Any, mask: Any, vocab: int) -> None:
+    """Says which token is no row of the table of embeddings.
+
+    Raises:
+        ValueError: A token that counts is negative or beyond the table.
+    """
+    if not jnp.issubdtype(jnp.result_type(tokens), jnp.integer):
+        raise ValueError(f"{name}: dtype {jnp.result_type(tokens)}, integers wanted")
+    if not is_known(tokens) or not is_known(mask):
+        return
+    ids, counts = np.asarray(tokens), np.asarray(mask, bool)
+    if ids.shape != counts.shape:
+        return  # said elsewhere
+    wrong = np.argwhere(counts & ((ids < 0) | (ids >= vocab)))
+    if len(wrong):
+        at = wrong[0].tolist()
+        raise ValueError(f"{name}: {ids[tuple(at)]} at {at}, wanted 0 to {vocab - 1}")
+
+
+def check_labels(name: str, labels: Mapping[str, Any], valid: Mapping[str, Any]) -> None:
+    """Says which region labels are none.
+
+    Args:
+        name: Of the labels, for the message.
+        labels: View -> labels.
+        valid: View -> pixels that count; labels of others are not looked at. A missing entry means
+            all.
+
+    Raises:
+        ValueError: Labels that are no integers, or other ones than 0, 1 and 2.
+    """
+    for view, own in labels.items():
+        dtype = jnp.result_type(own)
+        if not jnp.issubdtype(dtype, jnp.integer):
+            raise ValueError(f"{name} of {view!r}: dtype {dtype}, wanted integers: {LABELS}")
+        inside = valid.get(view)
+        if not is_known(own) or (inside is not None and not is_known(inside)):
+            continue
+        values = np.asarray(own)
+        wrong = (values < 0) | (values > 2)
+        if inside is not None:
+            wrong = wrong & np.broadcast_to(np.asarray(inside, bool), values.shape)
+        if wrong.any():
+            found = np.unique(values[wrong])[:5].tolist()
+            raise ValueError(f"{name} of {view!r}: labels {found}, wanted {LABELS}")
+
+
+def check_text(name: str, text: Any) -> str:
+    """An instruction as a string.
+
+    Raises:
+        ValueError: It is none: None, a list, a number, or bytes that are no UTF-8.
+    """
+    if isinstance(text, np.ndarray | np.generic) and np.ndim(text) == 0:
+        text = text.item()
+    if isinstance(text, bytes):
+        try:
+            return text.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name}: {text[:40]!r} is no UTF-8 text ({error})") from error
+    if not isinstance(text, str):
+        raise ValueError(f"{name}: {text!r} ({type(text).__name__}) given, text wanted")
+    return text
+
+
+def check_actions(actions: Any, rows: int) -> Any:
+    """What a policy answered, if it is one action chunk a row.
+
+    Args:
+        actions: The answer; may be traced.
+        rows: How many copies the policy was given.
+
+    Raises:
+        ValueError: No array, another shape than [rows, H, A], or no real numbers.
+    """
+    if not hasattr(actions, "shape") or not hasattr(actions, "dtype"):
+        raise ValueError(
+            f"policy must map n images to an array of actions [n, H, A], got "
+            f"{type(actions).__name__}"
+        )
+    shape = tuple(actions.shape)
+    if len(shape) != 3 or shape[0] != rows or not all(shape):
+        raise ValueError(
+            f"policy must map n images to actions [n, H, A], got {list(shape)} for n = {rows}"
+        )
+    kinds = (jnp.floating, jnp.integer)
+    if not any(jnp.issubdtype(actions.dtype, kind) for kind in kinds):
+        raise ValueError(f"policy must answer real numbers, got {actions.dtype}")
+    return actions
