@@ -22,7 +22,7 @@ from typing import Any
 import ml_collections
 
 from experiments.inputs.episodes import Episodes
-from experiments.nmr.items import VERSION, chosen_frames
+from experiments.nmr.items import chosen_frames
 from experiments.nmr.measured import measured
 from experiments.nmr.options import Options
 from experiments.nmr.report import print_report, write_figures
@@ -35,7 +35,7 @@ from experiments.nmr.rows import (
     table,
     unit_of_success,
 )
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax.data.success import read_success
 from iss_jax.jobs.directory import open_run
@@ -46,7 +46,7 @@ from iss_jax.jobs.packaged import located
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, version=VERSION)
+    run = open_run(workdir, config, version=versions.MAPS)
     iss, dataset, _, success, items, results = measured(options, run)
     rows = make_rows(items, results, success, options.percents)
     run.write_csv("results.csv", table(rows, options.percents))

@@ -16,10 +16,6 @@ from iss_jax.pi05.tokenizer import tokenize_prompt
 from iss_jax.policies.frames import source_key
 from iss_jax.policies.restored import Policy
 
-# Raised by hand where the same item comes to have other numbers. 2: a frame's map does not depend
-# on the row of the batch that it stands in.
-VERSION = 2
-
 Task = tuple[str, str, str]  # suite, task, split
 
 
