@@ -30,7 +30,7 @@ from jaxtyping import Float
 
 import iss_jax
 from experiments.accuracy import frames
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax.adaptive import LEAST_ROUNDS, contrast_error
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.options import from_config
@@ -55,7 +55,7 @@ class Options(frames.AccuracyOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config, Options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     policy, dataset = options.load()
     items = []
     for episode, frame in frames.choose_frames(dataset, options.frames):

@@ -42,10 +42,11 @@ from iss_jax.policies.restored import Policy, load_policy
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> Path:
     """Runs the experiment; returns the file of the low-rank leaves."""
-    open_run(workdir, config)
+    run = open_run(workdir, config)
     policy = load_policy(embedded.checkpoint_path())
     source = open_source(open_dataset(embedded.episodes_path()))
     tasks = [t for t in split_tasks(source)["chosen"] if t.split("/")[0] in config.suites]
+    run.claim()
     frames = frames_of(source, tasks)[: config.frames or None]
     taught = answers(
         policy,

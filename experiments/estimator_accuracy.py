@@ -46,7 +46,7 @@ from experiments.accuracy.metrics import (
 )
 from experiments.accuracy.report import figure, print_table
 from experiments.inputs.episodes import Episodes
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.runs.planned import GRADIENT_RUN, PlannedItem
 from iss_jax.flops import count_flops
 from iss_jax.jobs.directory import open_run, run_items
@@ -82,7 +82,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
             f"config.reference_masks must be a multiple of part_masks = {options.part_masks}, got "
             f"{options.reference_masks}"
         )
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     policy, dataset = options.load()
     bases = [
         frames.frame_item(dataset, policy, *chosen, options)

@@ -37,7 +37,7 @@ from experiments.explain.nmr import measure_episode
 from experiments.explain.options import Options
 from experiments.explain.players import explain_players
 from experiments.inputs.episodes import Episodes
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax import ISSConfig, Sampling, saliency
 from iss_jax.data.dataset import Dataset, open_dataset
@@ -59,7 +59,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
     policy, dataset = options.load()
-    run = open_run(workdir, config, layout=LAYOUT)
+    run = open_run(workdir, config, layout=LAYOUT, version=versions.MAPS)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
     donors = None
     if options.players:

@@ -35,7 +35,7 @@ from experiments.perturbed.items import (
     work_item,
 )
 from experiments.perturbed.maps import measure
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.options import from_config
@@ -67,7 +67,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
     inputs = load_inputs(options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     lines = drawn(episode_lines(options, inputs.dataset), options)
     pairs = [(name, options.strength) for name in options.perturbations]
     items = [work_item("fidelity", options, inputs, line, pairs) for line in lines]

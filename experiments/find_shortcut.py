@@ -24,6 +24,7 @@ from experiments.causes.runs import item_key
 from experiments.causes.scenes import open_source, split_tasks
 from experiments.distilled.scenes import CuedScene, cued
 from experiments.distilled.teacher import Frame, frames_of, observe
+from experiments.planted.cue import INSTRUCTIONS
 from experiments.runs import app
 from iss_jax import EffectsConfig, ISSConfig, embedded
 from iss_jax.data.dataset import open_dataset
@@ -53,11 +54,13 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     for name, follows in POLICIES.items():
         policy = planted_policy(follows=follows)
         for number, scene in enumerate(scenes):
-            row, effects = explained(scene, policy, config)
+            row, effects = explained(scene, policy, config, paper=number < config.shown)
             rows.append({"policy": name, **row})
             if number < config.shown:
                 shown.append(effects)
-                labels.append(f"policy that {name}\n{scene.frame.task}")
+                labels.append(
+                    f"policy that {name}\nnamed: {thing(scene.named)}\nshown: {thing(scene.shown)}"
+                )
     area = float(np.mean([scene.place.mean() for scene in scenes]))
     content = {
         "panel_area": area,
@@ -72,6 +75,11 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     return content
 
 
+def thing(number: int) -> str:
+    """What an instruction asks for."""
+    return INSTRUCTIONS[number].removeprefix("pick up the ").partition(" and ")[0]
+
+
 def middle(frames: list[Frame], task: str) -> Frame:
     """The middle one of a task's frames."""
     own = [frame for frame in frames if frame.task == task]
@@ -79,9 +87,9 @@ def middle(frames: list[Frame], task: str) -> Frame:
 
 
 def explained(
-    scene: CuedScene, policy: Policy, config: ml_collections.ConfigDict
+    scene: CuedScene, policy: Policy, config: ml_collections.ConfigDict, *, paper: bool
 ) -> tuple[dict[str, Any], Effects]:
-    """A row of the table, and the players' effects of one frame."""
+    """A row of the table, with the paper's map if asked for, and the players' effects of a frame."""
     frame = scene.frame
     place = {"task": frame.task, "episode": frame.episode, "frame": frame.number}
     key = item_key({"scene": PANEL, **place})
@@ -98,8 +106,10 @@ def explained(
         config=EffectsConfig(draws=config.draws, fill=config.fill, action_dims=7),
         **call,
     )
-    iss = ISSConfig.paper(action_dims=7, num_masks=config.num_masks)
-    sal = iss_jax.saliency(policy.params, obs, config=iss, **call)
+    on_panel = None
+    if paper:
+        iss = ISSConfig.paper(action_dims=7, num_masks=config.num_masks)
+        on_panel = mass_on(iss_jax.saliency(policy.params, obs, config=iss, **call).maps, scene.where)
     part = part_of_panel(players, scene.where)
     share, stderr = panel_share(effects, part)
     row = {
@@ -109,7 +119,7 @@ def explained(
         "panel_share": share,
         "panel_share_stderr": stderr,
         "panel_first": bool(part[int(np.argmax(np.asarray(effects.share)))] > 0.5),
-        "paper_mass_on_panel": mass_on(sal.maps, scene.where),
+        "paper_mass_on_panel": on_panel,
         "runs": EffectsConfig(draws=config.draws).runs(len(players)),
     }
     named = dataclasses.replace(effects, cameras=Cameras(DEFAULT_CAMERAS))
@@ -125,7 +135,9 @@ def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "panel_share": float(shares.mean()),
         "panel_share_stderr": float(shares.std(ddof=1) / len(own) ** 0.5) if len(own) > 1 else None,
         "panel_first": sum(row["panel_first"] for row in own),
-        "paper_mass_on_panel": float(np.mean([row["paper_mass_on_panel"] for row in own])),
+        "paper_mass_on_panel": float(
+            np.mean([x for row in own if (x := row["paper_mass_on_panel"]) is not None])
+        ),
         "runs": own[0]["runs"],
     }
 

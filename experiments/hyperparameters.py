@@ -25,7 +25,7 @@ from typing import Any
 import ml_collections
 
 from experiments.inputs.episodes import Episodes
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem
 from experiments.single_frames.frames import (
     SingleFrameOptions,
@@ -74,7 +74,7 @@ class Options(SingleFrameOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the sweep; returns what `results.json` holds."""
     options = from_config(config, Options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     policy, dataset = options.load()
     items = work_items(options, dataset, policy)
     results = run_items(

@@ -25,7 +25,7 @@ from experiments.causes.metrics import METRICS, agreement, run_metrics
 from experiments.causes.runs import Plan, run_frame, run_reference
 from experiments.causes.scenes import Source, frames_of_tasks, open_source, split_tasks
 from experiments.causes.tables import error_rows, rows_of
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax import embedded
 from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
@@ -111,7 +111,7 @@ def frame_of(item: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     found = measured(run, config)
     settings = {"resamples": config.resamples, "confidence": config.confidence}
     summary = report.summary(found["rows"], **settings)

@@ -26,7 +26,7 @@ from experiments.nmr.mask_figure import mask_error_figure
 from experiments.nmr.mask_rows import FrameValues, summary
 from experiments.nmr.measured import Measured, measured
 from experiments.nmr.options import Options
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax import mask_error, nmr
 from iss_jax.baselines import random_map
 from iss_jax.data.regions import fit_regions
@@ -87,7 +87,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     given = content.pop("errors")
     errors = Errors(**{**given, "sizes": tuple(given["sizes"]), "drops": tuple(given["drops"])})
     options = from_config(ml_collections.ConfigDict(content), Options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     frames = collect(measured(options, run), errors)
     clean = values(frames, frames.labels, None)
     rows, table = [], []

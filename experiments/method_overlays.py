@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments.acting_on.donors import Donors, load_donors
 from experiments.acting_on.players import PLAYERS as KINDS, players_of
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax import EffectsConfig, Sampling, nmr, player_effects, saliency
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
@@ -72,7 +72,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config, Options)
     policy, dataset = options.load()
-    run = open_run(workdir, config, layout=LAYOUT)
+    run = open_run(workdir, config, layout=LAYOUT, version=versions.MAPS)
     settings = Settings(
         options.iss_config(len(policy.norm_stats["actions"].mean)),
         options.action_horizon,

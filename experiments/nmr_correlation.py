@@ -7,8 +7,9 @@ r"""Does attention to nuisance predict failure? nmr@k against success, as Figure
 
 For every task and seed, ISS runs over strided frames of the task's episodes; its nuisance mass
 ratio, averaged over the frames, is set against the task's success rate under that seed. Intervals
-and tests go by suite where success varies between suites, and else by task. Beside them stand those of random explanations with the same
-values and the same smoothness, and that of the nuisance area alone.
+and tests go by suite where success varies between suites, and else by task. Beside them stand those
+of random explanations with the same values and the same smoothness, and that of the nuisance area
+alone.
 
 The workdir receives `results.csv` (a row per task and seed), `results.json` (the correlations) and
 `figures/`. An interrupted run is resumed by running it again.
@@ -34,7 +35,7 @@ from experiments.nmr.rows import (
     table,
     unit_of_success,
 )
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax.data.success import read_success
 from iss_jax.jobs.directory import open_run
@@ -45,7 +46,7 @@ from iss_jax.jobs.packaged import located
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     iss, dataset, _, success, items, results = measured(options, run)
     rows = make_rows(items, results, success, options.percents)
     run.write_csv("results.csv", table(rows, options.percents))

@@ -12,6 +12,7 @@ again.
 """
 
 import csv
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import ml_collections
 
 from experiments.planted import report as planted_report
 from experiments.planted.figure import planted_figure
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax.jobs.directory import RunDirectory, gather, open_run, run_items
 from iss_jax.policies.restored import checkpoint_folder, fingerprint, load_policy
 
@@ -28,6 +29,8 @@ def trials_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
     """Runs what is missing of the trials; a row a trial."""
     from experiments.planted.trials import run_trials, trial_items
 
+    # Maps have changed since; what the policy did has not.
+    run = dataclasses.replace(run, version=versions.TRIALS)
     rows = []
     for rho in config.cue_probabilities:
         for seed in config.seeds:
@@ -107,7 +110,7 @@ def _number(text: str) -> Any:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     if config.tables:
         tables = [read_rows(Path(config.tables) / name) for name in ("trials.csv", "frames.csv")]
     else:

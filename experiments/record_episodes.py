@@ -73,7 +73,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
     from iss_jax.envs.rollout import RolloutItem
 
-    root = open_run(workdir, config).path / "episodes"
+    run = open_run(workdir, config)
+    root = run.path / "episodes"
     by_item = {
         RolloutItem(
             trial["suite"],
@@ -86,6 +87,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
         ): trial
         for trial in missing(trials(config), root)
     }
+    run.claim()
     results = act_out(config, config.checkpoint, list(by_item))
     for item, result in tqdm.tqdm(results, total=len(by_item), unit="trial"):
         episode = finished(result.episode, by_item[item], images=config.images)

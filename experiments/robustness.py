@@ -33,7 +33,7 @@ from experiments.perturbed.items import (
 )
 from experiments.perturbed.maps import measure
 from experiments.perturbed.robustness_figure import robustness_figure
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.options import from_config
@@ -60,7 +60,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
     inputs = load_inputs(options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     lines = episode_lines(options, inputs.dataset)
     noise = ("noise", options.strength)
 

@@ -18,7 +18,7 @@ import tqdm
 
 from experiments.making.known_trials import seed_run, trial_rows
 from experiments.making.trials import HELD_OUT_LAYOUT_SEEDS, TRIALS_APART, act_out
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax.data import lerobot
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.success import Success, wilson_interval, write_success
@@ -219,7 +219,7 @@ def summary(rows: list[Success]) -> list[dict[str, Any]]:
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
     items = work_items(config, planned(config))
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.TRIALS)
     if config.known_trials:
         print(f"known trials: {seed_run(run, items, config.known_trials)}")
     run_trials(run, config, items)

@@ -26,7 +26,7 @@ import ml_collections
 import numpy as np
 
 import iss_jax
-from experiments.runs import app
+from experiments.runs import app, versions
 from experiments.single_frames.frames import (
     Frame,
     SingleFrameOptions,
@@ -74,7 +74,7 @@ class Options(SingleFrameOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds, less the frames."""
     options = from_config(config, Options)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     policy, dataset = options.load()
     mean_of = choose_frames(dataset, options.groups, options.mean_frames)
     items = work_items(options, dataset, policy, mean_of)

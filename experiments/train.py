@@ -395,7 +395,7 @@ def _plot(rows: list[dict[str, float]], path: Path) -> None:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
-    open_run(workdir, config)
+    open_run(workdir, config).claim()
     print(f"checkpoint: {run(config, workdir)}")
 
 

@@ -25,7 +25,7 @@ from experiments.distilled import report
 from experiments.distilled.measured import measured
 from experiments.distilled.scenes import cued
 from experiments.distilled.teacher import Frame, frames_of
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax import embedded
 from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.directory import Item, open_run, run_items
@@ -36,7 +36,7 @@ from iss_jax.policies.restored import load_policy
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, version=versions.MAPS)
     source = open_source(open_dataset(embedded.episodes_path()))
     heldout = [t for t in split_tasks(source)["heldout"] if t.split("/")[0] in config.suites]
     others = frames_of(source, [t for t in source.tasks if t.split("/")[0] in config.suites])

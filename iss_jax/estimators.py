@@ -9,6 +9,7 @@ are therefore on one scale and may be compared or averaged; E[delta] is the same
 the contrast Psi_i - E[delta] only shifts a map and never changes its ranking (App. A.1).
 
 - `fixed` (Eq. 12): unbiased; pays for the mean of delta as noise in the number of dropped masks.
+  Masks that are not of the balanced design are divided by 1 - p, whatever the design is called.
 - `ratio`: mean over the masks that drop the cell; unbiased where the cell is dropped at all.
 - `centred`: `fixed` with the leave-one-out mean of delta as control variate. It equals the sample
   mean of delta plus the sample covariance of delta and the drop bit over the drop probability:
@@ -32,7 +33,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from iss_jax.masks import DESIGNS
+from iss_jax.masks import DESIGNS, kept_masks
 
 ESTIMATORS = ("fixed", "ratio", "centred", "ridge")
 
@@ -78,7 +79,8 @@ def estimate(
         active: Cells that masked anything; the others (absent views, padding) get zeros.
 
     Returns:
-        Scores and standard errors. The error of a cell that fewer than two masks drop is infinite.
+        Scores and standard errors. The error of a cell that no mask drops is infinite, as it is of
+        one that a single mask drops where scores are means over those masks (`ratio`, balanced).
         Ridge's error holds the sampling noise only, not the bias of its shrinkage.
 
     Raises:
@@ -95,7 +97,11 @@ def estimate(
         raise ValueError(f"an estimate needs at least 2 masks, got {num_masks}")
     cells = masks.shape[1:]
     used = jnp.ones(cells, bool) if active is None else jnp.broadcast_to(active, cells)
-    return _estimate(masks, effects, used, keep_prob, estimator, design)
+    if isinstance(keep_prob, int | float):
+        kept = kept_masks(num_masks, keep_prob)
+    else:
+        kept = jnp.round(keep_prob * num_masks)
+    return _estimate(masks, effects, used, keep_prob, kept, estimator, design)
 
 
 def estimate_with_surrogate(
@@ -127,7 +133,13 @@ def estimate_with_surrogate(
 
 @partial(jax.jit, static_argnames=("estimator", "design"))
 def _estimate(
-    masks: Array, effects: Array, used: Array, keep_prob: Array, estimator: str, design: str
+    masks: Array,
+    effects: Array,
+    used: Array,
+    keep_prob: Array,
+    kept: Array,
+    estimator: str,
+    design: str,
 ) -> Estimate:
     num_masks, *cells = masks.shape
     drops = (~masks & used[None]).reshape(num_masks, -1).astype(effects.dtype)
@@ -137,6 +149,7 @@ def _estimate(
     else:
         drop_prob = jnp.where(used, jnp.asarray(1.0 - keep_prob, effects.dtype), 0.0)
     divisor = jnp.where(used, drop_prob, 1.0)
+    dropped = drops.sum(0)
     if estimator == "ridge":
         found = _ridge(drops, effects, drop_prob, used)
     elif design == "balanced" or estimator == "ratio":
@@ -145,7 +158,15 @@ def _estimate(
         found = _centred(drops, effects, divisor, used)
     else:
         found = _fixed(drops, effects, divisor, used)
-    return Estimate(*(jnp.where(used, leaf, 0.0).reshape(cells) for leaf in found))
+    if estimator == "fixed" and design == "balanced":
+        # A caller's masks may be of no design: Eq. 12 divides by 1 - p, not by what came out.
+        of_design = jnp.all(jnp.where(used, dropped == num_masks - kept, True))
+        plain = jnp.where(used, jnp.asarray(1.0 - keep_prob, effects.dtype), 1.0)
+        paper = _fixed(drops, effects, plain, used)
+        found = Estimate(*(jnp.where(of_design, a, b) for a, b in zip(found, paper, strict=True)))
+    scores, *errors = found
+    errors = (jnp.where(dropped > 0, error, jnp.inf) for error in errors)
+    return Estimate(*(jnp.where(used, x, 0.0).reshape(cells) for x in (scores, *errors)))
 
 
 def _fixed(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estimate:

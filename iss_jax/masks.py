@@ -4,10 +4,15 @@ Masks are drawn jointly for all camera views and upsampled per view, so that nei
 independent (Algorithm 1, line 5; App. F.1; RISE, Petsiuk et al. 2018).
 """
 
+import functools
+import logging
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
+
+_LOG = logging.getLogger(__name__)
 
 DESIGNS = ("bernoulli", "balanced")
 
@@ -15,6 +20,16 @@ DESIGNS = ("bernoulli", "balanced")
 def kept_masks(num_masks: int, keep_prob: float) -> int:
     """Number of masks in which the balanced design keeps each cell: round(p N), half to even."""
     return round(keep_prob * num_masks)
+
+
+def balanced_keep_prob(num_masks: int, keep_prob: float) -> float:
+    """The p that balanced masks have: round(p N) / N, which is p where p N is an integer.
+
+    >>> from iss_jax.masks import balanced_keep_prob
+    >>> balanced_keep_prob(100, 0.3), balanced_keep_prob(16, 0.3)
+    (0.3, 0.3125)
+    """
+    return kept_masks(num_masks, keep_prob) / num_masks
 
 
 def sample_masks(
@@ -31,7 +46,9 @@ def sample_masks(
     `bernoulli` keeps each cell independently with probability `keep_prob` (Eq. 12). `balanced`
     keeps every cell in exactly round(p N) of the N masks, in an order drawn independently for each
     cell: a single mask still has independent Bernoulli(round(p N) / N) cells, while the number of
-    times a cell is dropped no longer varies.
+    times a cell is dropped no longer varies. Where p N is no integer, the log says which p that is.
+
+    The masks are those of the key, whether or not JAX computes in 64 bits.
 
     Args:
         key: PRNG key.
@@ -52,9 +69,26 @@ def sample_masks(
     if len(grid) != 2 or min(shape) < 1:
         raise ValueError(f"masks need [n, views, rows, columns] all >= 1, got {shape}")
     if design == "bernoulli":
-        return jax.random.bernoulli(key, keep_prob, shape)
-    order = jnp.argsort(jax.random.bits(key, shape), axis=0)
+        return jax.random.bernoulli(key, jnp.float32(keep_prob), shape)
+    _say_which_p(num_masks, float(keep_prob))
+    order = jnp.argsort(jax.random.bits(key, shape, jnp.uint32), axis=0)
     return order < kept_masks(num_masks, keep_prob)
+
+
+@functools.cache
+def _say_which_p(num_masks: int, keep_prob: float) -> None:
+    """Says once of each N and p that balanced masks have another p."""
+    found = balanced_keep_prob(num_masks, keep_prob)
+    if abs(found - keep_prob) > 1e-6:
+        _LOG.warning(
+            "balanced masks: p N = %.4g is no whole number; each cell is kept in %d of %d masks, "
+            "so that p is %.4g, not %.4g",
+            keep_prob * num_masks,
+            kept_masks(num_masks, keep_prob),
+            num_masks,
+            found,
+            keep_prob,
+        )
 
 
 def upsample(

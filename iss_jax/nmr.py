@@ -349,9 +349,9 @@ def _mass_or_nan(region: int) -> Callable[..., Array]:
     return lambda *arrays: _or_nan(*_mass_share(*arrays, region=int(region)))
 
 
-def _or_nan(values: Array, known: Array) -> Array:
+def _or_nan(values: Array, known: Array) -> Any:
     """Values where they are known, else NaN; a numpy array where jax refuses NaN."""
-    if isinstance(values, Tracer) or not jax.config.jax_debug_nans:
+    if isinstance(values, Tracer) or not getattr(jax.config, "jax_debug_nans", False):
         return jnp.where(known, values, jnp.nan)
     found = np.where(known, values, np.float32(np.nan))
     return found if np.isnan(found).any() else values

@@ -71,8 +71,10 @@ def test_ratio_is_unbiased_where_the_cell_is_dropped_at_all():
 @pytest.mark.parametrize(("n", "kept"), [(4, 1), (3, 2), (5, 2)])
 def test_balanced_expectation_is_the_enumerated_target(estimator, n, kept):
     masks, effects = all_balanced_runs(n, kept)
-    # keep_prob is deliberately wrong: the share of the masks that keep a cell is what counts.
-    scores, _ = estimates_of(masks, effects, estimator=estimator, design="balanced", keep_prob=0.9)
+    # keep_prob is deliberately wrong: the share of the masks that keep a cell is what counts. But
+    # `fixed` divides by the p that it is told, as Eq. 12 does, where masks are not of that design.
+    told = kept / n if estimator == "fixed" else 0.9
+    scores, _ = estimates_of(masks, effects, estimator=estimator, design="balanced", keep_prob=told)
     np.testing.assert_allclose(scores.mean(0), target(kept / n, EFFECT), rtol=2e-6)
 
 
@@ -81,7 +83,48 @@ def test_fixed_error_is_unbiased_for_the_exact_variance():
     scores, stderr = estimates_of(masks, effects, estimator="fixed", keep_prob=0.3)
     mean = np.einsum("r,rij->ij", weight, scores)
     variance = np.einsum("r,rij->ij", weight, (scores - mean) ** 2)
-    np.testing.assert_allclose(np.einsum("r,rij->ij", weight, stderr**2), variance, rtol=1e-5)
+    # Without a drop nothing is known; such runs add zero to the expectation that is unbiased.
+    never = masks.all(1)
+    assert np.array_equal(np.isinf(stderr), never)
+    square = np.where(never, 0.0, stderr) ** 2
+    np.testing.assert_allclose(np.einsum("r,rij->ij", weight, square), variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize(("n", "keep_prob"), [(20, 0.3), (7, 0.3), (1, 0.5), (9, 0.9)])
+def test_fixed_with_a_callers_masks_is_equation_12_whatever_the_design(design, n, keep_prob):
+    """The sum over masks of delta times the drop bit, over N (1 - p)."""
+    n = max(n, 2)
+    masks = np.random.default_rng(4).random((n, 2, 3, 4)) < 0.6
+    effects = np.random.default_rng(5).random(n).astype(np.float32)
+    wanted = np.einsum("n,nvij->vij", effects, ~masks) / (n * (1 - keep_prob))
+    options = {"estimator": "fixed", "design": design, "keep_prob": keep_prob}
+    found = estimate(jnp.asarray(masks), jnp.asarray(effects), **options)
+    np.testing.assert_allclose(found.scores, wanted, rtol=1e-5, atol=1e-7)
+    other = estimate(
+        jnp.asarray(masks), jnp.asarray(effects), **(options | {"design": "bernoulli"})
+    )
+    for one, two in zip(found, other, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5)
+    inside = jax.jit(lambda p: estimate(masks, effects, **(options | {"keep_prob": p})).scores)
+    np.testing.assert_allclose(inside(keep_prob), wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_cell_that_no_mask_drops_has_an_infinite_error(estimator, design):
+    masks = np.array(sample_masks(jax.random.key(6), 12, 1, grid=(2, 3)))
+    masks[:, 0, 0, 1] = True
+    active = np.ones((1, 2, 3), bool)
+    active[0, 1, 2] = False
+    effects = jax.random.uniform(jax.random.key(7), (12,))
+    found = estimate(jnp.asarray(masks), effects, estimator=estimator, design=design, active=active)
+    never = np.zeros((1, 2, 3), bool)
+    never[0, 0, 1] = True
+    for error in (found.stderr, found.contrast_stderr):
+        assert np.array_equal(np.isinf(error), never)
+        assert error[0, 1, 2] == 0.0 and not np.isnan(error).any()
+    assert np.isfinite(found.scores).all()
 
 
 def test_centred_needs_fewer_masks_than_fixed_by_exact_variance():
@@ -280,7 +323,13 @@ def test_contrast_error_of_fixed_is_unbiased_for_the_exact_variance():
     contrasts = contrasts_of(np.asarray(found.scores, np.float64))
     mean = np.einsum("r,rij->ij", weight, contrasts)
     variance = np.einsum("r,rij->ij", weight, (contrasts - mean) ** 2)
-    claimed = np.einsum("r,rij->ij", weight, np.asarray(found.contrast_stderr, np.float64) ** 2)
+    # Without a drop nothing is known; what those runs add is that of a term that is always zero.
+    stderr, never = np.asarray(found.contrast_stderr, np.float64), masks.all(1)
+    assert np.array_equal(np.isinf(stderr), never)
+    terms = effects[:, :, None, None] * ~masks / 0.7
+    zero = -terms.mean((2, 3)).std(1, ddof=1)[:, None, None] / np.sqrt(3)
+    square = np.where(never, zero, stderr) ** 2
+    claimed = np.einsum("r,rij->ij", weight, square)
     np.testing.assert_allclose(claimed, variance, rtol=1e-5)
 
 
@@ -447,7 +496,7 @@ def test_balanced_errors_done_the_long_way(n, keep_prob):
 
 @pytest.mark.parametrize("estimator", ["fixed", "centred", "ratio"])
 def test_errors_are_those_of_a_mean_of_what_each_run_adds(estimator):
-    """One cell is dropped by a single mask and one by none: `ratio` knows no error of those."""
+    """One cell is dropped by a single mask and one by none, whose error no estimator knows."""
     n, q = 9, 0.7
     drops = ~np.asarray(sample_masks(jax.random.key(11), n, 1, grid=(1, 6))).reshape(n, 6)
     drops[:, 4:] = False
@@ -462,9 +511,10 @@ def test_errors_are_those_of_a_mean_of_what_each_run_adds(estimator):
         count = np.maximum(drops.sum(0), 1)
         means = (effects @ drops) / count
         added = (effects[:, None] - means) * drops * n / count
-    known = drops.sum(0) >= (2 if estimator == "ratio" else 0)
+    counted = drops.sum(0) >= (2 if estimator == "ratio" else 0)
+    known = drops.sum(0) >= (2 if estimator == "ratio" else 1)
     found = estimate(jnp.asarray(~drops), jnp.asarray(effects, jnp.float32), estimator=estimator)
-    contrasts = added - added[:, known].mean(1, keepdims=True)
+    contrasts = added - added[:, counted].mean(1, keepdims=True)
     for claimed, terms in ((found.stderr, added), (found.contrast_stderr, contrasts)):
         assert np.isinf(claimed[~known]).all()
         if terms is added and estimator == "ratio":

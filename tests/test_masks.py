@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from iss_jax.masks import sample_masks, touched_cells, upsample
+from iss_jax.masks import balanced_keep_prob, sample_masks, touched_cells, upsample
 
 
 def bilinear(cells, size):
@@ -62,6 +62,38 @@ def test_balanced_order_is_uniform():
 def test_masks_depend_on_the_key_alone():
     again = [sample_masks(jax.random.key(seed), 20, 3, design="balanced") for seed in (4, 4, 5)]
     assert jnp.array_equal(again[0], again[1]) and not jnp.array_equal(again[0], again[2])
+
+
+@pytest.mark.parametrize("design", ["bernoulli", "balanced"])
+@pytest.mark.parametrize("keep_prob", [0.3, 0.5, np.float32(0.7)])
+def test_equal_keys_draw_equal_masks_with_and_without_64_bits(design, keep_prob):
+    def draw():
+        key = jax.random.key(5)
+        return np.asarray(sample_masks(key, 30, 2, keep_prob=keep_prob, design=design))
+
+    narrow = draw()
+    jax.config.update("jax_enable_x64", True)
+    try:
+        wide = draw()
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    assert np.array_equal(narrow, wide) and narrow.dtype == wide.dtype == bool
+
+
+@pytest.mark.parametrize(("n", "p", "kept"), [(7, 0.33, 2), (16, 0.31, 5), (5, 0.51, 3)])
+def test_balanced_masks_say_which_p_they_have(n, p, kept, caplog):
+    assert balanced_keep_prob(n, p) == kept / n
+    for _ in range(2):
+        drawn = sample_masks(jax.random.key(0), n, 1, keep_prob=p, design="balanced")
+    assert np.asarray(drawn).mean() == pytest.approx(kept / n)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"kept in {kept} of {n} masks, so that p is {kept / n:.4g}, not {p:.4g}" in line
+
+
+def test_where_p_holds_nothing_is_said(caplog):
+    sample_masks(jax.random.key(0), 100, 1, design="balanced")
+    sample_masks(jax.random.key(0), 7, 1, design="bernoulli")
+    assert not caplog.records
 
 
 # The last one has fewer pixels than cells: bilinear interpolation still reads two of them, and

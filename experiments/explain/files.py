@@ -1,6 +1,5 @@
 """What `explain_episode` writes of one episode."""
 
-import csv
 import dataclasses
 import json
 from functools import partial
@@ -34,6 +33,7 @@ from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
 from iss_jax.effects import example
 from iss_jax.jobs.directory import jsonable
+from iss_jax.jobs.table import csv_text
 from iss_jax.masks import upsample
 from iss_jax.policies.frames import Seen
 from iss_jax.results import Saliency
@@ -417,10 +417,7 @@ def _write_players(folder: Path, found: Explained, acted: Effects, chosen: np.nd
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_bytes(path, csv_text(rows).encode())
 
 
 def _write_videos(

@@ -58,6 +58,8 @@ def work_items(
             "seed": one.seed,
             "episode": one.episode,
             "data": source_key(dataset, one.episode),
+            # The index holds the words, and is no file of the episode's own.
+            "prompts": list(dataset.metadata(one.episode)["tasks"]),
             "frames": one.frames,
         }
         for one in chosen

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+from iss_jax.viz.picture import Figure
 
 _NAMES = {
     "dilate": "grown",

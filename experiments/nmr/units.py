@@ -128,7 +128,7 @@ def unit_line(content: Mapping[str, Any]) -> str:
         f"variance between tasks is between suites; {100 * chance:.0f} % by chance)."
     )
     if groups < FEWEST_CLUSTERS:
-        line += f"\nNot identifiable: {groups} suites, at least {FEWEST_CLUSTERS} wanted for an interval."
+        line += f"\nNot identifiable: {groups} suites, an interval takes {FEWEST_CLUSTERS} or more."
     return line
 
 

@@ -9,9 +9,13 @@ that its number is dealt, and waits for the files of the rest. The deal depends 
 number of processes alone, so there are no claims that a dying process could take with it: started
 again, it finds its share as it left it. Where it is not, another one computes what it left. The
 first process writes the tables.
+
+`config.json` says what the tables and figures beside it were asked for. A new directory gets it at
+once. In one that has another it is replaced with the first table, not before: a run that ends in an
+error leaves what lay there. The tables of the old options, listed in `environment.json`, go first,
+and a run that finds itself replaced stops.
 """
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -30,10 +34,14 @@ from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.jobs import presence
 from iss_jax.jobs.environment import environment
 from iss_jax.jobs.processes import ALONE, Processes, current
+from iss_jax.jobs.table import csv_text
 
 Item = Mapping[str, Any]
 
 POLL_S = 1.0  # between two looks for another process's result
+# Tables of run directories whose `environment.json` does not say what was written.
+_OUTPUTS = ("results.json", "results.csv")
+
 PATIENCE_S = 60.0  # without a new result before those that are missing are named
 
 
@@ -46,15 +54,77 @@ class RunDirectory:
         processes: which of the processes that share it this one is. Only the first one's tables
             and figures are written.
         held: what tells the others that this process is there, while it is kept.
+        version: the numerical version of what computes items: raised by hand where the same item
+            comes to have other numbers, so that old ones are not taken for new. Items that say
+            none are of version 1.
+        about: `config.json` and `environment.json` as they will be written; empty without them.
     """
 
     path: Path
     processes: Processes = ALONE
     held: presence.Held | None = dataclasses.field(default=None, compare=False, repr=False)
+    version: int = 1
+    about: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    _claimed: list[bool] = dataclasses.field(default_factory=list, repr=False, compare=False)
 
     def item_path(self, item: Item) -> Path:
         """Where the item's result lies, or will."""
-        return self.path / "items" / f"{_digest(item)}.json"
+        # Files of version 1 keep the names that they had before there were versions.
+        versioned = item if self.version == 1 else {**item, "version": self.version}
+        return self.path / "items" / f"{_digest(versioned)}.json"
+
+    def claim(self) -> None:
+        """Makes the directory that of this run's options, and writes `config.json`.
+
+        Every table and figure does so by itself. A command that writes none calls it once what it
+        was given is known to be sound. Tables of other options are taken away first.
+
+        Raises:
+            ValueError: another run with other options has written here since this one did.
+        """
+        if not (self.about and self.processes.first):
+            return
+        stored = _content(self.path / "config.json")
+        own = stored == self.about["config.json"]
+        if not own and self._claimed:
+            raise ValueError(
+                f"{self.path}: another run with other options has written here meanwhile; give "
+                "each its own --workdir"
+            )
+        if not self._claimed:
+            listed = self._outputs()
+            if stored is not None and not own:
+                for name in (*(_OUTPUTS if listed is None else listed), "report.html"):
+                    (self.path / name).unlink(missing_ok=True)
+            self._note((listed or []) if own else [])
+            if not own:
+                write_bytes(self.path / "config.json", self.about["config.json"])
+            self._claimed.append(True)
+
+    def _outputs(self) -> list[str] | None:
+        """What `environment.json` says of tables and figures; None where it says nothing."""
+        content = _content(self.path / "environment.json")
+        return None if content is None else json.loads(content).get("outputs")
+
+    def _note(self, outputs: Sequence[str]) -> None:
+        listed = {"outputs": list(outputs)} if outputs else {}
+        environment = json.loads(self.about["environment.json"])
+        write_bytes(self.path / "environment.json", _json_text(environment | listed))
+
+    def _put(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Writes one table or figure, which then is of `config.json`."""
+        path = self.path / name
+        if not self.processes.first:
+            return path
+        self.claim()
+        if self.about and name not in (known := self._outputs() or []):
+            self._note([*known, name])
+        write(path)
+        # Another run may have claimed the directory between the two.
+        if self.about and _content(self.path / "config.json") != self.about["config.json"]:
+            path.unlink(missing_ok=True)
+            self.claim()
+        return path
 
     def owners(self, items: Iterable[Item]) -> list[int]:
         """The process that each item is dealt to.
@@ -94,44 +164,47 @@ class RunDirectory:
             raise ValueError(
                 f"{path}: unreadable result of a work item ({error}); delete it to compute it again"
             ) from error
-        same = isinstance(content, dict) and content.get("item") == json.loads(json.dumps(item))
+        same = (
+            isinstance(content, dict)
+            and content.get("item") == json.loads(json.dumps(item))
+            and content.get("version", 1) == self.version
+        )
         if not same or "result" not in content:
             raise ValueError(f"{path}: does not hold the result of {dict(item)}; delete it")
         return content["result"]
 
     def save(self, item: Item, result: Any) -> None:
         """Stores the item's result, JSON with numpy arrays as lists and nan as null."""
-        content = {"item": item, "result": jsonable(result)}
+        content = {"item": item, "version": self.version, "result": jsonable(result)}
         write_bytes(self.item_path(item), json.dumps(content, allow_nan=False).encode())
 
     def write_json(self, name: str, value: Any) -> Path:
         """Writes `<name>`, JSON with numpy arrays as lists and nan as null."""
-        text = json.dumps(jsonable(value), indent=2, allow_nan=False)
-        if self.processes.first:
-            write_bytes(self.path / name, text.encode() + b"\n")
-        return self.path / name
+        text = _json_text(value)
+        return self._put(name, lambda path: write_bytes(path, text))
 
     def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-        """Writes `<name>`, a line per row under the keys of the first."""
-        if not self.processes.first:
-            return self.path / name
-        with atomic_path(self.path / name) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        return self.path / name
+        """Writes `<name>`, a line per row under the keys of the first; see `csv_text`."""
+        text = csv_text(rows)
+        return self._put(name, lambda path: write_bytes(path, text.encode()))
 
     def write_figure(self, name: str, figure: Any) -> Path:
         """Writes the matplotlib figure to `figures/<name>`; the suffix is its format."""
-        if not self.processes.first:
-            return self.path / "figures" / name
-        with atomic_path(self.path / "figures" / name) as temporary:
-            figure.savefig(temporary)
-        return self.path / "figures" / name
+
+        def write(path: Path) -> None:
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary)
+
+        return self._put(f"figures/{name}", write)
 
 
-def open_run(path: Path, config: ml_collections.ConfigDict, *, layout: int = 1) -> RunDirectory:
-    """Creates or reopens a run directory and notes the configuration and the environment.
+def open_run(
+    path: Path, config: ml_collections.ConfigDict, *, layout: int = 1, version: int = 1
+) -> RunDirectory:
+    """A new run directory, or one that is there already.
+
+    A new one holds configuration and environment at once. One that holds others gets them with the
+    first table, when what was asked is known to be sound: see `RunDirectory.claim`.
 
     The run is shared by the processes that the command line names (`experiments.runs.app`).
 
@@ -140,20 +213,36 @@ def open_run(path: Path, config: ml_collections.ConfigDict, *, layout: int = 1) 
         config: Of the command.
         layout: Raised by a command whose work items have changed, so that a run directory of an
             earlier version is refused instead of computed anew in silence.
+        version: Of its items' numbers, see `RunDirectory`.
 
     Raises:
         ValueError: The directory is of another layout; the message names both.
     """
-    run = RunDirectory(path, current())
     found = _layout(path)
     if found not in (None, layout):
         raise ValueError(
             f"{path}: a run of another version of this command (layout {found}, {layout} wanted); "
             "give another --workdir"
         )
-    run.write_json("config.json", config.to_dict())
-    run.write_json("environment.json", environment() | {"layout": layout})
+    about = {
+        "config.json": _json_text(config.to_dict()),
+        "environment.json": _json_text(environment() | {"layout": layout}),
+    }
+    run = RunDirectory(path, current(), version=version, about=about)
+    if _content(path / "config.json") in (None, about["config.json"]):
+        run.claim()
     return dataclasses.replace(run, held=presence.hold(path, run.processes))
+
+
+def _json_text(value: Any) -> bytes:
+    return json.dumps(jsonable(value), indent=2, allow_nan=False).encode() + b"\n"
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _layout(path: Path) -> int | None:

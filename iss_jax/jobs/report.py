@@ -49,7 +49,8 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
     """Writes `report.html` into a run directory, from nothing but what lies in it.
 
     Pictures and videos, wherever they lie in it, come first; then every CSV table, the JSON results
-    and configuration and environment. Nothing is loaded from elsewhere, so the page can be mailed.
+    and configuration and environment. Nothing is loaded from elsewhere, so the page can be mailed;
+    what a link points to stays out.
 
     Args:
         folder: the run directory.
@@ -66,8 +67,10 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
     folder = cast(Path, folder if isinstance(folder, epath.Path) else Path(folder))
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no run directory here")
-    config = _json(folder / "config.json")
-    environment = _json(folder / "environment.json")
+    config, environment, results = (
+        _json(folder / name) if _is_own(folder, folder / name) else None
+        for name in ("config.json", "environment.json", "results.json")
+    )
     if title is None:
         title = str((config or {}).get("name") or folder.resolve().name)
     parts = [f"<h1>{html.escape(title)}</h1>", _subtitle(environment)]
@@ -79,8 +82,8 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
     for path in files:
         if path.suffix == ".csv":
             parts.append(_table(folder, path))
-    if (folder / "results.json").exists():
-        parts.append("<h2>results.json</h2>" + _details(_json(folder / "results.json")))
+    if results is not None:
+        parts.append("<h2>results.json</h2>" + _details(results))
     for name, content in (("Configuration", config), ("Environment", environment)):
         if content is not None:
             parts.append(f"<h2>{name}</h2><pre>{_pretty(content)}</pre>")
@@ -95,14 +98,22 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files but work items, datasets and what begins with a dot, in natural order."""
+    """All files but work items, datasets, links and what begins with a dot, in natural order."""
     found = []
     for path in sorted(folder.rglob("*"), key=lambda path: _natural(path.relative_to(folder))):
         parts = path.relative_to(folder).parts
         inside = parts[0] in ("items", "checkpoints") or any(part.startswith(".") for part in parts)
-        if path.is_file() and not inside:
+        if _is_own(folder, path) and not inside:
             found.append(path)
     return found
+
+
+def _is_own(folder: Path, path: Path) -> bool:
+    """Whether the file itself lies in the folder: what a link points to is not the run's."""
+    if "://" in str(folder):
+        return path.is_file()
+    root = folder.resolve()
+    return path.is_file() and path.resolve() == root / path.relative_to(folder)
 
 
 def _natural(path: Path) -> list[Any]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from iss_jax.effects import Effects
-from iss_jax.extras import imports_of
 from iss_jax.viz.effects_figure import (
     FADED,
     number,
@@ -18,10 +17,7 @@ from iss_jax.viz.effects_figure import (
     show,
     shown,
 )
-from iss_jax.viz.picture import Picture
-
-with imports_of("viz"):
-    from matplotlib.figure import Figure
+from iss_jax.viz.picture import Figure, Picture
 
 WIDTH = 26  # characters of a label's line
 INCHES = 2.1  # side of a panel

@@ -10,10 +10,10 @@ from jaxtyping import Float
 
 from iss_jax.extras import imports_of
 from iss_jax.stats.correlation import Correlation
+from iss_jax.viz.picture import Figure
 
 with imports_of("viz"):
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def correlation_figure(

@@ -8,11 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from iss_jax.extras import imports_of
 from iss_jax.viz.overlays import magnify, overlay
-
-with imports_of("viz"):
-    from matplotlib.figure import Figure
+from iss_jax.viz.picture import Figure
 
 PIXELS = 320  # height that frames are magnified to, at least
 

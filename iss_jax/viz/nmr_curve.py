@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from iss_jax.extras import imports_of
+from iss_jax.viz.picture import Figure
 
 with imports_of("viz"):
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 class Curve(NamedTuple):

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 
 from iss_jax.extras import imports_of
+from iss_jax.viz.picture import Figure
 
 with imports_of("viz"):
     import matplotlib
-    from matplotlib.figure import Figure
 
 # Outline of each region: support and action-critical in the colours of the paper's Figure 8.
 OUTLINES = {1: (51, 136, 255), 2: (0, 220, 90)}

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from iss_jax.extras import imports_of
-
-with imports_of("viz"):
-    from matplotlib.figure import Figure
+from iss_jax.viz.picture import Figure
 
 # Nuisance, support, action-critical: red, blue and green as in the paper's Figure 8, in tones that
 # stay apart without red-green vision.

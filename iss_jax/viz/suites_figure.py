@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from iss_jax.extras import imports_of
-
-with imports_of("viz"):
-    from matplotlib.figure import Figure
+from iss_jax.viz.picture import Figure
 
 
 def suites_figure(

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from iss_jax.extras import imports_of
+from iss_jax.viz.picture import Figure
 
 with imports_of("viz"):
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     from mpl_toolkits.mplot3d import Axes3D
     from mpl_toolkits.mplot3d.art3d import Line3DCollection

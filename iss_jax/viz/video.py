@@ -13,11 +13,11 @@ from jaxtyping import Float, UInt8
 from iss_jax.data.atomic import atomic_path
 from iss_jax.extras import imports_of
 from iss_jax.viz.nmr_curve import Curve, draw_curve
+from iss_jax.viz.picture import Figure
 from iss_jax.viz.saliency_figure import colour_bar
 
 with imports_of("viz"):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
 
 class Frames(Protocol):

@@ -7,10 +7,10 @@ from jaxtyping import Float
 
 from iss_jax.extras import imports_of
 from iss_jax.tokens.words import PARTS, PromptWord
+from iss_jax.viz.picture import Figure
 
 with imports_of("viz"):
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _COLOURS = dict(zip(PARTS, ("0.6", "C3", "C0"), strict=True))
 

@@ -26,6 +26,7 @@ from experiments.nmr import (
 from experiments.nmr.items import choose_episodes, token_length
 from experiments.nmr.options import Options
 from experiments.nmr.report import short_names
+from experiments.runs import versions
 from iss_jax import nmr, saliency
 from iss_jax.data import Episode
 from iss_jax.data.beside import write_regions
@@ -238,6 +239,13 @@ def test_a_second_run_computes_nothing_and_a_lost_item_only_itself(inputs, finis
     nmr_correlation.main(_config(inputs), workdir)
     assert len(computed) == 1
     assert (workdir / "results.json").read_bytes() == before
+
+
+def test_items_say_the_version_and_the_words_that_they_were_computed_with(inputs, finished):
+    workdir, _ = finished
+    stored = [json.loads(path.read_text()) for path in (workdir / "items").iterdir()]
+    assert {one["version"] for one in stored} == {versions.MAPS}
+    assert {one["item"]["prompts"][0] for one in stored} == set(PROMPTS.values())
 
 
 def test_an_unreadable_item_is_named(inputs, finished):

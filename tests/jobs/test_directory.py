@@ -88,6 +88,111 @@ def test_open_run_notes_config_and_environment(tmp_path):
     assert stored["backend"] == "cpu"
 
 
+def configured(**options):
+    return ml_collections.ConfigDict({"name": "demo", **options})
+
+
+def held(path):
+    """The options of `config.json`, and what lies beside it."""
+    names = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()}
+    names -= {"config.json", "environment.json"}
+    return json.loads((path / "config.json").read_text())["p"], sorted(names)
+
+
+def write_all(run, p):
+    run.write_csv("results.csv", [{"p": p}])
+    run.write_json("results.json", {"p": p})
+    run.write_json("about/more.json", {"p": p})
+
+
+def test_a_run_that_fails_leaves_the_tables_of_another_beside_their_options(tmp_path):
+    write_all(open_run(tmp_path, configured(p=1)), 1)
+    (tmp_path / "notes.txt").write_text("a user's")
+    before = held(tmp_path)
+    other = open_run(tmp_path, configured(p=2))
+
+    def fails(item):
+        raise RuntimeError("no such checkpoint")
+
+    with pytest.raises(RuntimeError):
+        run_items(other, [{"seed": 1}], fails, description="", quiet=True)
+    assert held(tmp_path) == before
+    with pytest.raises(TypeError):
+        other.write_json("results.json", {"p": object()})
+    assert held(tmp_path) == before
+
+
+def test_the_first_table_of_other_options_takes_the_old_ones_away(tmp_path):
+    write_all(open_run(tmp_path, configured(p=1)), 1)
+    (tmp_path / "notes.txt").write_text("a user's")
+    (tmp_path / "report.html").write_text("of p = 1")
+    other = open_run(tmp_path, configured(p=2))
+    other.write_csv("results.csv", [{"p": 2}])
+    assert held(tmp_path) == (2, ["notes.txt", "results.csv"])
+    assert json.loads((tmp_path / "environment.json").read_text())["outputs"] == ["results.csv"]
+    # The same options once more keep what is there.
+    open_run(tmp_path, configured(p=2)).write_json("results.json", {})
+    assert held(tmp_path) == (2, ["notes.txt", "results.csv", "results.json"])
+
+
+def test_of_two_runs_at_once_the_one_that_is_replaced_stops(tmp_path):
+    first, second = (open_run(tmp_path, configured(p=p)) for p in (1, 2))
+    first.write_csv("results.csv", [{"p": 1}])
+    write_all(second, 2)
+    with pytest.raises(ValueError, match=r"another run with other options.*own --workdir"):
+        first.write_json("results.json", {"p": 1})
+    assert held(tmp_path) == (2, ["about/more.json", "results.csv", "results.json"])
+    assert json.loads((tmp_path / "results.json").read_text()) == {"p": 2}
+    # Items say all that they depend on: those of the first are not lost.
+    first.save({"seed": 1}, 2.0)
+    assert second.load({"seed": 1}) == 2.0
+
+
+def test_a_table_that_another_run_overtakes_while_it_is_written_goes(tmp_path):
+    first, second = (open_run(tmp_path, configured(p=p)) for p in (1, 2))
+
+    class Figure:
+        def savefig(self, path):
+            path.write_bytes(b"of p = 1")
+            second.write_json("results.json", {"p": 2})
+
+    with pytest.raises(ValueError, match="another run with other options"):
+        first.write_figure("a.png", Figure())
+    assert held(tmp_path) == (2, ["results.json"])
+
+
+def test_directories_of_before_lose_the_tables_that_every_command_writes(tmp_path):
+    run = open_run(tmp_path, configured(p=1))
+    run.write_json("results.json", {"p": 1})
+    content = json.loads((tmp_path / "environment.json").read_text())
+    del content["outputs"]
+    (tmp_path / "environment.json").write_text(json.dumps(content))
+    open_run(tmp_path, configured(p=2)).claim()
+    assert held(tmp_path) == (2, [])
+
+
+def test_items_are_of_the_numerical_version_that_computed_them(tmp_path):
+    calls = []
+
+    def compute(item):
+        calls.append(item)
+        return len(calls)
+
+    def results(version):
+        run = open_run(tmp_path, configured(p=1), version=version)
+        return run_items(run, [{"seed": 1}], compute, description="", quiet=True)
+
+    assert [results(version) for version in (1, 2, 1, 2, 3)] == [[1], [2], [1], [2], [3]]
+    stored = [json.loads(path.read_text()) for path in (tmp_path / "items").iterdir()]
+    assert sorted(one["version"] for one in stored) == [1, 2, 3]
+    # Items of before there were versions are of the first.
+    path = RunDirectory(tmp_path).item_path({"seed": 1})
+    content = json.loads(path.read_text())
+    del content["version"]
+    path.write_text(json.dumps(content))
+    assert results(1) == [1]
+
+
 def test_csv_has_the_keys_of_the_first_row(tmp_path):
     path = RunDirectory(tmp_path).write_csv(
         "results.csv", [{"a": 1, "b": "x,y"}, {"a": 2, "b": ""}]

@@ -100,3 +100,24 @@ def test_an_unreadable_file_is_named_and_the_old_page_stays(folder, name):
     with pytest.raises(ValueError, match=f"{name}: cannot be read"):
         write_report(folder)
     assert page.read_bytes() == before
+
+
+def test_what_a_link_points_to_stays_out(folder, tmp_path_factory):
+    """A page can be mailed: it holds what lies in the run directory, and nothing else."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "secret.png").write_bytes(PIXEL + b"secret")
+    (elsewhere / "secret.csv").write_text("a\nsecret\n")
+    (elsewhere / "secret.json").write_text('{"r": "secret"}')
+    before = write_report(folder).read_text()
+    (folder / "figures" / "a.png").symlink_to(elsewhere / "secret.png")
+    (folder / "more").symlink_to(elsewhere, target_is_directory=True)
+    (folder / "a.csv").symlink_to(elsewhere / "secret.csv")
+    assert write_report(folder).read_text() == before
+    for name in ("results.json", "config.json", "environment.json"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(elsewhere / "secret.json")
+    assert "secret" not in write_report(folder, title="run").read_text()
+    # The run directory itself may be reached by a link.
+    link = tmp_path_factory.mktemp("links") / "run"
+    link.symlink_to(folder, target_is_directory=True)
+    assert Page(write_report(link, title="run").read_text()).captions[0] == "figures/b.png"

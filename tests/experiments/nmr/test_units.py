@@ -135,7 +135,9 @@ def test_of_two_suites_nothing_is_identified_and_that_is_said():
     assert entry["unit"] == "suite" and np.isnan(entry["bootstrap"]).all()
     assert entry["p_value"] >= 0.5
     assert entry["reason"] == "no interval: 2 suites given, at least 6 wanted"
-    assert "Not identifiable: 2 suites, at least 6" in unit_line({"unit": unit_of_success(rows)})
+    assert "Not identifiable: 2 suites, an interval takes 6" in unit_line(
+        {"unit": unit_of_success(rows)}
+    )
 
 
 def test_where_suites_are_alike_tasks_are_the_unit():
