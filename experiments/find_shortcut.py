@@ -109,7 +109,9 @@ def explained(
     on_panel = None
     if paper:
         iss = ISSConfig.paper(action_dims=7, num_masks=config.num_masks)
-        on_panel = mass_on(iss_jax.saliency(policy.params, obs, config=iss, **call).maps, scene.where)
+        on_panel = mass_on(
+            iss_jax.saliency(policy.params, obs, config=iss, **call).maps, scene.where
+        )
     part = part_of_panel(players, scene.where)
     share, stderr = panel_share(effects, part)
     row = {
