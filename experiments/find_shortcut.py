@@ -89,7 +89,7 @@ def middle(frames: list[Frame], task: str) -> Frame:
 def explained(
     scene: CuedScene, policy: Policy, config: ml_collections.ConfigDict, *, paper: bool
 ) -> tuple[dict[str, Any], Effects]:
-    """A row of the table, with the paper's map if asked for, and the players' effects of a frame."""
+    """A frame's row, with the paper's map if asked for, and its players' effects."""
     frame = scene.frame
     place = {"task": frame.task, "episode": frame.episode, "frame": frame.number}
     key = item_key({"scene": PANEL, **place})

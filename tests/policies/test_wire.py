@@ -54,7 +54,7 @@ def test_messages_come_back_as_they_were():
         {1, 2},
         2**70,
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_does_not_travel_is_not_sent(refused):
     with pytest.raises(ValueError, match="travel"):
