@@ -8,7 +8,7 @@ r"""A policy with a known cause inside its network, taught by the embedded one.
     done
     python -m experiments.distil --config=configs/distil.py:smoke
 
-Variants: `embedded` (about ten minutes on one core), `smoke` (three steps on two frames; seconds).
+Variants: `embedded` (about fifteen minutes on one core), `smoke` (three steps on two frames; seconds).
 """
 
 import ml_collections
@@ -39,7 +39,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # Low-rank leaves alone are trained; the rest is the embedded policy's.
     config.vlm_rank = 16
     config.action_rank = 16
-    config.steps = 900
+    config.steps = 2000
     config.batch_size = 16
     config.flow_samples = 3
     config.peak_lr = 3e-3
