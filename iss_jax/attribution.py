@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Key
 from iss_jax import (
     sharding,
 )
-from iss_jax.checks import check_actions, check_options
+from iss_jax.checks import check_actions, check_finite, check_options
 from iss_jax.config import ISSConfig
 from iss_jax.keys import batch_key
 from iss_jax.masked_runs import draw_masks, masked_saliency
@@ -121,11 +121,20 @@ def as_batch(
     """Frames with a batch axis, views in sorted order, and whether they had one.
 
     Raises:
-        ValueError: No view, other ranks than three or four, or batches of different sizes.
+        ValueError: No view, other ranks than three or four, batches of different sizes, pixels that
+            are no numbers or not finite.
+        TypeError: No mapping.
     """
+    if not isinstance(images, Mapping):
+        raise TypeError(f"images must map views to frames, got {type(images).__name__}")
+    for view, own in images.items():
+        check_finite(f"images[{view!r}]", own)
     frames = {view: jnp.asarray(images[view]) for view in sorted(images)}
     if not frames:
         raise ValueError("images must hold at least one view, got none")
+    for view, frame in frames.items():
+        if frame.dtype == jnp.bool_ or jnp.issubdtype(frame.dtype, jnp.complexfloating):
+            raise ValueError(f"images[{view!r}] must be numbers, got {frame.dtype}")
     ranks = {view: frame.ndim for view, frame in frames.items()}
     if set(ranks.values()) not in ({3}, {4}):
         raise ValueError(f"images must all be [h, w, 3] or all [b, h, w, 3], got ranks {ranks}")

@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
+from iss_jax.checks import check_finite, check_labels
 from iss_jax.records import Record, record, static
 
 
@@ -81,7 +82,8 @@ def as_background(
     """A bank of the views that are wanted, from a bank or from bare frames.
 
     Raises:
-        ValueError: Views that it lacks, frames of different number, or facts of other shapes.
+        ValueError: Views that it lacks, frames of different number or that are not finite, labels
+            that are no region's, or facts of other shapes.
     """
     if not isinstance(background, Background):
         background = Background({v: jnp.asarray(i) for v, i in background.items()})
@@ -95,6 +97,10 @@ def as_background(
     if len(set(counts.values())) != 1 or not all(counts.values()):
         raise ValueError(f"background: views must have as many donors, one at least, got {counts}")
     r = next(iter(counts.values()))
+    for view in views:
+        check_finite(f"background: images of {view!r}", background.images[view])
+    own = {v: labels for v, labels in (background.regions or {}).items() if v in shapes}
+    check_labels("background.regions", own, {})
     for view, labels in (background.regions or {}).items():
         if view in shapes and np.shape(labels) != shapes[view][:3]:
             raise ValueError(

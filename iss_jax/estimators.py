@@ -26,6 +26,7 @@ masks, a balanced mask is no longer random.
 which costs no exactness however bad it is. `iss_jax.gradient_estimators` has other data as well.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -39,6 +40,9 @@ ESTIMATORS = ("fixed", "ratio", "centred", "ridge")
 
 # How far the runs' own scatter is trusted to be Gaussian, see `contrast_error`.
 SCATTER = 2.0
+
+# Cells that meet all others at once; more are taken a block at a time.
+BLOCK = 512
 
 # Ridge penalties tried, relative to the mean eigenvalue of the masks' Gram matrix.
 PENALTIES = tuple(10 ** (exponent / 8) for exponent in range(-24, 33))
@@ -236,9 +240,13 @@ def contrast_error(
     terms = terms - terms.mean(0)[None]
     square = jnp.square(balanced)
     size = square.mean(0)[None]
-    covariance = jnp.square(matmul(terms.T, balanced) / n)
-    noise = (matmul(jnp.square(terms).T, square) / n - covariance) / (n - 1)
-    fixed = _ratio(covariance - noise, size, 0.0).sum(1)
+
+    def shared(own: Float[Array, "n some"]) -> Float[Array, " some"]:
+        covariance = jnp.square(matmul(own.T, balanced) / n)
+        noise = (matmul(jnp.square(own).T, square) / n - covariance) / (n - 1)
+        return _ratio(covariance - noise, size, 0.0).sum(1)
+
+    fixed = _some_at_a_time(shared, terms)
     variance = jnp.square(terms).sum(0) / (n - 1)
     share = _ratio(fixed, variance, 0.0)
     weight = used.astype(terms.dtype)
@@ -294,26 +302,46 @@ def _main_effects(drops: Array, deviation: Array) -> Array:
     For cell i, the sum over j of q_j (1 - q_j) b_ij^2, b_ij the difference of the mean effect with
     and without j. Each square is taken less its own sampling variance, hence unbiased.
     """
-    first, second = deviation[:, None] * drops, jnp.square(deviation)[:, None] * drops
-    both = matmul(drops.T, drops)
-    count = jnp.diagonal(both)[:, None]
-    groups = []
-    for size, total, squares in (
-        (both, matmul(first.T, drops), matmul(second.T, drops)),
-        (
-            count - both,
-            first.sum(0)[:, None] - matmul(first.T, drops),
-            second.sum(0)[:, None] - matmul(second.T, drops),
-        ),
-    ):
-        mean = total / jnp.maximum(size, 1.0)
-        variance = (squares - mean * total) / jnp.maximum(size - 1.0, 1.0)
-        groups.append((size, mean, variance / jnp.maximum(size, 1.0)))
-    (dropped, mean_dropped, error_dropped), (kept, mean_kept, error_kept) = groups
-    square = jnp.square(mean_dropped - mean_kept) - error_dropped - error_kept
-    share = jnp.diagonal(both)[None] / drops.shape[0]
-    enough = (dropped >= 2.0) & (kept >= 2.0)
-    return jnp.where(enough, square * (share * (1.0 - share)), 0.0).sum(1)
+    share = drops.mean(0)[None]
+
+    def of(own: Float[Array, "n some"]) -> Float[Array, " some"]:
+        first, second = deviation[:, None] * own, jnp.square(deviation)[:, None] * own
+        both = matmul(own.T, drops)
+        count = own.sum(0)[:, None]
+        groups = []
+        for size, total, squares in (
+            (both, matmul(first.T, drops), matmul(second.T, drops)),
+            (
+                count - both,
+                first.sum(0)[:, None] - matmul(first.T, drops),
+                second.sum(0)[:, None] - matmul(second.T, drops),
+            ),
+        ):
+            mean = total / jnp.maximum(size, 1.0)
+            variance = (squares - mean * total) / jnp.maximum(size - 1.0, 1.0)
+            groups.append((size, mean, variance / jnp.maximum(size, 1.0)))
+        (dropped, mean_dropped, error_dropped), (kept, mean_kept, error_kept) = groups
+        square = jnp.square(mean_dropped - mean_kept) - error_dropped - error_kept
+        enough = (dropped >= 2.0) & (kept >= 2.0)
+        return jnp.where(enough, square * (share * (1.0 - share)), 0.0).sum(1)
+
+    return _some_at_a_time(of, drops)
+
+
+def _some_at_a_time(
+    each: Callable[[Array], Float[Array, " some"]], columns: Float[Array, "n cells"]
+) -> Float[Array, " cells"]:
+    """`each` of all columns, which meets every cell with every other: a block of cells at a time.
+
+    Memory grows with the cells and not with their square.
+    """
+    n, cells = columns.shape
+    if cells <= BLOCK:
+        return each(columns)
+    blocks = -(-cells // BLOCK)
+    filled = jnp.pad(columns, ((0, 0), (0, blocks * BLOCK - cells)))
+    parts = jnp.swapaxes(filled.reshape(n, blocks, BLOCK), 0, 1)
+    return jax.lax.map(each, parts).reshape(-1)[:cells]
 
 
 def _ridge(drops: Array, effects: Array, drop_prob: Array, used: Array) -> Estimate:

@@ -9,7 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from iss_jax.checks import check_number
+
 REFERENCE_HEIGHT = 224
+# Frames that a blur may span at most: at ten it is the mean, and its kernel takes memory alone.
+WIDEST = 10
 
 
 def gaussian_kernel(sigma: float) -> Float[np.ndarray, " taps"]:
@@ -53,7 +57,11 @@ def blur(
         sigma: Standard deviation in pixels of a frame 224 high; it scales with the frame's height.
         valid: Pixels that belong to the picture. Letterbox padding is then left out of every
             average and stays unblurred.
+
+    Raises:
+        ValueError: A sigma that is not positive, or wider than ten frames.
     """
+    check_number("sigma", sigma, above=0.0, most=WIDEST * REFERENCE_HEIGHT)
     height, width = images.shape[-3], images.shape[-2]
     scaled = sigma * height / REFERENCE_HEIGHT
     rows, columns = blur_matrix(height, scaled), blur_matrix(width, scaled)

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from iss_jax.checks import check_count, check_number
+
 _LOG = logging.getLogger(__name__)
 
 DESIGNS = ("bernoulli", "balanced")
@@ -63,11 +65,14 @@ def sample_masks(
     """
     if design not in DESIGNS:
         raise ValueError(f"mask design must be one of {DESIGNS}, got {design!r}")
-    if not 0.0 < keep_prob < 1.0:
+    check_number("keep_prob", keep_prob, above=0.0)
+    if not keep_prob < 1.0:
         raise ValueError(f"keep_prob must lie strictly between 0 and 1, got {keep_prob}")
-    shape = (num_masks, num_views, *grid)
-    if len(grid) != 2 or min(shape) < 1:
+    shape = (num_masks, num_views, *np.atleast_1d(np.asarray(grid, object)))
+    if len(shape) != 4:
         raise ValueError(f"masks need [n, views, rows, columns] all >= 1, got {shape}")
+    for name, size in zip(("num_masks", "num_views", "rows", "columns"), shape, strict=True):
+        check_count(f"masks: {name}", size)
     if design == "bernoulli":
         return jax.random.bernoulli(key, jnp.float32(keep_prob), shape)
     _say_which_p(num_masks, float(keep_prob))

@@ -201,9 +201,7 @@ def regional_mass_ratio(
             the integers 0, 1 and 2.
     """
     several = np.ndim(k) > 0
-    levels: tuple[float, ...] = tuple(np.atleast_1d(np.asarray(k)).tolist())
-    for level in levels:
-        _check(level, critical)
+    levels = _levels(k, critical)
 
     def share(*arrays: Any) -> Array:
         shares, reasons = _critical_share(
@@ -234,9 +232,7 @@ def ratio_reason(
 
     Arguments and errors are those of `regional_mass_ratio`.
     """
-    levels: tuple[float, ...] = tuple(np.atleast_1d(np.asarray(k)).tolist())
-    for level in levels:
-        _check(level, critical)
+    levels = _levels(k, critical)
     maps, valid = _took_part(maps, valid)
     maps = _by_view(maps)
     _check_views(maps, present, valid)
@@ -500,9 +496,20 @@ def _labels(regions: dict[str, Array]) -> Array:
     return jnp.concatenate(labels, axis=-1)
 
 
+def _levels(k: Any, critical: str) -> tuple[float, ...]:
+    """The percentages, one at least."""
+    levels: tuple[float, ...] = tuple(np.atleast_1d(np.asarray(k)).tolist())
+    if not levels:
+        raise ValueError("k: no percentage given, one at least wanted")
+    for level in levels:
+        _check(level, critical)
+    return levels
+
+
 def _check(k: float, critical: str) -> None:
-    if not 0 < k <= 100:
-        raise ValueError(f"k must be a percentage in (0, 100], got {k}")
+    number = isinstance(k, int | float | np.number) and not isinstance(k, bool)
+    if not number or not 0 < k <= 100:
+        raise ValueError(f"k must be a percentage in (0, 100], got {k!r}")
     if critical not in CRITICAL:
         raise ValueError(f"critical must be one of {CRITICAL}, got {critical!r}")
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax import sharding
 from iss_jax.background import Background, Groups, as_background
-from iss_jax.checks import check_options
+from iss_jax.checks import check_labels, check_options
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects
 from iss_jax.effects_config import EffectsConfig
@@ -123,6 +123,7 @@ def player_effects(
     )
     valid = checked_valid(valid, obs.images)
     known = {view: jnp.shape(obs.images[view])[1:3] for view in obs.images}
+    check_labels("regions", regions or {}, {})
     own = _labels("players", players.labels, known, batch, size, -1)
     marked = None if regions is None else _labels("regions", regions, known, batch, size, 0)
     trim = sampling.savings.trim_prompt and not prompts

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from iss_jax import sharding
 from iss_jax.attribution import Policy, as_batch
 from iss_jax.background import Background, Groups, as_background
-from iss_jax.checks import check_actions, check_options
+from iss_jax.checks import check_actions, check_labels, check_options
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects, example
 from iss_jax.effects_config import EffectsConfig
@@ -91,6 +91,7 @@ def attribute_players(
         unknown = sorted(set(given or {}) - set(views))
         if unknown:
             raise ValueError(f"{name} name views {unknown}, images hold {list(views)}")
+    check_labels("regions", regions or {}, {})
     shapes = {view: frames[view].shape[:3] for view in views}
     own = {view: jnp.full(shape, -1, jnp.int32) for view, shape in shapes.items()}
     own |= _fitting("players", players.labels, shapes)

@@ -22,7 +22,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import appearance
-from iss_jax.checks import check_labels
+from iss_jax.checks import check_count, check_labels
 from iss_jax.nmr import Region
 from iss_jax.records import Record, is_concrete, record, static
 
@@ -266,8 +266,15 @@ def grid(images: Mapping[str, Any], cells: tuple[int, int] = (7, 7)) -> Players:
     Args:
         images: View -> frames; only their shapes matter.
         cells: Rows and columns a view.
+
+    Raises:
+        ValueError: Cells that are not two counts.
     """
+    if not isinstance(cells, tuple | list) or len(cells) != 2:
+        raise ValueError(f"cells must be (rows, columns), got {cells!r}")
     rows, columns = cells
+    check_count("cells: rows", rows)
+    check_count("cells: columns", columns)
     labels, names = {}, []
     for number, (view, image) in enumerate(images.items()):
         *batch, height, width, _ = np.shape(image)

@@ -8,9 +8,11 @@ import pytest
 
 from iss_jax.checks import (
     check_actions,
+    check_count,
     check_finite,
     check_frames,
     check_labels,
+    check_number,
     check_options,
     check_text,
     check_tokens,
@@ -102,3 +104,19 @@ def test_options_of_another_kind(given):
     with pytest.raises(TypeError, match=r"config must be ISSConfig, got .*ISSConfig\(\*\*config\)"):
         check_options("config", given, ISSConfig)
     assert ISSConfig(**given) == check_options("config", ISSConfig(num_masks=4), ISSConfig)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.0, True, "3", None])
+def test_counts(wrong):
+    check_count("most", 1)
+    check_count("most", np.int64(3))
+    with pytest.raises(ValueError, match=r"most must be an integer >= 1, got"):
+        check_count("most", wrong)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1, 11, np.nan, np.inf, True, "3", None])
+def test_numbers(wrong):
+    check_number("fps", 10, above=0.0, most=10.0)
+    check_number("fps", np.float32(0.5), above=0.0)
+    with pytest.raises(ValueError, match=r"fps must be a number of at most 10 above 0, got"):
+        check_number("fps", wrong, above=0.0, most=10.0)

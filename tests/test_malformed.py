@@ -7,19 +7,32 @@ changed observation is either refused or differs from the right one in nothing.
 import dataclasses
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from iss_jax import EffectsConfig, ISSConfig, embedded
+from iss_jax import (
+    Background,
+    EffectsConfig,
+    ISSConfig,
+    attribute,
+    attribute_players,
+    embedded,
+    nuisance_mass_ratio,
+    players,
+)
+from iss_jax.interventions import blur
+from iss_jax.masks import sample_masks
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.normalize import load_norm_stats
-from iss_jax.pi05.observation import VIEWS, Observation
+from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.prepare import policy_observation
 from iss_jax.pi05.tokenizer import load_tokenizer
 from iss_jax.policies.configs import EMBEDDED, PolicyConfig
 from iss_jax.policies.frames import FrameOptions
+from iss_jax.viz.video import write_gif, write_mp4
 
 SEEDED = settings(derandomize=True, max_examples=150, deadline=None, database=None)
 VALUES = st.one_of(
@@ -123,8 +136,6 @@ def test_a_malformed_observation_is_refused(kind, view, number, on_device):
     array = jnp.asarray if on_device else np.asarray
     obs = obs.replace(images={v: array(x) for v, x in images.items()})
     with pytest.raises(NAMED) as caught:
-        from iss_jax.pi05.observation import preprocess
-
         preprocess(policy_observation(obs, 32), 8)
     assert any(word in str(caught.value) for word in ("obs.", "image", "prompt", "state"))
 
@@ -176,3 +187,59 @@ def test_prompts_and_states_are_what_they_say(prompt, state):
         assert str(error)
     else:
         assert np.isfinite(np.asarray(made.state)).all()
+
+
+FRAME = {"front": jnp.linspace(0, 1, 192).reshape(1, 8, 8, 3)}
+z = jnp.zeros((1, 8, 8), jnp.int32)
+NOBODY = {"front": z}
+BLUR = EffectsConfig(fill="blur", draws=2)
+
+
+def mean(images):
+    return images["front"].mean((1, 2))[:, None, :]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sample_masks(jax.random.key(0), 1.5, 1), r"num_masks must be an integer"),
+        (lambda: sample_masks(jax.random.key(0), True, 1), r"num_masks must be an integer"),
+        (lambda: sample_masks(jax.random.key(0), 4, 1, grid=7), r"masks need"),
+        (lambda: sample_masks(jax.random.key(0), 4, 1, keep_prob="x"), r"keep_prob must be"),
+        (lambda: players.grid(FRAME, (0, 0)), r"cells: rows must be an integer >= 1, got 0"),
+        (lambda: players.grid(FRAME, 3), r"cells must be \(rows, columns\), got 3"),
+        (lambda: blur(FRAME["front"], sigma=0), r"sigma must be a number of at most 2240 above 0"),
+        (lambda: blur(FRAME["front"], sigma=1e9), r"sigma must be .*got 1000000000"),
+        (lambda: nuisance_mass_ratio(FRAME["front"][..., 0], NOBODY["front"], True), r"k must be"),
+        (lambda: nuisance_mass_ratio(FRAME["front"][..., 0], NOBODY["front"], "9"), r"k must be"),
+        (lambda: nuisance_mass_ratio(FRAME["front"][..., 0], NOBODY["front"], []), r"k: no perc"),
+        (lambda: attribute(mean, FRAME["front"]), r"images must map views to frames"),
+        (lambda: attribute(mean, {"front": FRAME["front"] > 0}), r"must be numbers, got bool"),
+        (lambda: attribute(mean, {"front": FRAME["front"] * np.nan}), r"nan at \[0, 0, 0, 0\]"),
+        (
+            lambda: attribute_players(mean, FRAME, NOBODY, {"front": FRAME["front"] * np.inf}),
+            r"background: images of 'front': ",
+        ),
+        (
+            lambda: attribute_players(mean, FRAME, NOBODY, config=BLUR, regions={"front": 255 + z}),
+            r"regions of 'front': labels \[255\]",
+        ),
+        (
+            lambda: attribute_players(
+                mean, FRAME, NOBODY, Background(FRAME, regions={"front": 255 + z})
+            ),
+            r"background.regions of 'front': labels \[255\]",
+        ),
+    ],
+)
+def test_sizes_labels_and_frames_that_cannot_be(call, message):
+    with pytest.raises(NAMED, match=message):
+        call()
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), "x", 1e9])
+def test_videos_of_no_speed_leave_nothing(fps, tmp_path):
+    for write, name in ((write_mp4, "a.mp4"), (write_gif, "a.gif")):
+        with pytest.raises(ValueError, match="fps must be a number of at most 1000 above 0"):
+            write(tmp_path / name, [np.zeros((8, 8, 3), np.uint8)] * 2, fps=fps)
+    assert not list(tmp_path.iterdir())

@@ -16,13 +16,13 @@ from iss_jax.baselines.sampling import (
     Draws,
     Images,
     Sample,
-    check_count,
     checked_policy_call,
     chosen_entries,
     drawn_noise,
     each_example,
     noise_options,
 )
+from iss_jax.checks import check_count
 from iss_jax.interventions import blur
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params

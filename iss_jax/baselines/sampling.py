@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array, Float
 
 from iss_jax.baselines.explanation import Call, Frames, checked_call
+from iss_jax.checks import check_count
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import Params, warn_if_constant
@@ -44,12 +45,6 @@ def noise_options(noise_draws: int, action_horizon: int | None) -> Draws:
     """`Draws` of which there is at least one."""
     check_count("noise_draws", noise_draws)
     return Draws(noise_draws, action_horizon)
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raises a ValueError that names an option which is no whole number of at least one."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer >= 1, got {value!r}")
 
 
 def chosen_entries(action_dims: int | Sequence[int] | None, horizon: int | None) -> Chosen:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from iss_jax.checks import check_number
 from iss_jax.data.atomic import atomic_path
 from iss_jax.extras import imports_of
 from iss_jax.viz.nmr_curve import Curve, draw_curve
@@ -18,6 +19,10 @@ from iss_jax.viz.saliency_figure import colour_bar
 
 with imports_of("viz"):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+
+# Frames a second that a file is given at most.
+FASTEST = 1000.0
 
 
 class Frames(Protocol):
@@ -125,8 +130,9 @@ def write_mp4(
 
     Raises:
         ModuleNotFoundError: PyAV is not installed (extra `viz`).
-        ValueError: no frames, or frames of odd or differing sizes.
+        ValueError: no frames, frames of odd or differing sizes, or frames a second that cannot be.
     """
+    check_number("fps", fps, above=0.0, most=FASTEST)
     with imports_of("viz"):
         import av
 
@@ -170,8 +176,9 @@ def write_gif(
         The path.
 
     Raises:
-        ValueError: no frames.
+        ValueError: no frames, or frames a second that cannot be.
     """
+    check_number("fps", fps, above=0.0, most=FASTEST)
     with imports_of("viz"):
         from PIL import Image
 
