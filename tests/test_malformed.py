@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import event, given, settings, strategies as st
 
 from iss_jax import (
     Background,
@@ -62,8 +62,10 @@ def test_options_are_taken_or_refused(cls, data):
     try:
         config = cls(**{field.name: value})
     except NAMED as error:
+        event("refused by name")
         assert str(error)
         return
+    event("taken as it is")
     kept = getattr(config, field.name)
     if isinstance(kept, tuple):
         kept, value = list(kept), list(value)
@@ -79,7 +81,10 @@ def test_robots_are_taken_or_refused(field, value):
         frames = {c: np.zeros((8, 8, 3), np.uint8) for c in config.cameras.values()}
         config.split(config.join(frames, np.zeros(sum(config.state.values())), "go"))
     except NAMED as error:
+        event("refused by name")
         assert str(error)
+    else:
+        event("taken as it is")
 
 
 @SEEDED
@@ -88,7 +93,10 @@ def test_views_of_a_dataset_are_taken_or_refused(field, value):
     try:
         FrameOptions(**{field.name: value})
     except NAMED as error:
+        event("refused by name")
         assert str(error)
+    else:
+        event("taken as it is")
 
 
 def right():
@@ -135,6 +143,7 @@ def test_a_malformed_observation_is_refused(kind, view, number, on_device):
         obs = obs.replace(tokenized_prompt=tokens[number % 3])
     array = jnp.asarray if on_device else np.asarray
     obs = obs.replace(images={v: array(x) for v, x in images.items()})
+    event("refused by name")
     with pytest.raises(NAMED) as caught:
         preprocess(policy_observation(obs, 32), 8)
     assert any(word in str(caught.value) for word in ("obs.", "image", "prompt", "state"))
@@ -159,8 +168,10 @@ def test_malformed_statistics_are_refused_or_read_as_they_are(tmp_path_factory, 
     try:
         found = load_norm_stats(folder)[whole]
     except NAMED as error:
+        event("refused by name")
         assert str(folder) in str(error)
         return
+    event("taken as it is")
     kept = getattr(found, name)
     assert kept is None or (np.isfinite(kept).all() and len(kept) == len(found.mean))
     assert found.q01 is None or found.q99 is None or (found.q01 <= found.q99).all()
@@ -178,8 +189,10 @@ def test_prompts_and_states_are_what_they_say(prompt, state):
     try:
         made = make_observation(frames, zeros, [prompt], **options)
     except NAMED as error:
+        event("refused by name")
         assert "prompt" in str(error)
     else:
+        event("taken as it is")
         assert isinstance(prompt, str | bytes) and made.tokenized_prompt is not None
     try:
         made = make_observation(frames, np.asarray([state]), ["go"], **options)

@@ -183,8 +183,10 @@ def _quantiles(stats: NormStats) -> tuple[np.ndarray, np.ndarray]:
 def _affine(x: Any, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     x = np.asarray(x)
     n = min(len(scale), x.shape[-1])
-    head = x[..., :n].astype(np.float64) * scale[:n] + shift[:n]
+    with np.errstate(over="ignore"):
+        head = x[..., :n].astype(np.float64) * scale[:n] + shift[:n]
     found = np.concatenate([head, x[..., n:].astype(np.float64)], axis=-1)
-    if (np.abs(found) > np.finfo(np.float32).max).any():
-        raise ValueError(f"norm stats: {np.abs(found).max():g} comes out, beyond float32")
+    large = np.abs(found) > np.finfo(np.float32).max
+    if large.any():
+        raise ValueError(f"norm stats: {found[large][0]:g} comes out, beyond float32")
     return found.astype(np.float32)

@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 from episodes import three_episodes
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, event, given, settings, strategies as st
 
 from iss_jax.data.coco import held, read_coco
 from iss_jax.data.convert import differences
@@ -85,10 +85,12 @@ def test_damaged_datasets_are_named_or_whole(whole, done):
         dataset = open_dataset(root)
         found = [dataset.read(i) for i in range(len(dataset))]
     except (ValueError, FileNotFoundError, KeyError) as error:
+        event("refused by name")
         assert str(root) in str(error)
         return
     finally:
         path.write_bytes(content)
+    event("read")
     # Another writer's parquet has no checksums, as numpy's files and videos have none.
     unchecked = ".npy" if root.name == "folders" else ".mp4"
     if path.suffix == unchecked or (root.name == "video" and path.suffix == ".parquet"):
@@ -129,4 +131,7 @@ def test_coco_of_any_values_is_named_or_drawn(tmp_path_factory, part, key, value
         for (camera, episode), keyframes in read_coco(path).items():
             held(keyframes, 2, f"{path}, camera {camera}, episode {episode}", (4, 6))
     except ValueError as error:
+        event("refused by name")
         assert str(path) in str(error)
+    else:
+        event("read")

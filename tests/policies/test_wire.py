@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import msgpack
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import event, given, settings, strategies as st
 from policy_servers import listening
 
 from iss_jax.policies import wire
@@ -177,7 +177,9 @@ def test_any_content_is_read_or_refused(content):
     try:
         found = wire.unpack(msgpack.packb(content))
     except ValueError:
+        event("refused by name")
         return
+    event("read")
     wire.pack(found)
 
 
@@ -193,7 +195,9 @@ def test_any_damage_is_read_or_refused(data):
     try:
         wire.unpack(bytes(message[: len(message) - cut]))
     except ValueError:
-        return
+        event("refused by name")
+    else:
+        event("read")
 
 
 def test_openpis_own_client_understands_it():
