@@ -55,7 +55,7 @@ FRAMES = np.zeros((1, 8, 8, 3), np.uint8)
 USES = {
     "data": [
         ("pyarrow", "iss_jax.data.lerobot", imported("iss_jax.data.lerobot")),
-        ("PIL", "iss_jax.data.label_images", imported("iss_jax.data.label_images")),
+        ("PIL", "iss_jax.data.pictures", imported("iss_jax.data.pictures")),
         ("av", None, lambda path: read_frames(path, [0.0], [0], 1.0, (8, 8, 3), "here")),
     ],
     "viz": [

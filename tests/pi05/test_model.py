@@ -1,6 +1,7 @@
 """The forward pass against arrays that openpi itself produced, part by part."""
 
 import re
+from functools import partial
 
 import goldens
 import jax
@@ -237,7 +238,8 @@ def test_saliency_of_the_real_size_lowers_without_allocating():
         tokenized_prompt=struct((1, 200), jnp.int32),
         tokenized_prompt_mask=struct((1, 200), jnp.bool_),
     )
-    lowered = jax.jit(iss_jax.saliency).lower(tree, obs)
+    explain = partial(iss_jax.saliency, action_horizon=50)
+    lowered = jax.jit(explain).lower(tree, obs)
     found = lowered.out_info
     assert found.effects.shape == (1, 100) and found.actions.shape == (1, 50, 32)
     assert {view: saliency.shape for view, saliency in found.maps.items()} == dict.fromkeys(
