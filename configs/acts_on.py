@@ -33,9 +33,13 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # names, regions, looks (segments of each view) or looks_joined (joined over views).
     config.players = "names"
     config.draws = 8
-    # background (donor frames of other tasks), blur, mean or inpaint.
-    config.fill = "background"
+    # background (donor frames of other tasks), blur, mean, inpaint, or auto: donors where there are
+    # some of other tasks, else blur.
+    config.fill = "auto"
     config.donors = 64
+    # Dataset of the donors. When empty the embedded episodes for the embedded policy, and the
+    # explained dataset for any other.
+    config.donors_from = ""
     config.seed = 0
     if variant == "smoke":
         config.frames, config.draws, config.donors = 1, 2, 8

@@ -8,7 +8,8 @@ r"""A policy with a known cause inside its network, taught by the embedded one.
     done
     python -m experiments.distil --config=configs/distil.py:smoke
 
-Variants: `embedded` (about fifteen minutes on one core), `smoke` (three steps on two frames; seconds).
+Variants: `embedded` (a quarter of an hour on one core), `smoke` (three steps on two frames;
+seconds).
 """
 
 import ml_collections

@@ -22,15 +22,15 @@ import ml_collections
 import numpy as np
 import tqdm
 
+from experiments.acting_on.donors import AUTO, Donors, load_donors
 from experiments.acting_on.frames import ChosenFrame, choose
 from experiments.acting_on.players import PLAYERS, player_columns, players_of
 from experiments.runs import app
-from iss_jax import Background, Effects, EffectsConfig, Sampling, fills, player_effects
+from iss_jax import Effects, EffectsConfig, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset
 from iss_jax.effects import example
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import PolicyOptions, at_least_one, from_config
-from iss_jax.policies.donors import background, groups
 from iss_jax.policies.frames import read_frames, see
 from iss_jax.policies.restored import Policy
 from iss_jax.results import Cameras
@@ -54,11 +54,13 @@ class Options(PolicyOptions):
     draws: int
     fill: str
     donors: int
+    donors_from: str
     seed: int
 
     def __post_init__(self) -> None:
         at_least_one(self, "draws", "donors", "frames")
-        fills.named(self.fill)
+        if self.fill != AUTO:
+            fills.named(self.fill)
         if self.players not in PLAYERS:
             raise ValueError(f"config.players: {self.players!r} given, one of {PLAYERS} wanted")
 
@@ -69,11 +71,16 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     run = open_run(workdir, config)
     policy, dataset = options.load()
     chosen = choose(dataset, options.success, options.policy_seed, options.frames, options.episodes)
-    bank = None
-    if fills.needs_donors(options.fill):
-        bank = background(dataset, policy.image_size, options.frame_options, most=options.donors)
+    donors = load_donors(
+        options,
+        policy,
+        dataset,
+        fill=options.fill,
+        root=options.donors_from,
+        most=options.donors,
+    )
     found = [
-        example(effects_of(frame, options, policy, dataset, bank))
+        example(effects_of(frame, options, policy, dataset, donors))
         for frame in tqdm.tqdm(chosen, desc="frames", unit="frame", disable=options.quiet)
     ]
     rows = [
@@ -84,10 +91,11 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     run.write_csv("players.csv", rows)
     sentences = [effects.sentence() for effects in found]
     content = {
+        "fill": donors.fill,
         "frames": [
             {**frame.row(), "acts_on": sentence}
             for frame, sentence in zip(chosen, sentences, strict=True)
-        ]
+        ],
     }
     run.write_json("results.json", content)
     figure = run.write_figure(
@@ -95,7 +103,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         effects_rows(found, [frame.title() for frame in chosen]),
     )
     if not options.quiet:
-        print(f"\nWhat the policy acts on ({options.draws} draws a player, fill {options.fill}):\n")
+        print(f"\nWhat the policy acts on ({options.draws} draws a player, fill {donors.fill}):\n")
         for frame, sentence in zip(chosen, sentences, strict=True):
             print(f"  {frame.title()}\n      {sentence}")
         print(f"\nshares:  {run.path / 'players.csv'}\nfigure:  {figure}")
@@ -117,7 +125,7 @@ def effects_of(
     options: Options,
     policy: Policy,
     dataset: Dataset,
-    bank: Background | None,
+    donors: Donors,
 ) -> Effects:
     """Effects of the players of one frame, a batch of one."""
     shown = options.frame_options
@@ -129,14 +137,14 @@ def effects_of(
         policy.params,
         seen.obs,
         players_of(options.players, seen),
-        bank,
+        donors.bank,
         key=jax.random.fold_in(key, frame.frame),
         config=EffectsConfig(
             draws=options.draws,
-            fill=options.fill,
+            fill=donors.fill,
             action_dims=len(policy.norm_stats["actions"].mean),
         ),
-        groups=None if bank is None else groups(dataset, bank, [frame.episode]),
+        groups=donors.groups(dataset, frame.episode),
         action_horizon=options.action_horizon,
         sampling=Sampling(num_steps=options.num_steps),
     )

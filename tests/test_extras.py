@@ -56,7 +56,7 @@ USES = {
     "data": [
         ("pyarrow", "iss_jax.data.lerobot", imported("iss_jax.data.lerobot")),
         ("PIL", "iss_jax.data.pictures", imported("iss_jax.data.pictures")),
-        ("av", None, lambda path: read_frames(path, [0.0], [0], 1.0, (8, 8, 3), "here")),
+        ("av", None, lambda path: read_frames(path, [0.0], [0], 1.0, (8, 8, 3), "here", 1)),
     ],
     "viz": [
         ("matplotlib", "iss_jax.viz.overlays", imported("iss_jax.viz.overlays")),

@@ -15,7 +15,7 @@ gripper), name one kind by `ISSConfig(action_dims=...)`: the largest unit decide
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -186,6 +186,8 @@ class OpenpiPolicy:
         background: Background | None = None,
         *,
         players: Players | None = None,
+        prompts: Sequence[str] | None = None,
+        states: Any = None,
         config: EffectsConfig = EffectsConfig(),
         **options: Any,
     ) -> Effects:
@@ -209,6 +211,10 @@ class OpenpiPolicy:
             background: Donors at the model's size (`iss_jax.policies.donors.background`); not
                 needed by `EffectsConfig(fill="blur")`.
             players: What may be taken away; segments of each view when None.
+            prompts: Instructions that replace the frame's own, one a draw: what they do is
+                `found.beside["prompt"]`, beside the players.
+            states: Robot states [draws, s] that replace the frame's own (`found.beside["state"]`):
+                π0.5 reads them in the prompt.
             config: Static options. Its `action_dims` are the robot's own when None.
             options: Of `iss_jax.player_effects`: key, groups, noise, mesh, valid.
 
@@ -226,6 +232,15 @@ class OpenpiPolicy:
         valid: Any = options.pop("valid", None)
         if valid is None and self.config is not None:
             valid = _picture(self.config, raw, obs)
+        replaced: dict[str, list[dict[str, Any]]] = {}
+        if prompts is not None:
+            replaced["prompt"] = [self._raw(frames, state, one) for one in prompts]
+        if states is not None:
+            replaced["state"] = [self._raw(frames, one, prompt) for one in np.asarray(states)]
+        if replaced:
+            options["prompts"] = {
+                name: self._tokens(name, own, config.draws) for name, own in replaced.items()
+            }
         cameras = {} if self.config is None else self.config.cameras
         if players is None:
             there = {view: obs.images[view] for view in VIEWS if cameras.get(view)} or obs.images
@@ -255,6 +270,17 @@ class OpenpiPolicy:
         """
         dims = sizes_of(self.params).action_dim
         return action_scale(lambda a: self.to_robot(a, state.copy()), self.action_horizon, dims)
+
+    def _tokens(
+        self, name: str, raw: list[dict[str, Any]], draws: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """Tokens and mask of the prompts of several observations, [1, draws, l]."""
+        if len(raw) != draws:
+            raise ValueError(f"{name}s: {len(raw)} given, {draws} wanted, one for each draw")
+        seen = [self.observe(one) for one in raw]
+        both = ([one.tokenized_prompt for one in seen], [one.tokenized_prompt_mask for one in seen])
+        tokens, mask = (jnp.concatenate([jnp.asarray(x) for x in own])[None] for own in both)
+        return tokens, mask
 
     def _robot_dims(self, state: np.ndarray) -> int:
         still = np.zeros((self.action_horizon, sizes_of(self.params).action_dim), np.float32)

@@ -11,7 +11,7 @@ import pytest
 from goldens import ATOL, FOLDER, noise, raw_params
 
 import iss_jax
-from iss_jax import ISSConfig, embedded
+from iss_jax import EffectsConfig, ISSConfig, embedded
 from iss_jax.data.dataset import open_dataset
 from iss_jax.divergence import effects
 from iss_jax.interventions import blend, blur
@@ -347,3 +347,25 @@ def test_statistics_of_fewer_dimensions_than_the_robots(policy, tokenizer):
 def test_a_state_or_prompt_that_is_none(policy, seen, state, prompt, message):
     with pytest.raises(ValueError, match=message):
         policy.saliency(seen[0], state, prompt, config=ISS)
+
+
+def test_other_prompts_and_states_are_beside_the_players():
+    """As `player_effects` with their tokens; the frame's own words and state do nothing."""
+    policy = openpi.from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+    own = frames(*policy.config.cameras.values(), size=(80, 80))
+    call = {
+        "players": iss_jax.players.whole_views({v: np.zeros((1, 80, 80, 3)) for v in VIEWS}),
+        "config": EffectsConfig(fill="blur", draws=2),
+    }
+    state, text = np.zeros(8), "pick up the milk"
+    same = policy.player_effects(own, state, text, prompts=[text] * 2, states=[state] * 2, **call)
+    assert float(same.beside["prompt"].max()) < 1e-9 and float(same.beside["state"].max()) < 1e-9
+    others = ["pick up the butter", "push the plate"]
+    found = policy.player_effects(
+        own, state, text, prompts=others, states=[state + 0.1] * 2, **call
+    )
+    assert found.beside["prompt"].shape == (1, 2) and float(found.beside["prompt"].min()) > 1e-6
+    assert float(found.beside["state"].min()) > 1e-6
+    np.testing.assert_allclose(found.by_draw, same.by_draw, rtol=1e-4)
+    with pytest.raises(ValueError, match="prompts: 1 given, 2 wanted"):
+        policy.player_effects(own, state, text, prompts=others[:1], **call)
