@@ -4,6 +4,9 @@ Everything is the embedded policy and its episodes, so that the blocks of the pa
 """
 
 import contextlib
+import dataclasses
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
@@ -37,6 +40,17 @@ MINE = PolicyConfig(
 def policy() -> OpenpiPolicy:
     """The embedded policy in float32."""
     return from_checkpoint(embedded.checkpoint_path(), "embedded", dtype=None)
+
+
+@lru_cache(maxsize=1)
+def released() -> str:
+    """The embedded checkpoint under the name that the released one's statistics have."""
+    root = Path(tempfile.mkdtemp()) / "30000"
+    shutil.copytree(embedded.checkpoint_path(), root)
+    (root / "assets" / "physical-intelligence").mkdir()
+    own = root / "assets" / "physical-intelligence" / "libero"
+    (root / "assets" / "libero_study").rename(own)
+    return str(root)
 
 
 def things() -> dict[str, Any]:
@@ -90,7 +104,9 @@ def brightness(images: dict[str, jax.Array]) -> jax.Array:
 
 def live_policy() -> Policy:
     """What openpi's `create_trained_policy` returns."""
-    loaded = from_checkpoint(embedded.checkpoint_path(), "pi05_libero", dtype=None)
+    # The embedded statistics stand in for the released ones, whose name they do not have.
+    libero = dataclasses.replace(PI05_LIBERO, asset_id="")
+    loaded = from_checkpoint(embedded.checkpoint_path(), libero, dtype=None)
     keywords = loaded.observe.keywords
     live = Policy(
         loaded.params,

@@ -21,13 +21,14 @@ import iss_jax.config
 from iss_jax import embedded
 
 CHECKPOINT = repr(str(embedded.checkpoint_path()))
+RELEASED = '__import__("reader").released()'
 # What stands in a page -> what is run. Checkpoints and datasets of the reader are the embedded
 # ones. Caps are lowered and dtypes are those of the file, for it is the call that is tested and not
 # the map, and what is alike compiles once.
 SUBSTITUTIONS = {
-    '"checkpoints/pi05_libero/30000", "pi05_libero")': f'{CHECKPOINT}, "pi05_libero", dtype=None)',
-    '"checkpoints/pi05_libero/30000", "pi05_libero",': f'{CHECKPOINT}, "pi05_libero", dtype=None,',
-    '"checkpoints/pi05_libero/30000"': CHECKPOINT,
+    '"checkpoints/pi05_libero/30000", "pi05_libero")': f'{RELEASED}, "pi05_libero", dtype=None)',
+    '"checkpoints/pi05_libero/30000", "pi05_libero",': f'{RELEASED}, "pi05_libero", dtype=None,',
+    '"checkpoints/pi05_libero/30000"': RELEASED,
     '"checkpoints/my_arm/10000", mine)': f"{CHECKPOINT}, mine, dtype=None)",
     '"checkpoints/my_arm/20000", mine)': f"{CHECKPOINT}, mine, dtype=None)",
     '"datasets/mine"': repr(str(embedded.episodes_path())),
