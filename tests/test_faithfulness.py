@@ -119,3 +119,24 @@ def test_maps_that_do_not_fit_are_named():
         faithfulness.insertion(policy, IMAGES, good, {"front": BASE["front"]})
     with pytest.raises(ValueError, match=r"removed: .* wanted, got 'head'"):
         faithfulness.infidelity(policy, IMAGES, good, BASE, {"head": jnp.ones((2, 4, 5), bool)})
+
+
+# PixelFlipping of Quantus 0.6.0 (features_in_step=8, perturb_baseline=0, normalise and abs off) on
+# tanh(sum of w x), the arrays below.
+QUANTUS = [-0.7399202, -0.9496705, -0.9820183, -0.771821, -0.970687, -0.8010846, 0.3284569, 0.0]
+
+
+def test_deletion_is_pixel_flipping_of_quantus():
+    rng = np.random.default_rng(0)
+    w, x, scores = rng.normal(size=(8, 8)), rng.uniform(size=(8, 8)), rng.normal(size=(8, 8))
+
+    def policy(images):
+        seen = jnp.einsum("nhw,hw->n", images["view"][..., 0], jnp.asarray(w, jnp.float32))
+        return jnp.tanh(seen)[:, None, None]
+
+    frame = {"view": jnp.asarray(np.repeat(x[..., None], 3, -1), jnp.float32)}
+    gone = {"view": jnp.zeros_like(frame["view"])}
+    maps = {"view": jnp.asarray(scores, jnp.float32)}
+    curve = faithfulness.deletion(policy, frame, maps, gone, steps=8)
+    expected = np.square(np.array(QUANTUS) - np.tanh((w * x).sum()))
+    np.testing.assert_allclose(curve[1:], expected, atol=2e-6)
