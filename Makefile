@@ -103,10 +103,10 @@ test-slow: $(READY) ## Run the rest: the pages' code blocks and the long smoke r
 test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator installed.
 	$(PY) -m pytest -m libero
 
-# The pages' own blocks are run on the newest stack: they say nothing new of the versions.
+# What is slow by nature (the pages' blocks, long smoke runs) is run on the newest stack alone.
 test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
-	$(VENV_OPENPI)/bin/python -m pytest -m "not libero" -n $(WORKERS) --dist loadfile \
-	  --ignore=tests/docs
+	$(VENV_OPENPI)/bin/python -m pytest -m "not libero and not slow" -n $(WORKERS) \
+	  --dist loadfile --ignore=tests/docs
 
 DOCTESTS = --doctest-modules --ignore=iss_jax/envs iss_jax -n $(WORKERS) --dist loadfile
 

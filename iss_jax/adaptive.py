@@ -40,6 +40,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import masks as mask_designs
 from iss_jax.attribution import Policy, attribute, differentiable
+from iss_jax.checks import check_options
 from iss_jax.config import ISSConfig
 from iss_jax.masked_runs import cell_scores, draw_masks, pixel_maps
 from iss_jax.pi05.observation import VIEWS
@@ -235,6 +236,7 @@ def contrast_error(
 
 
 def _round_config(config: ISSConfig, differentiable_policy: bool) -> ISSConfig:
+    config = check_options("config", config, ISSConfig)
     if config.estimator == "ridge":
         raise ValueError(
             "ISSConfig.estimator 'ridge' shrinks each round towards a flat map, so that its rounds "

@@ -77,6 +77,8 @@ def attribute(
             f"ISSConfig.noise_draws is {config.noise_draws} but no noise was given to average over"
         )
     if noise is not None:
+        for leaf in jax.tree.leaves(noise):
+            check_finite("noise", leaf)
         lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(noise)}
         if lengths != {(config.noise_draws,)}:
             raise ValueError(

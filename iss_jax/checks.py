@@ -41,14 +41,16 @@ def check_options(name: str, given: Any, wanted: type[Options]) -> Options:
     raise TypeError(f"{name} must be {wanted.__name__}, got {type(given).__name__}{way}")
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
+def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
     """Says that a count is none.
 
     Raises:
-        ValueError: No integer, or below the least.
+        ValueError: No integer, below the least, or above the most.
     """
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {value!r}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value}")
 
 
 def check_number(name: str, value: Any, *, above: float, most: float = np.inf) -> None:
@@ -69,12 +71,30 @@ def check_number(name: str, value: Any, *, above: float, most: float = np.inf) -
         raise ValueError(f"{name} must be {end} above {above:g}, got {value!r}")
 
 
+def check_observation(obs: Any) -> None:
+    """Says that something has not the attributes of openpi's `Observation`.
+
+    Raises:
+        TypeError: It lacks some; a dict of them is none.
+    """
+    wanted = ("images", "image_masks", "state", "tokenized_prompt", "tokenized_prompt_mask")
+    missing = [name for name in wanted if not hasattr(obs, name)]
+    if missing:
+        raise TypeError(
+            f"obs: {type(obs).__name__} lacks {missing}, wanted openpi's Observation or "
+            "iss_jax.pi05.observation.Observation"
+        )
+
+
 def check_finite(name: str, array: Any) -> None:
     """Says which entry is NaN or infinite, where values are known.
 
     Raises:
         ValueError: There is one; the message has its index.
     """
+    if array is None:
+        raise ValueError(f"{name}: None given, numbers wanted")
+    array = _array(array)
     if not is_known(array) or not jnp.issubdtype(jnp.result_type(array), jnp.floating):
         return
     with jax.ensure_compile_time_eval():
@@ -95,42 +115,67 @@ def check_frames(
 ) -> None:
     """Says which float frames are not in [-1, 1], as openpi's `Observation` has them.
 
-    uint8 frames are what they are. Frames none of whose pixels is below 0 are taken for [0, 1]:
-    in [-1, 1] no pixel of any view would be darker than mid-grey.
+    uint8 frames are what they are. A row none of whose pixels is below 0 in any view is taken for
+    [0, 1]: in [-1, 1] no pixel of it would be darker than mid-grey.
 
     Args:
         name: Of the frames, for the message.
-        images: View -> frames.
-        present: View -> whether it is there; what an absent view holds is not looked at.
+        images: View -> frames, rows first.
+        present: View -> whether it is there, one a row; the range of an absent view is not looked
+            at.
 
     Raises:
         ValueError: Values that are not finite, beyond [-1, 1], or in [0, 1]; the message names the
             view.
     """
-    lowest, highest = np.inf, -np.inf
+    lowest, highest = np.array(np.inf), np.array(-np.inf)
     for view, frames in images.items():
         there = None if present is None else present.get(view)
-        if not is_known(frames) or not jnp.issubdtype(jnp.result_type(frames), jnp.floating):
+        frames = _array(frames)
+        if not is_known(frames) or not jnp.issubdtype(frames.dtype, jnp.floating):
             continue
-        if there is not None and (not is_known(there) or not np.any(np.asarray(there))):
+        rows = np.ones(frames.shape[:1], bool)
+        if there is not None:
+            if not is_known(there):
+                continue
+            if np.shape(there) not in ((), rows.shape):
+                continue  # said elsewhere
+            rows = np.broadcast_to(np.asarray(there, bool), rows.shape)
+        if frames.ndim < 2 or not rows.any() or (lowest.ndim and lowest.shape != rows.shape):
             continue
         with jax.ensure_compile_time_eval():
-            numbers = jnp if isinstance(frames, jax.Array) else np
-            low, high = float(numbers.min(frames)), float(numbers.max(frames))
-        if not (np.isfinite(low) and np.isfinite(high)):
+            # NaN is asked for by itself: some backends' minima pass over it.
+            finite, low, high = (np.asarray(x) for x in _extent(jnp.asarray(frames)))
+        if not finite:
             check_finite(f"{name}[{view!r}]", frames)
-        if low < -1.0 - SLACK or high > 1.0 + SLACK:
+        low, high = np.where(rows, low, np.inf), np.where(rows, high, -np.inf)
+        if low.min() < -1.0 - SLACK or high.max() > 1.0 + SLACK:
             raise ValueError(
-                f"{name}[{view!r}]: floats in [{low:g}, {high:g}], wanted [-1, 1] (uint8 / 127.5 - "
-                "1, as openpi's Observation has them) or uint8"
+                f"{name}[{view!r}]: floats in [{low.min():g}, {high.max():g}], wanted [-1, 1] "
+                "(uint8 / 127.5 - 1, as openpi's Observation has them) or uint8"
             )
-        lowest, highest = min(lowest, low), max(highest, high)
-    if lowest >= 0.0 and highest > lowest:
+        lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
+    bright = (lowest >= 0.0) & (highest > lowest) & np.isfinite(lowest)
+    if bright.any():
+        row = int(np.argmax(bright))
+        low, high = np.ravel(lowest)[row], np.ravel(highest)[row]
         raise ValueError(
-            f"{name}: floats in [{lowest:g}, {highest:g}], no pixel of any view below 0: this "
-            "looks like [0, 1], wanted is [-1, 1] (2 x - 1, as openpi's Observation has them) or "
-            "uint8"
+            f"{name}: floats in [{low:g}, {high:g}] in row {row}, no pixel of any view below 0: "
+            "this looks like [0, 1], wanted is [-1, 1] (2 x - 1, as openpi's Observation has them) "
+            "or uint8, which may be as bright as it is"
         )
+
+
+@jax.jit
+def _extent(frames: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Whether all is finite; the least and the largest value of each row."""
+    axes = tuple(range(1, frames.ndim))
+    return jnp.isfinite(frames).all(), frames.min(axes), frames.max(axes)
+
+
+def _array(value: Any) -> Any:
+    """Lists as arrays; anything else as it is."""
+    return np.asarray(value) if isinstance(value, list | tuple) else value
 
 
 def check_tokens(name: str, tokens: Any, mask: Any, vocab: int) -> None:
@@ -139,6 +184,7 @@ def check_tokens(name: str, tokens: Any, mask: Any, vocab: int) -> None:
     Raises:
         ValueError: A token that counts is negative or beyond the table.
     """
+    tokens, mask = _array(tokens), _array(mask)
     if not jnp.issubdtype(jnp.result_type(tokens), jnp.integer):
         raise ValueError(f"{name}: dtype {jnp.result_type(tokens)}, integers wanted")
     if not is_known(tokens) or not is_known(mask):
@@ -164,7 +210,10 @@ def check_labels(name: str, labels: Mapping[str, Any], valid: Mapping[str, Any])
     Raises:
         ValueError: Labels that are no integers, or other ones than 0, 1 and 2.
     """
+    if not isinstance(labels, Mapping):
+        raise TypeError(f"{name} must map views to labels, got {type(labels).__name__}")
     for view, own in labels.items():
+        own = _array(own)
         dtype = jnp.result_type(own)
         if not jnp.issubdtype(dtype, jnp.integer):
             raise ValueError(f"{name} of {view!r}: dtype {dtype}, wanted integers: {LABELS}")

@@ -69,6 +69,7 @@ class ISSConfig:
                     "ISSConfig.action_weights must be positive and finite, got "
                     f"{self.action_weights}"
                 )
+        divergence.check_chosen("ISSConfig", self.action_dims, self.action_weights)
         for name, allowed in (
             ("design", mask_designs.DESIGNS),
             ("estimator", ESTIMATORS),

@@ -77,6 +77,32 @@ def gaussian_kl(
     return 0.5 * jnp.einsum("...ha,a->...", squared, scale**-2, precision="highest")
 
 
+def check_chosen(
+    name: str, action_dims: int | tuple[int, ...] | None, weights: tuple[float, ...] | None
+) -> None:
+    """Says which action dimensions or weights cannot be, whatever the policy.
+
+    Args:
+        name: Of the options that hold them.
+        action_dims: The first so many, or indices.
+        weights: One a dimension.
+
+    Raises:
+        ValueError: No dimension, one twice, a negative one; no weight, or not one for each.
+    """
+    count = action_dims
+    if isinstance(action_dims, tuple):
+        count = len(action_dims)
+        if not count or min(action_dims) < 0 or len(set(action_dims)) != count:
+            raise ValueError(
+                f"{name}.action_dims must be different indices from 0, one at least, got "
+                f"{action_dims}"
+            )
+    if weights is not None and (not weights or (count is not None and len(weights) != count)):
+        wanted = "one at least" if count is None else f"{count}, one a dimension"
+        raise ValueError(f"{name}.action_weights: {len(weights)} given, {wanted} wanted")
+
+
 def _broadcast_left(x: Array, ndim: int) -> Array:
     return x.reshape((1,) * (ndim - x.ndim) + x.shape)
 

@@ -60,6 +60,7 @@ class EffectsConfig:
             object.__setattr__(self, "action_dims", tuple(self.action_dims))
         if self.action_weights is not None:
             object.__setattr__(self, "action_weights", tuple(map(float, self.action_weights)))
+        divergence.check_chosen("EffectsConfig", self.action_dims, self.action_weights)
         for name, allowed in (("estimator", ESTIMATORS), ("reduction", divergence.REDUCTIONS)):
             value = getattr(self, name)
             if value not in allowed:

@@ -33,6 +33,12 @@ def batch_key(key: Any, batch: int) -> Key[Array, ""] | Key[Array, " b"]:
     return key
 
 
+def one_key(key: Any) -> Key[Array, ""]:
+    """The caller's one key, see `batch_key`."""
+    found = batch_key(key, 1)
+    return found if found.ndim == 0 else found[0]
+
+
 def split_two(key: Array) -> tuple[Array, Array]:
     """`jax.random.split` in two, of one key or of each of several."""
     if key.ndim == 0:

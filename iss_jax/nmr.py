@@ -23,7 +23,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from iss_jax.checks import check_labels
+from iss_jax.checks import check_labels, is_known
 from iss_jax.records import Record, batch_index, drawing, record, require_concrete
 from iss_jax.results import Saliency
 
@@ -205,7 +205,7 @@ def regional_mass_ratio(
 
     def share(*arrays: Any) -> Array:
         shares, reasons = _critical_share(
-            *arrays, region=int(region), levels=levels, critical=critical
+            *arrays, region=_number(region), levels=levels, critical=critical
         )
         shares = _or_nan(shares, reasons == 0)
         return shares if several else shares[..., 0]
@@ -336,13 +336,25 @@ def region_auc(
     """
 
     def outranks(*arrays: Any) -> Array:
-        return _or_nan(*_outranks(*arrays, region=int(region)))
+        return _or_nan(*_outranks(*arrays, region=_number(region)))
 
     return _each(outranks, maps, regions, present, valid, per_view)
 
 
+def _number(region: Any) -> int:
+    """A region's label.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return int(Region(region))
+    except ValueError as error:
+        raise ValueError(f"region must be one of {[*Region]}, got {region!r}") from error
+
+
 def _mass_or_nan(region: int) -> Callable[..., Array]:
-    return lambda *arrays: _or_nan(*_mass_share(*arrays, region=int(region)))
+    return lambda *arrays: _or_nan(*_mass_share(*arrays, region=_number(region)))
 
 
 def _or_nan(values: Array, known: Array) -> Any:
@@ -415,7 +427,7 @@ def _mass_share(
     region: int,
 ) -> tuple[Array, Array]:
     score, usable = _flat(maps, present, valid)
-    broken = jnp.any(jnp.isnan(score) & usable, axis=-1)
+    broken = jnp.any(~jnp.isfinite(score) & usable, axis=-1)
     mass = jnp.where(usable, jnp.maximum(jnp.nan_to_num(score), 0.0), 0.0)
     total = mass.sum(-1)
     part = jnp.where(_labels(regions) == region, mass, 0.0).sum(-1)
@@ -461,6 +473,16 @@ def _took_part(maps: Any, valid: Valid) -> tuple[Any, Valid]:
         return maps, valid
     pixels = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
     return maps.maps, {v: inside & pixels.get(v, True) for v, inside in maps.valid.items()}
+
+
+def _counted(regions: Mapping[str, Any], present: Present, valid: Valid) -> dict[str, Any]:
+    """View -> pixels whose labels count, of the views that not all of count."""
+    inside: dict[str, Any] = dict(valid or {})
+    for view, there in (present or {}).items():
+        if view in regions and is_known(there):
+            wide = np.asarray(there, bool)[..., None, None]
+            inside[view] = wide & np.asarray(inside[view], bool) if view in inside else wide
+    return inside
 
 
 def _by_view(arrays: Any) -> dict[str, Array]:
@@ -531,7 +553,7 @@ def _each(
 ) -> Any:
     maps, valid = _took_part(maps, valid)
     named = regions if isinstance(regions, Mapping) else {"view": regions}
-    check_labels("regions", named, valid or {})
+    check_labels("regions", named, _counted(named, present, valid))
     maps, regions = _by_view(maps), _by_view(regions)
     if list(maps) != list(regions):
         raise ValueError(f"maps hold views {list(maps)}, regions {list(regions)}")

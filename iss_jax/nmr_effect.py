@@ -69,6 +69,13 @@ def nmr_by_effect(
     Raises:
         ValueError: As `player_effects`.
     """
+    # Where there is no picture a label may be anything, and counts nowhere.
+    regions = {
+        view: labels
+        if valid is None or view not in valid or jnp.shape(labels) != jnp.shape(valid[view])
+        else jnp.where(jnp.asarray(valid[view], bool), jnp.asarray(labels), 0)
+        for view, labels in regions.items()
+    }
     call: dict[str, Any] = {"key": key, "config": config, "groups": groups, "regions": regions}
     call |= {"valid": valid, **options}
     found = player_effects(params, obs, from_regions(regions), background, **call)

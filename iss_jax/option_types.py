@@ -3,10 +3,15 @@
 import dataclasses
 import functools
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
 
 WORDS = {
     bool: "True or False",
@@ -20,22 +25,51 @@ WORDS = {
 def check_types(options: Any) -> None:
     """Says which field of a dataclass holds a value of another type than its annotation.
 
-    Lists pass for tuples, integers for numbers; True and False are no integers.
+    Numpy's and JAX's numbers, arrays of one axis and ranges become Python's own in fields of
+    numbers, so that options stay hashable. Lists pass for tuples, integers for numbers; True and
+    False are no integers.
 
     Args:
-        options: An instance of a dataclass.
+        options: An instance of a dataclass, which may be frozen.
 
     Raises:
         ValueError: A value does not fit; the message names class, field, what is wanted and given.
     """
     hints = _hints(type(options))
     for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if not _fits(value, hints[field.name]):
+        value = plain = getattr(options, field.name)
+        hint = hints[field.name]
+        if _is_of_numbers(hint):
+            plain = _plain(value)
+        if not _fits(plain, hint):
             raise ValueError(
-                f"{type(options).__name__}.{field.name} must be {_words(hints[field.name])}, got "
-                f"{value!r}"
+                f"{type(options).__name__}.{field.name} must be {_words(hint)}, got {value!r}"
             )
+        if plain is not value:
+            object.__setattr__(options, field.name, plain)
+
+
+def _is_of_numbers(hint: Any) -> bool:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType, tuple):
+        return all(_is_of_numbers(one) for one in inner if one not in (type(None), Ellipsis))
+    return hint in (int, float)
+
+
+def _plain(value: Any) -> Any:
+    """Python's own numbers and tuples for what numpy and JAX have of them."""
+    if isinstance(value, range):
+        return tuple(value)
+    if isinstance(value, tuple | list):
+        found = tuple(map(_plain, value))
+        same = isinstance(value, tuple) and all(map(operator.is_, found, value))
+        return value if same else found
+    if isinstance(value, np.generic | np.ndarray | jax.Array) and not isinstance(value, Tracer):
+        if np.ndim(value) == 0:
+            return np.asarray(value).item()
+        if np.ndim(value) == 1:
+            return tuple(np.asarray(value).tolist())
+    return value
 
 
 @functools.cache

@@ -10,7 +10,14 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax import sharding
 from iss_jax.background import Background, Groups, as_background
-from iss_jax.checks import check_labels, check_options
+from iss_jax.checks import (
+    check_finite,
+    check_frames,
+    check_labels,
+    check_observation,
+    check_options,
+    check_tokens,
+)
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects
 from iss_jax.effects_config import EffectsConfig
@@ -110,6 +117,8 @@ def player_effects(
         TypeError: `config` is no `EffectsConfig`.
     """
     config = check_options("config", config, EffectsConfig)
+    check_observation(obs)
+    check_finite("obs.state", obs.state)
     params = as_params(params)
     sizes = sizes_of(params)
     with jax.ensure_compile_time_eval():
@@ -132,8 +141,10 @@ def player_effects(
     views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
     views = tuple(view for view in views if view in obs.images)
     # In the order of a pytree's keys, in which they come out of `jit`.
-    prompts = dict(sorted((prompts or {}).items()))
+    prompts = _prompts(prompts, obs, config.draws, sizes.vocab)
     bank = None if background is None else as_background(background, views)
+    if bank is not None:
+        check_frames("background", {view: bank.images[view] for view in views})
     donors, has_donors = drawn(donor_keys, bank, groups, batch, config)
     from_bank = donor_frames(bank, donors, views)
     own, count, kept = to_run(own, len(players), config.estimator)
@@ -303,4 +314,28 @@ def _labels(
         found[view] = (
             own if own.shape[1:] == (size, size) else fitted_labels(own, size, size, outside)
         )
+    return found
+
+
+def _prompts(prompts: Prompts | None, obs: Observation, draws: int, vocab: int) -> Prompts:
+    """What replaces the prompt in each draw, by name in order, as arrays.
+
+    Raises:
+        ValueError: Tokens of another shape than the observation's in each draw, or beyond the
+            table; or no pair of tokens and mask.
+    """
+    assert obs.tokenized_prompt is not None
+    batch, length = obs.tokenized_prompt.shape
+    found: dict[str, Any] = {}
+    for name, own in sorted((prompts or {}).items()):
+        if not isinstance(own, tuple | list) or len(own) != 2:
+            raise ValueError(f"prompts[{name!r}] must be tokens and mask, got {type(own).__name__}")
+        tokens, mask = (jnp.asarray(one) for one in own)
+        if tokens.shape != (batch, draws, length) or mask.shape != tokens.shape:
+            raise ValueError(
+                f"prompts[{name!r}] must be [{batch}, {draws} draws, {length}] twice, got "
+                f"{list(tokens.shape)} and {list(mask.shape)}"
+            )
+        check_tokens(f"prompts[{name!r}]", tokens, mask, vocab)
+        found[name] = (tokens, mask.astype(bool))
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import sharding
-from iss_jax.checks import check_options
+from iss_jax.checks import check_observation, check_options
 from iss_jax.config import ISSConfig
 from iss_jax.keys import batch_key, split_two
 from iss_jax.masked_runs import check_masks, draw_masks, masked_saliency
@@ -91,6 +91,7 @@ def saliency(
         TypeError: `config` is no `ISSConfig`.
     """
     config = check_options("config", config, ISSConfig)
+    check_observation(obs)
     params = as_params(params)
     sizes = sizes_of(params)
     with jax.ensure_compile_time_eval():

@@ -22,11 +22,14 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import appearance
-from iss_jax.checks import check_count, check_labels
+from iss_jax.checks import check_count, check_finite, check_labels
 from iss_jax.nmr import Region
 from iss_jax.records import Record, is_concrete, record, static
 
 NOBODY = -1
+
+# Looks that can be told apart at all, and more.
+MOST_LOOKS = 1024
 
 REGIONS = ("nuisance", "support", "action-critical")
 """Names of `from_regions`, in the order of `iss_jax.Region`."""
@@ -336,11 +339,17 @@ def by_appearance(
     Raises:
         ValueError: No view, or fewer than two players.
     """
+    if not isinstance(images, Mapping):
+        raise TypeError(f"images must map views to frames, got {type(images).__name__}")
     if not images:
         raise ValueError("images must hold at least one view, got none")
+    for view, image in images.items():
+        if jnp.ndim(image) < 3 or jnp.shape(image)[-1] != 3:
+            shape = list(jnp.shape(image))
+            raise ValueError(f"images[{view!r}] must be [*b, h, w, 3], got {shape}")
+        check_finite(f"images[{view!r}]", image)
     most = (12 if join else 8) if most is None else most
-    if most < 2:
-        raise ValueError(f"most must be at least 2, got {most}")
+    check_count("most", most, 2, MOST_LOOKS)
     labels, found = appearance.segments(
         {view: jnp.asarray(image) for view, image in images.items()},
         count=most,

@@ -19,7 +19,8 @@ from iss_jax.checks import (
 )
 from iss_jax.config import ISSConfig
 
-RAMP = np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 2, 1, 3)
+# Both rows span the range.
+RAMP = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2).T.reshape(2, 2, 1, 3)
 BYTES = np.arange(12, dtype=np.uint8).reshape(2, 2, 1, 3)
 
 
@@ -120,3 +121,23 @@ def test_numbers(wrong):
     check_number("fps", np.float32(0.5), above=0.0)
     with pytest.raises(ValueError, match=r"fps must be a number of at most 10 above 0, got"):
         check_number("fps", wrong, above=0.0, most=10.0)
+
+
+def test_nan_in_a_large_frame_on_the_device_is_found():
+    """Some backends' minima pass over NaN."""
+    frames = jnp.linspace(-1, 1, 2 * 80 * 80 * 3).reshape(2, 80, 80, 3)
+    for place in ((1, 40, 40, 1), (0, 0, 0, 0), (1, 79, 79, 2)):
+        with pytest.raises(ValueError, match=r"images\['front'\]: nan at"):
+            check_frames("images", {"front": frames.at[place].set(jnp.nan)})
+    with pytest.raises(ValueError, match=r"images\['front'\]: nan at \[1, 0, 0, 0\]"):
+        check_frames("images", {"front": frames.at[1].set(jnp.nan)})
+
+
+def test_one_row_in_another_range_is_found():
+    frames = jnp.stack([jnp.linspace(-1, 1, 8 * 8 * 3).reshape(8, 8, 3)] * 2)
+    mixed = frames.at[0].set((frames[0] + 1) / 2)
+    with pytest.raises(ValueError, match=r"in row 0.*looks like \[0, 1\]"):
+        check_frames("images", {"front": mixed, "wrist": mixed})
+    check_frames("images", {"front": mixed}, {"front": np.array([False, True])})
+    # A view that is dark somewhere tells that the others are only bright.
+    check_frames("images", {"front": mixed, "wrist": frames})

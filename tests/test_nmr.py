@@ -345,7 +345,10 @@ def test_region_auc_is_the_share_of_won_pairs_whatever_is_added():
         assert float(found[i]) == pytest.approx(won, abs=1e-6)
     moved = {view: values + 1000 for view, values in maps.items()}
     np.testing.assert_allclose(region_auc(moved, labels, region=1, valid=valid), found)
-    assert np.isnan(region_auc(maps, labels, region=7)).all()
+    none = {view: np.minimum(own, 1) for view, own in labels.items()}
+    assert np.isnan(region_auc(maps, none, region=2)).all()
+    with pytest.raises(ValueError, match=r"region must be one of .*got 7"):
+        region_auc(maps, labels, region=7)
     broken = {view: values.copy() for view, values in maps.items()}
     broken["a"][0, 0, 0] = np.nan
     assert np.isnan(region_auc(broken, labels, region=1)).tolist() == [True, False]

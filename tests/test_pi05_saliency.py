@@ -529,3 +529,17 @@ def test_what_the_policy_would_read_as_something_else_is_an_error(params, change
     for analyse in (run, lambda p, obs: iss_jax.baselines.attention(p, obs)):
         with pytest.raises(ValueError, match=message):
             analyse(params, observation(**changes))
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 2.5, True, 10**9, "a"])
+def test_a_chunk_length_that_cannot_be(params, horizon):
+    with pytest.raises(ValueError, match="action_horizon must be"):
+        run(params, noise=None, action_horizon=horizon)
+    with pytest.raises(ValueError, match="action_horizon must be"):
+        iss_jax.baselines.input_gradient(params, observation(), action_horizon=horizon)
+
+
+def test_a_dict_is_no_observation(params):
+    for wrong in (None, vars(observation()), {"images": {}}):
+        with pytest.raises(TypeError, match=r"lacks .*wanted openpi's Observation"):
+            run(params, wrong) if wrong is not None else iss_jax.saliency(params, None)

@@ -95,7 +95,7 @@ def test_labels_and_masks_that_cannot_be_are_named():
         players.from_masks(masks)
     with pytest.raises(ValueError, match="masks: one at least"):
         players.from_masks({})
-    with pytest.raises(ValueError, match="at least 2, got 1"):
+    with pytest.raises(ValueError, match="an integer >= 2, got 1"):
         players.by_appearance({"front": jnp.zeros((8, 8, 3))}, most=1)
     with pytest.raises(ValueError, match="at least one view"):
         players.by_appearance({})

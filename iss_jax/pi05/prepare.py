@@ -11,10 +11,12 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from iss_jax.checks import check_finite, check_frames, check_tokens
+from iss_jax.checks import check_count, check_finite, check_frames, check_tokens
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, require_prompt
 
 ACTION_HORIZON = 50
+# Steps of a chunk at most: a policy of a minute at 50 Hz has 3,000.
+LONGEST = 10_000
 
 # A prompt is trimmed to a multiple of this: its length varies from frame to frame with the state's
 # digits, and every length is a compilation.
@@ -158,6 +160,7 @@ def flow_noise(
                 stacklevel=4,
             )
         horizon = ACTION_HORIZON if action_horizon is None else action_horizon
+        check_count("action_horizon", horizon, most=LONGEST)
         draw = partial(jax.random.normal, shape=(draws, horizon, action_dim), dtype=jnp.float32)
         if key.ndim:
             return jax.vmap(draw)(key)

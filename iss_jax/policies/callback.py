@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ import numpy as np
 
 from iss_jax import nmr
 from iss_jax.background import Background, Groups
+from iss_jax.checks import check_count, check_number, check_observation, check_options
 from iss_jax.config import ISSConfig
 from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
@@ -133,14 +135,25 @@ def saliency_callback(
         has them, or a parameter tree. It returns what it logged, or None.
 
     Raises:
-        ValueError: When it is made: `every` below 1, regions of unknown views, or several
+        ValueError: When it is made: numbers that cannot be, regions of unknown views, or several
             processes, of which each would read whole maps.
+        TypeError: When it is made: options that `saliency` does not have, or of another kind.
 
     Warns:
         UserWarning: Something could not be measured or pictured; once for each thing.
     """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, got {every}")
+    check_count("every", every)
+    check_count("overlays", overlays, 0)
+    check_number("k", k, above=0.0, most=100.0)
+    check_options("config", config, ISSConfig)
+    check_options("effects_config", effects_config, EffectsConfig)
+    check_observation(obs)
+    if not callable(getattr(writer, "log", None)):
+        raise TypeError(f"writer must have log(dict, step=int), got {type(writer).__name__}")
+    known = inspect.signature(saliency).parameters.keys() - {"params", "obs", "config"}
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise TypeError(f"options: {unknown} given, of {sorted(known)} wanted")
     unknown = sorted(set(regions or {}) - set(VIEWS))
     if unknown:
         raise ValueError(f"regions name views {unknown}, wanted some of {list(VIEWS)}")

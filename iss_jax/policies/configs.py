@@ -110,6 +110,7 @@ class PolicyConfig:
                 raise ValueError(
                     f"{self.name}: camera {camera!r} has shape {frame.shape}, wanted [h, w, 3]"
                 )
+            check_finite(f"{self.name}: camera {camera!r}", frame)
             frames[camera] = frame
         parts = []
         for key, dims in self.state.items():

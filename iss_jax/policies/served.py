@@ -27,14 +27,16 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import divergence, estimators
+from iss_jax.checks import check_count, check_options
 from iss_jax.config import ISSConfig
 from iss_jax.interventions import blend, blur
+from iss_jax.keys import one_key
 from iss_jax.masked_runs import draw_masks
 from iss_jax.masks import upsample
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.resumed import Answers
-from iss_jax.policies.units import in_units
+from iss_jax.policies.units import check_scale, in_units
 from iss_jax.records import Record, is_concrete, record
 from iss_jax.results import Cameras, Saliency, effect_unit
 
@@ -149,7 +151,7 @@ def attribute(
     """
     robot = named(robot)
     config = ISSConfig(estimator="auto") if config is None else config
-    config = config.resolved(differentiable=False)
+    config = check_options("config", config, ISSConfig).resolved(differentiable=False)
     if config.estimator not in estimators.ESTIMATORS:
         raise ValueError(
             f"ISSConfig.estimator {config.estimator!r} needs gradients, which a served policy has "
@@ -164,8 +166,9 @@ def attribute(
         ("baseline_calls", baseline_calls, 2),
         ("save_every", save_every, 1),
     ):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+        check_count(name, value, least)
+    if scale is not None:
+        check_scale(scale)
     frames, _, _ = robot.split(raw)
     cameras = {
         view: robot.cameras[view]
@@ -173,7 +176,8 @@ def attribute(
         if view in robot.cameras and robot.cameras[view] in frames
     }
     if masks is None:
-        masks = draw_masks(jax.random.key(0) if key is None else key, len(cameras), config)
+        masks = draw_masks(one_key(key), len(cameras), config)
+    masks = jnp.asarray(masks)
     wanted = (len(cameras), *config.grid)
     if masks.dtype != jnp.bool_ or masks.ndim != 4 or masks.shape[1:] != wanted:
         raise ValueError(
@@ -221,6 +225,8 @@ def attribute(
     finally:
         answers.save()
     actions = answers.actions()
+    if scale is not None and len(scale) != actions.shape[-1]:
+        raise ValueError(f"scale: {len(scale)} units given, the actions have {actions.shape[-1]}")
     given = "" if scale is None else ", in units of the scale given"
     found = _estimate(
         actions[:baseline_calls],

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from iss_jax import divergence
 from iss_jax.background import Background
+from iss_jax.checks import check_count, check_options
 from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05.observation import VIEWS
@@ -29,6 +30,7 @@ from iss_jax.players import Players
 from iss_jax.policies.answers import actions_of
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.served import Infer
+from iss_jax.policies.units import check_scale
 from iss_jax.results import Cameras, effect_unit
 
 __all__ = ["attribute_players"]
@@ -82,8 +84,10 @@ def attribute_players(
         Exception: What `infer` raises.
     """
     robot = named(robot)
-    if baseline_calls < 2:
-        raise ValueError(f"baseline_calls must be at least 2, got {baseline_calls}")
+    config = check_options("config", config, EffectsConfig)
+    check_count("baseline_calls", baseline_calls, 2)
+    if scale is not None:
+        check_scale(scale)
     frames, _, _ = robot.split(raw)
     cameras = {
         view: robot.cameras[view]

@@ -41,6 +41,21 @@ def action_scale(transform: Callable[[np.ndarray], Any], horizon: int, dims: int
     return np.abs(scale)
 
 
+def check_scale(scale: Any) -> None:
+    """Says what is wrong with the units of the action dimensions.
+
+    Raises:
+        ValueError: Not [a], or a unit that is not positive and finite; the message names it.
+    """
+    values = np.asarray(scale)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.number):
+        raise ValueError(f"scale must be [a] numbers, got {values.dtype} {list(values.shape)}")
+    wrong = np.flatnonzero(~((values > 0) & np.isfinite(values)))
+    if wrong.size:
+        d = int(wrong[0])
+        raise ValueError(f"scale[{d}] must be a finite number above 0, got {values[d]}")
+
+
 def in_units(config: ISSConfig, scale: np.ndarray, horizon: int) -> ISSConfig:
     """Options under which the effect is the mean squared error of scaled actions.
 

@@ -257,7 +257,7 @@ def test_malformed_requests_and_answers_are_named():
         served.attribute(infer, RAW, ROBOT, config=ISSConfig(estimator="gradient"))
     with pytest.raises(ValueError, match="noise_draws is 2"):
         served.attribute(infer, RAW, ROBOT, config=ISSConfig(noise_draws=2))
-    with pytest.raises(ValueError, match="save_every must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="save_every must be an integer >= 1, got 0"):
         served.attribute(infer, RAW, ROBOT, save_every=0)
     with pytest.raises(ValueError, match="baseline_calls"):
         served.attribute(infer, RAW, ROBOT, baseline_calls=1)

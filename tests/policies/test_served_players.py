@@ -105,7 +105,7 @@ def test_every_call_is_counted():
     [
         ({"infer": lambda raw: {"action": 0}}, "answer 0: has no 'actions', it has"),
         ({"infer": lambda raw: {"actions": np.zeros(3)}}, r"answer 0: actions of shape \(3,\)"),
-        ({"baseline_calls": 1}, "baseline_calls must be at least 2, got 1"),
+        ({"baseline_calls": 1}, "baseline_calls must be an integer >= 2, got 1"),
         ({"raw": {**RAW, "front": FRAMES["front"] / 255.0}}, "cameras must send uint8 frames"),
         ({"background": None}, "needs a background, got none"),
     ],

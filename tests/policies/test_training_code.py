@@ -286,3 +286,21 @@ def test_nothing_that_goes_wrong_ends_a_training_run():
     callback = saliency_callback(recorder, OBS, every=1, overlays=0, **OPTIONS)
     with pytest.warns(UserWarning, match="the map could not be had.*leaf"):
         assert callback({"no": "policy"}, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_stepz": 2}, "num_stepz.*action_horizon"),
+        ({"config": {}}, "config must be ISSConfig"),
+        ({"effects_config": ISSConfig()}, "effects_config must be EffectsConfig"),
+        ({"every": 2.5}, "every must be an integer"),
+        ({"k": 0}, "k must be"),
+        ({"overlays": -1}, "overlays must be"),
+    ],
+)
+def test_what_cannot_be_is_said_when_the_callback_is_made(wrong, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        saliency_callback(Recorder(), OBS, **({"every": 1} | OPTIONS | wrong))
+    with pytest.raises(TypeError, match="writer must have log"):
+        saliency_callback(None, OBS, every=1, **OPTIONS)
