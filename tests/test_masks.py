@@ -144,7 +144,7 @@ def test_one_valid_pixel_touches_the_cells_that_it_is_interpolated_from(size, gr
         ({"design": "sobol"}, "bernoulli.*sobol"),
         ({"keep_prob": 1.0}, "keep_prob.*1.0"),
         ({"keep_prob": 0.0}, "keep_prob.*0.0"),
-        ({"grid": (0, 7)}, "rows, columns"),
+        ({"grid": (0, 7)}, "rows must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_options_are_named(options, message):
