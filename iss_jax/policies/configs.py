@@ -91,7 +91,7 @@ class PolicyConfig:
 
         Raises:
             ValueError: A key is missing, what it holds has another shape or is not finite, or the
-            prompt is no text.
+                prompt is no text.
         """
         held = raw.get(self.images, {}) if self.images else raw
         frames = {}
