@@ -25,7 +25,6 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.acting_on.donors import load_donors
 from experiments.explain.files import (
     Explained,
     Told,
@@ -63,14 +62,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
     donors = None
     if options.players:
-        donors = load_donors(
-            options,
-            policy,
-            dataset,
-            fill=options.fill,
-            root=options.donors_from,
-            most=options.donors,
-        )
+        donors = options.load_donors(policy, dataset)
     told: list[Told] = []
     for index in options.episodes or range(len(dataset)):
         found = explain(run, options, iss, dataset, index, policy)

@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.acting_on.donors import Donors, load_donors
-from experiments.acting_on.players import PLAYERS as KINDS, players_of
+from experiments.acting_on.donors import Donors, PlayerOptions
+from experiments.acting_on.players import players_of
 from experiments.runs import app, versions
 from iss_jax import EffectsConfig, Sampling, nmr, player_effects, saliency
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
-from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one, from_config
+from iss_jax.jobs.options import ISSOptions, from_config
 from iss_jax.methods import TITLES, Settings, explain
 from iss_jax.players import painted
 from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
@@ -40,7 +40,7 @@ NAMES = {**TITLES, PLAYERS: "players replaced\n(effect per area)"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Options(PolicyOptions, ISSOptions):
+class Options(PlayerOptions, ISSOptions):
     """One attribute per key of `configs/method_overlays.py`, which says what each means."""
 
     quiet: bool
@@ -50,17 +50,9 @@ class Options(PolicyOptions, ISSOptions):
     probes: int
     gradient_masks: int
     percent: float
-    players: str
-    draws: int
-    fill: str
-    donors: int
-    donors_from: str
 
     def __post_init__(self) -> None:
-        at_least_one(self, "draws", "donors")
-        if self.players and self.players not in KINDS:
-            wanted = ("", *KINDS)
-            raise ValueError(f"config.players: {self.players!r} given, one of {wanted} wanted")
+        self.check_players()
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -82,14 +74,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
     )
     donors = Donors("")
     if options.players:
-        donors = load_donors(
-            options,
-            policy,
-            dataset,
-            fill=options.fill,
-            root=options.donors_from,
-            most=options.donors,
-        )
+        donors = options.load_donors(policy, dataset)
     items = [_item(options, settings, policy, dataset, donors, *frame) for frame in options.frames]
     results = run_items(
         run,

@@ -3,10 +3,11 @@
 import dataclasses
 from typing import Any
 
+from experiments.acting_on.players import PLAYERS
 from iss_jax import Background, fills
 from iss_jax.background import Groups
 from iss_jax.data.dataset import Dataset, digest, open_dataset
-from iss_jax.jobs.options import PolicyOptions
+from iss_jax.jobs.options import PolicyOptions, at_least_one
 from iss_jax.jobs.packaged import located
 from iss_jax.policies.donors import background, donor_frames, groups, task_of
 from iss_jax.policies.restored import Policy
@@ -51,6 +52,35 @@ class Donors:
     def keys(self) -> dict[str, Any]:
         """What a work item holds of them."""
         return {"fill": self.fill, "donors": self.files}
+
+
+@dataclasses.dataclass(frozen=True)
+class PlayerOptions(PolicyOptions):
+    """What configs say of players and of what replaces them."""
+
+    players: str
+    draws: int
+    fill: str
+    donors: int
+    donors_from: str
+
+    def check_players(self) -> None:
+        """Says what cannot be.
+
+        Raises:
+            ValueError: Players or a fill that are not known, or counts below one.
+        """
+        at_least_one(self, "draws", "donors")
+        if self.players and self.players not in PLAYERS:
+            wanted = ("", *PLAYERS)
+            raise ValueError(f"config.players: {self.players!r} given, one of {wanted} wanted")
+        if self.fill != AUTO:
+            fills.named(self.fill)
+
+    def load_donors(self, policy: Policy, dataset: Dataset) -> "Donors":
+        """The donors that they name."""
+        root, most = self.donors_from, self.donors
+        return load_donors(self, policy, dataset, fill=self.fill, root=root, most=most)
 
 
 def _has_cameras(dataset: Dataset, options: PolicyOptions) -> bool:

@@ -76,6 +76,11 @@ def test_variants_name_known_methods(variant):
 
 
 def test_errors_name_the_key(inputs, tmp_path):
+    for name, wrong in (("players", "things"), ("fill", "paint"), ("draws", 0)):
+        config = config_of(inputs)
+        config[name] = wrong
+        with pytest.raises(ValueError, match=f"{wrong}"):
+            method_overlays.main(config, tmp_path)
     config = config_of(inputs)
     config.checkpoint = ""
     with pytest.raises(ValueError, match=r"config\.checkpoint: empty"):
