@@ -19,13 +19,12 @@ from iss_jax.adaptive_players import attribute_players_until, player_effects_unt
 from iss_jax.attribution import attribute
 from iss_jax.background import Background, Groups
 from iss_jax.config import ISSConfig
+from iss_jax.critical import CriticalSet, critical_set
 from iss_jax.effects import Effects, NuisanceShare
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.nmr import (
-    CriticalSet,
     Region,
     chance_level,
-    critical_set,
     mass_ratio,
     nuisance_mass_ratio,
     regional_mass_ratio,

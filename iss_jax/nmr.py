@@ -15,19 +15,29 @@ Eq. 9 and 10 are means over observations: average what these functions return ov
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Int
 
-from iss_jax.checks import check_labels, is_known
-from iss_jax.records import Record, batch_index, drawing, record, require_concrete
-from iss_jax.results import Saliency
-
-CRITICAL = ("count", "mass")
+from iss_jax.checks import check_labels
+from iss_jax.critical import check_level
+from iss_jax.map_pixels import (
+    Labels,
+    Maps,
+    Present,
+    Valid,
+    by_view,
+    check_views,
+    counted,
+    flat_labels,
+    flat_scores,
+    took_part,
+)
+from iss_jax.ranking import rank, set_size, share_of
 
 REASONS = (
     "",
@@ -37,9 +47,6 @@ REASONS = (
     "are",
 )
 """Why a ratio is not known, by `ratio_reason`."""
-
-# Saliency is summed in float32: a sum this close to k % is k %.
-ROUNDING = 1e-6
 
 
 class Region(enum.IntEnum):
@@ -53,111 +60,6 @@ class Region(enum.IntEnum):
     NUISANCE = 0
     SUPPORT = 1
     ACTION = 2
-
-
-@record
-class CriticalSet(Record):
-    """The most salient pixels of one observation, over all its views.
-
-    >>> import jax.numpy as jnp
-    >>> found = critical_set(jnp.array([[4.0, 3.0], [2.0, 2.0]]), k=75)
-    >>> int(found.size), float(found.threshold), int(found.ties)
-    (3, 2.0, 1)
-
-    Attributes:
-        pixels: View -> True where critical.
-        size: Pixels in the set.
-        threshold: Lowest score in the set.
-        ties: Pixels outside the set whose score equals the threshold; 0 when the set is unique.
-    """
-
-    pixels: dict[str, Bool[Array, "*b h w"]]
-    size: Int[Array, "*b"]
-    threshold: Float[Array, "*b"]
-    ties: Int[Array, "*b"]
-
-    def plot(
-        self, index: int | tuple[int, ...] = 0, *, frames: Mapping[str, Any] | None = None
-    ) -> Any:
-        """The critical pixels of one observation, a `matplotlib.figure.Figure`.
-
-        Args:
-            index: Of the observation, see `Record.plot`.
-            frames: View -> frames beneath, with the maps' batch axes.
-        """
-        require_concrete(self, "plot()")
-        at = batch_index(tuple(self.size.shape), index)
-        pixels, frames = jax.tree.map(lambda leaf: leaf[at], (self.pixels, frames))
-        return drawing("maps_figure").maps_figure(
-            pixels,
-            frames=frames,
-            label="critical",
-            note=f"{self.size[at]} critical pixels; {self.ties[at]} others tie with the last.",
-        )
-
-
-Maps = Saliency | Mapping[str, Float[Array, "*b h w"]] | Float[Array, "*b h w"]
-Labels = Mapping[str, Int[Array, "*b h w"]] | Int[Array, "*b h w"]
-Valid = Mapping[str, Bool[Array, "*b h w"]] | None
-Present = Mapping[str, Bool[Array, "*b"]] | None
-
-
-def critical_set(
-    maps: Maps,
-    k: float = 10,
-    *,
-    critical: str = "count",
-    present: Present = None,
-    valid: Valid = None,
-) -> CriticalSet:
-    """The critical pixels H^(k) of Def. 4.5.
-
-    Pixels of equal score are taken in order of view, row and column.
-
-    >>> import jax.numpy as jnp
-    >>> from iss_jax import critical_set
-    >>> found = critical_set(jnp.array([[4.0, 3.0], [2.0, 1.0]]), k=50)
-    >>> found.pixels["view"].tolist(), int(found.size)
-    ([[True, True], [False, False]], 2)
-
-    Args:
-        maps: A `Saliency`, whose absent views and padding then take no part; or the map of each
-            view, or of the only one; no NaN.
-        k: Percentage in (0, 100], read to a thousandth.
-        critical: `count` takes ceil(k P / 100) of the P pixels that are present and valid; `mass`
-            the fewest pixels that hold k % of the saliency, none where there is no saliency.
-        present: Views that are there; a missing entry means present.
-        valid: Pixels that are not padding; a missing entry means all.
-
-    Raises:
-        ValueError: k or `critical` out of range, or views and shapes that do not match.
-    """
-    _check(k, critical)
-    maps, valid = _took_part(maps, valid)
-    maps = _by_view(maps)
-    _check_views(maps, present, valid)
-    return _critical_set(maps, present, valid, k=k, critical=critical)
-
-
-@partial(jax.jit, static_argnames=("k", "critical"))
-def _critical_set(
-    maps: dict[str, Array], present: Present, valid: Valid, *, k: float, critical: str
-) -> CriticalSet:
-    score, usable = _flat(maps, present, valid)
-    ranked = _rank(score, usable, critical)
-    size = _size(ranked, k, critical)
-    position = jnp.argsort(ranked.order, axis=-1)
-    inside = position < size[..., None]
-    last = jnp.maximum(size - 1, 0)[..., None]
-    threshold = jnp.take_along_axis(ranked.score, last, axis=-1)
-    equal = (_ranked_score(score, critical) == threshold) & usable & (size[..., None] > 0)
-    ties = (equal & ~inside).sum(-1)
-    pixels, start = {}, 0
-    for view, saliency in maps.items():
-        stop = start + saliency.shape[-2] * saliency.shape[-1]
-        pixels[view] = inside[..., start:stop].reshape(saliency.shape)
-        start = stop
-    return CriticalSet(pixels, size, threshold[..., 0], ties)
 
 
 def regional_mass_ratio(
@@ -233,9 +135,9 @@ def ratio_reason(
     Arguments and errors are those of `regional_mass_ratio`.
     """
     levels = _levels(k, critical)
-    maps, valid = _took_part(maps, valid)
-    maps = _by_view(maps)
-    _check_views(maps, present, valid)
+    maps, valid = took_part(maps, valid)
+    maps = by_view(maps)
+    check_views(maps, present, valid)
     nowhere = {view: jnp.zeros(scores.shape, jnp.uint8) for view, scores in maps.items()}
     _, reasons = _critical_share(
         maps, nowhere, present, valid, region=0, levels=levels, critical=critical
@@ -374,17 +276,17 @@ def _outranks(
     *,
     region: int,
 ) -> tuple[Array, Array]:
-    score, usable = _flat(maps, present, valid)
+    score, usable = flat_scores(maps, present, valid)
     broken = jnp.any(jnp.isnan(score) & usable, axis=-1)
     score = jnp.nan_to_num(score)
-    inside = (_labels(regions) == region) & usable
+    inside = (flat_labels(regions) == region) & usable
     ranks = jax.scipy.stats.rankdata(jnp.where(usable, score, -jnp.inf), axis=-1)
     # Ranks among the usable pixels, of which those of the region would have 1, 2, ... at least.
     ranks = ranks - jnp.sum(~usable, axis=-1, keepdims=True).astype(ranks.dtype)
     count = inside.sum(-1).astype(ranks.dtype)
     rest = (usable & ~inside).sum(-1).astype(ranks.dtype)
-    mean = _share(jnp.where(inside, ranks, 0.0).sum(-1), count)
-    return _share(mean - (count + 1) / 2, rest), (count > 0) & (rest > 0) & ~broken
+    mean = share_of(jnp.where(inside, ranks, 0.0).sum(-1), count)
+    return share_of(mean - (count + 1) / 2, rest), (count > 0) & (rest > 0) & ~broken
 
 
 @partial(jax.jit, static_argnames=("region", "levels", "critical"))
@@ -399,15 +301,15 @@ def _critical_share(
     critical: str,
 ) -> tuple[Array, Array]:
     """The shares, 0 where there are none, and the numbers of `REASONS`."""
-    score, usable = _flat(maps, present, valid)
+    score, usable = flat_scores(maps, present, valid)
     broken = jnp.any(jnp.isnan(score) & usable, axis=-1, keepdims=True)
     # NaN has no rank: sorted like a number it would give a ratio that looks like one.
-    ranked = _rank(jnp.where(jnp.isnan(score), 0.0, score), usable, critical)
-    inside = jnp.take_along_axis(_labels(regions) == region, ranked.order, axis=-1)
+    ranked = rank(jnp.where(jnp.isnan(score), 0.0, score), usable, critical)
+    inside = jnp.take_along_axis(flat_labels(regions) == region, ranked.order, axis=-1)
     hits = jnp.cumsum(inside.astype(jnp.int32), axis=-1)
-    sizes = jnp.stack([_size(ranked, level, critical) for level in levels], axis=-1)
+    sizes = jnp.stack([set_size(ranked, level, critical) for level in levels], axis=-1)
     counts = jnp.take_along_axis(hits, jnp.maximum(sizes - 1, 0), axis=-1)
-    shares = _share(counts.astype(jnp.float32), sizes.astype(jnp.float32))
+    shares = share_of(counts.astype(jnp.float32), sizes.astype(jnp.float32))
     # The first outside ties with the very first inside: all that is inside is there by its place.
     outside = jnp.minimum(sizes, ranked.score.shape[-1] - 1)
     tied = jnp.take_along_axis(ranked.score, outside, axis=-1) >= ranked.score[..., :1]
@@ -426,96 +328,12 @@ def _mass_share(
     *,
     region: int,
 ) -> tuple[Array, Array]:
-    score, usable = _flat(maps, present, valid)
+    score, usable = flat_scores(maps, present, valid)
     broken = jnp.any(~jnp.isfinite(score) & usable, axis=-1)
     mass = jnp.where(usable, jnp.maximum(jnp.nan_to_num(score), 0.0), 0.0)
     total = mass.sum(-1)
-    part = jnp.where(_labels(regions) == region, mass, 0.0).sum(-1)
-    return _share(part, total), (total > 0.0) & ~broken
-
-
-class _Ranked(NamedTuple):
-    order: Array  # flat indices, most salient first, unusable pixels last
-    score: Array  # in that order
-    usable: Array  # number of usable pixels
-
-
-def _rank(score: Array, usable: Array, critical: str) -> _Ranked:
-    score = _ranked_score(score, critical)
-    order = jnp.argsort(jnp.where(usable, -score, jnp.inf), axis=-1, stable=True)
-    ranked = jnp.take_along_axis(jnp.where(usable, score, 0.0), order, axis=-1)
-    return _Ranked(order, ranked, usable.sum(-1))
-
-
-def _ranked_score(score: Array, critical: str) -> Array:
-    return jnp.maximum(score, 0.0) if critical == "mass" else score
-
-
-def _size(ranked: _Ranked, k: float, critical: str) -> Array:
-    if critical == "count":
-        # ceil(usable * k / 100) in integers below 2^31: a rounded quotient could add a pixel.
-        milli = round(k * 1000)
-        hundredths, rest = (ranked.usable // 1000) * milli, (ranked.usable % 1000) * milli
-        return hundredths // 100 - (-((hundredths % 100) * 1000 + rest) // 100_000)
-    held = jnp.cumsum(ranked.score, axis=-1)
-    wanted = held[..., -1:] * (k / 100.0 * (1.0 - ROUNDING))
-    return jnp.where(held[..., -1] > 0.0, (held < wanted).sum(-1) + 1, 0)
-
-
-def _share(part: Array, whole: Array) -> Array:
-    """part / whole, 0 of nothing."""
-    return jnp.where(whole > 0.0, part / jnp.where(whole > 0.0, whole, 1.0), 0.0)
-
-
-def _took_part(maps: Any, valid: Valid) -> tuple[Any, Valid]:
-    """A `Saliency` says itself which of its pixels took part."""
-    if not isinstance(maps, Saliency):
-        return maps, valid
-    pixels = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
-    return maps.maps, {v: inside & pixels.get(v, True) for v, inside in maps.valid.items()}
-
-
-def _counted(regions: Mapping[str, Any], present: Present, valid: Valid) -> dict[str, Any]:
-    """View -> pixels whose labels count, of the views that not all of count."""
-    inside: dict[str, Any] = dict(valid or {})
-    for view, there in (present or {}).items():
-        if view in regions and is_known(there):
-            wide = np.asarray(there, bool)[..., None, None]
-            inside[view] = wide & np.asarray(inside[view], bool) if view in inside else wide
-    return inside
-
-
-def _by_view(arrays: Any) -> dict[str, Array]:
-    if not isinstance(arrays, Mapping):
-        arrays = {"view": arrays}
-    if not arrays:
-        raise ValueError("at least one view is needed, got none")
-    return {view: jnp.asarray(arrays[view]) for view in sorted(arrays)}
-
-
-def _flat(maps: dict[str, Array], present: Present, valid: Valid) -> tuple[Array, Array]:
-    """Scores [*b, pixels of all views] and which of them count."""
-    scores, usable = [], []
-    for view, saliency in maps.items():
-        if saliency.ndim < 2:
-            raise ValueError(f"{view}: expected [*b, h, w], got {list(saliency.shape)}")
-        inside = jnp.ones(saliency.shape, bool)
-        if valid is not None and view in valid:
-            inside = jnp.broadcast_to(jnp.asarray(valid[view], bool), saliency.shape)
-        if present is not None and view in present:
-            there = jnp.asarray(present[view], bool)[..., None, None]
-            inside = inside & jnp.broadcast_to(there, saliency.shape)
-        scores.append(saliency.reshape(*saliency.shape[:-2], -1).astype(jnp.float32))
-        usable.append(inside.reshape(scores[-1].shape))
-    batches = {view: saliency.shape[:-2] for view, saliency in maps.items()}
-    if len(set(batches.values())) != 1:
-        raise ValueError(f"views must share their batch axes, got {batches}")
-    return jnp.concatenate(scores, axis=-1), jnp.concatenate(usable, axis=-1)
-
-
-def _labels(regions: dict[str, Array]) -> Array:
-    labels = [labels.reshape(*labels.shape[:-2], -1) for labels in regions.values()]
-    return jnp.concatenate(labels, axis=-1)
+    part = jnp.where(flat_labels(regions) == region, mass, 0.0).sum(-1)
+    return share_of(part, total), (total > 0.0) & ~broken
 
 
 def _levels(k: Any, critical: str) -> tuple[float, ...]:
@@ -524,23 +342,8 @@ def _levels(k: Any, critical: str) -> tuple[float, ...]:
     if not levels:
         raise ValueError("k: no percentage given, one at least wanted")
     for level in levels:
-        _check(level, critical)
+        check_level(level, critical)
     return levels
-
-
-def _check(k: float, critical: str) -> None:
-    number = isinstance(k, int | float | np.number) and not isinstance(k, bool)
-    if not number or not 0 < k <= 100:
-        raise ValueError(f"k must be a percentage in (0, 100], got {k!r}")
-    if critical not in CRITICAL:
-        raise ValueError(f"critical must be one of {CRITICAL}, got {critical!r}")
-
-
-def _check_views(maps: dict[str, Array], present: Present, valid: Valid) -> None:
-    for name, given in (("present", present), ("valid", valid)):
-        unknown = sorted(set(given or {}) - set(maps))
-        if unknown:
-            raise ValueError(f"{name} names views {unknown}, maps hold {list(maps)}")
 
 
 def _each(
@@ -551,10 +354,10 @@ def _each(
     valid: Valid,
     per_view: bool,
 ) -> Any:
-    maps, valid = _took_part(maps, valid)
+    maps, valid = took_part(maps, valid)
     named = regions if isinstance(regions, Mapping) else {"view": regions}
-    check_labels("regions", named, _counted(named, present, valid))
-    maps, regions = _by_view(maps), _by_view(regions)
+    check_labels("regions", named, counted(named, present, valid))
+    maps, regions = by_view(maps), by_view(regions)
     if list(maps) != list(regions):
         raise ValueError(f"maps hold views {list(maps)}, regions {list(regions)}")
     for view, saliency in maps.items():
@@ -563,7 +366,7 @@ def _each(
                 f"{view}: the map is {list(saliency.shape)}, its regions are "
                 f"{list(regions[view].shape)}"
             )
-    _check_views(maps, present, valid)
+    check_views(maps, present, valid)
     if not per_view:
         return share(maps, regions, present, valid)
 

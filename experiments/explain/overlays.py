@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from matplotlib.figure import Figure
 
 from iss_jax import contrasts
-from iss_jax.nmr import critical_set
+from iss_jax.critical import critical_set
 from iss_jax.policies.frames import Seen
 from iss_jax.results import Saliency, example, of_cells
 from iss_jax.strides import interpolate

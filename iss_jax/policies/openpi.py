@@ -29,23 +29,18 @@ from iss_jax.config import ISSConfig
 from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05 import model
-from iss_jax.pi05.checkpoint import located, params_folder, restore_params
-from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.normalize import (
-    NormStats,
-    check_stats,
-    load_norm_stats,
-    norm_stats_files,
-    quantile_unnormalize,
-)
-from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, preprocess
+from iss_jax.pi05.checkpoint import located, restore_params
+from iss_jax.pi05.normalize import NormStats, check_stats
+from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import as_params, check_finite_params, sizes_of
 from iss_jax.pi05.tokenizer import load_tokenizer
 from iss_jax.pi05_effects import player_effects
 from iss_jax.pi05_saliency import saliency
 from iss_jax.players import Players, by_appearance
 from iss_jax.policies.callback import saliency_callback
-from iss_jax.policies.configs import CONFIGS, PolicyConfig, named
+from iss_jax.policies.checkpoint_robot import config_of, own_stats, unfit
+from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.robot_side import observe, picture, to_robot
 from iss_jax.policies.units import action_scale, in_units
 from iss_jax.results import Cameras, Saliency, effect_unit
 from iss_jax.sampling import Sampling
@@ -166,7 +161,7 @@ class OpenpiPolicy:
         if units == "robot":
             config = in_units(config, self.action_scale(state), self.action_horizon)
         if options.get("valid") is None and self.config is not None:
-            options["valid"] = _picture(self.config, raw, obs)
+            options["valid"] = picture(self.config, raw, obs)
         found = saliency(
             self.params,
             obs,
@@ -231,7 +226,7 @@ class OpenpiPolicy:
             config = dataclasses.replace(config, action_dims=dims)
         valid: Any = options.pop("valid", None)
         if valid is None and self.config is not None:
-            valid = _picture(self.config, raw, obs)
+            valid = picture(self.config, raw, obs)
         replaced: dict[str, list[dict[str, Any]]] = {}
         if prompts is not None:
             replaced["prompt"] = [self._raw(frames, state, one) for one in prompts]
@@ -332,10 +327,10 @@ def from_checkpoint(
             checkpoint does not say; the message has those that fit.
     """
     root = located(path)
-    config = _of_checkpoint(root) if config is None else named(config)
+    config = config_of(root) if config is None else named(config)
     params = restore_params(root, dtype=dtype)
     if norm_stats is None:
-        norm_stats = _own_stats(root, config)
+        norm_stats = own_stats(root, config)
     return _policy(params, config, norm_stats, checkpoint_tokenizer(root, tokenizer), sampling)
 
 
@@ -392,85 +387,19 @@ def _policy(
     sampling: Sampling,
 ) -> OpenpiPolicy:
     sizes = sizes_of(params)
-    unfit = _unfit(config, norm_stats)
-    if not unfit and config.action_dims > sizes.action_dim:
-        unfit = f"{config.action_dims} action dimensions, but the model has {sizes.action_dim}"
-    if unfit:
-        raise ValueError(f"{config.name}: {unfit}")
+    wrong = unfit(config, norm_stats)
+    if not wrong and config.action_dims > sizes.action_dim:
+        wrong = f"{config.action_dims} action dimensions, but the model has {sizes.action_dim}"
+    if wrong:
+        raise ValueError(f"{config.name}: {wrong}")
     return OpenpiPolicy(
         params=params,
         config=config,
-        observe=partial(_observe, config=config, norm_stats=norm_stats, tokenizer=tokenizer),
-        to_robot=partial(_to_robot, config=config, norm_stats=norm_stats),
+        observe=partial(observe, config=config, norm_stats=norm_stats, tokenizer=tokenizer),
+        to_robot=partial(to_robot, config=config, norm_stats=norm_stats),
         action_horizon=config.action_horizon,
         sampling=sampling,
     )
-
-
-def _unfit(config: PolicyConfig, norm_stats: Mapping[str, NormStats]) -> str:
-    """Why statistics do not fit a robot; empty where they do."""
-    for name, what, dims in (
-        ("state", "state", sum(config.state.values())),
-        ("actions", "action", config.action_dims),
-    ):
-        if name not in norm_stats:
-            return f"statistics of {name!r} wanted, of {sorted(norm_stats)} given"
-        known = len(norm_stats[name].mean)
-        if dims > known:
-            return f"{dims} {what} dimensions, but the statistics have {known}"
-    return ""
-
-
-def _asset_ids(root: epath.Path) -> list[str]:
-    """Names under which a checkpoint holds statistics."""
-    assets = root / "assets"
-    return [str(file.parent.relative_to(assets)) for file in norm_stats_files(root)]
-
-
-def _of_checkpoint(root: epath.Path) -> PolicyConfig:
-    """The configuration whose statistics a checkpoint holds.
-
-    Raises:
-        FileNotFoundError: It holds none.
-        ValueError: None or several of them.
-    """
-    params_folder(root)
-    held = _asset_ids(root)
-    if not held:
-        raise FileNotFoundError(f"{root}: no statistics under assets/<asset_id>/norm_stats.json")
-    found = [config for config in CONFIGS.values() if config.asset_id in held]
-    if len(found) == 1:
-        return found[0]
-    stats = {own: load_norm_stats(root / "assets" / own) for own in held}
-    fit = sorted(
-        config.name
-        for config in CONFIGS.values()
-        if any(not _unfit(config, own) for own in stats.values())
-    )
-    raise ValueError(
-        f"{root}: no configuration is given, and the statistics of {held} do not say which robot "
-        f"this is. Those of its dimensions: {fit}; or give a PolicyConfig of your own"
-    )
-
-
-def _own_stats(root: epath.Path, config: PolicyConfig) -> dict[str, NormStats]:
-    """A checkpoint's statistics of a configuration: by name, or the only ones where it has none.
-
-    Raises:
-        FileNotFoundError: There are none.
-        ValueError: There are others only.
-    """
-    if not config.asset_id:
-        return load_norm_stats(root)
-    held = _asset_ids(root)
-    if held and config.asset_id not in held:
-        raise ValueError(
-            f"{root}: {config.name} wants the statistics of {config.asset_id!r}, the checkpoint "
-            f"holds those of {held}. If they are this robot's, give "
-            f"dataclasses.replace(configs.named({config.name!r}), asset_id={held[0]!r}) or "
-            "norm_stats=load_norm_stats(...)"
-        )
-    return load_norm_stats(root / "assets" / config.asset_id if held else root)
 
 
 def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = None) -> Any:
@@ -486,70 +415,6 @@ def checkpoint_tokenizer(root: epath.PathLike, given: epath.PathLike | None = No
     """
     own = sorted((located(root) / "assets").glob("*.model"))
     return load_tokenizer(given or (own[0] if own else None))
-
-
-def _observe(
-    raw: Mapping[str, Any],
-    *,
-    config: PolicyConfig,
-    norm_stats: Mapping[str, NormStats],
-    tokenizer: Any,
-) -> Observation:
-    frames, state, prompt = config.split(raw)
-    return make_observation(
-        {camera: _checked(camera, frame)[None] for camera, frame in frames.items()},
-        config.decode_state(state)[None],
-        [prompt],
-        tokenizer=tokenizer,
-        norm_stats=norm_stats,
-        max_token_len=config.max_token_len,
-        cameras={view: config.cameras.get(view, "") for view in VIEWS},
-        discrete_state_input=config.discrete_state_input,
-    )
-
-
-def _checked(camera: str, frame: np.ndarray) -> np.ndarray:
-    """uint8 as it is; a robot's floats in [0, 1] in the policy's [-1, 1]."""
-    if frame.dtype == np.uint8:
-        return frame
-    if not np.issubdtype(frame.dtype, np.floating):
-        raise ValueError(f"camera {camera!r}: dtype {frame.dtype}, wanted uint8 or float in [0, 1]")
-    low, high = float(frame.min()), float(frame.max())
-    if not (low >= 0.0 and high <= 1.0):
-        raise ValueError(f"camera {camera!r}: floats in [{low:g}, {high:g}], wanted [0, 1]")
-    return frame.astype(np.float32) * np.float32(2.0) - np.float32(1.0)
-
-
-def _to_robot(
-    actions: np.ndarray,
-    state: np.ndarray,
-    *,
-    config: PolicyConfig,
-    norm_stats: Mapping[str, NormStats],
-) -> np.ndarray:
-    robot = quantile_unnormalize(actions, norm_stats["actions"])[..., : config.action_dims]
-    return config.encode_actions(robot, quantile_unnormalize(state, norm_stats["state"]))
-
-
-def _picture(
-    config: PolicyConfig, raw: Mapping[str, Any], obs: Observation
-) -> dict[str, np.ndarray] | None:
-    """Pixels that are picture where a live input transform has letterboxed a frame."""
-    frames, _, _ = config.split(raw)
-    valid = {}
-    for view, camera in config.cameras.items():
-        if camera not in frames:
-            continue
-        (height, width), (to_height, to_width) = (
-            frames[camera].shape[:2],
-            obs.images[view].shape[1:3],
-        )
-        rows, columns = padded_extent(height, width, to_height, to_width)
-        inside = np.zeros((1, to_height, to_width), bool)
-        inside[:, rows, columns] = True
-        if not inside.all():
-            valid[view] = inside
-    return valid or None
 
 
 @partial(jax.jit, static_argnames=("image_size", "sampling"))

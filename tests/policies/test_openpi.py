@@ -20,7 +20,7 @@ from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.normalize import load_norm_stats
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05.tokenizer import train_tokenizer
-from iss_jax.policies import aloha, live as live_policy, openpi
+from iss_jax.policies import aloha, live as live_policy, openpi, robot_side
 from iss_jax.policies.configs import (
     CONFIGS,
     EMBEDDED,
@@ -139,7 +139,7 @@ def test_observation_is_the_one_that_training_makes(policy, seen):
     chex.assert_trees_all_equal(obs, wanted)
     assert [bool(obs.image_masks[view][0]) for view in VIEWS] == [True, True, False]
     without = dataclasses.replace(TINY, discrete_state_input=False)
-    short = openpi._observe(
+    short = robot_side.observe(
         TINY.join(images, state, prompt),
         config=without,
         norm_stats=load_norm_stats(STEP),
