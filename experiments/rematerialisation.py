@@ -31,7 +31,7 @@ from iss_jax.jobs.directory import open_run
 from iss_jax.pi05 import params as pi05
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.pi05.prepare import trimmed_length
-from iss_jax.pi05_saliency import actions_of_rows
+from iss_jax.pi05_saliency import Shared, actions_of_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def released_step(
     valid_tokens, num_views, horizon = FORMS[form]
     sizes, views, length = pi05.PI05, VIEWS[:num_views], trimmed_length(valid_tokens)
     shape = jax.ShapeDtypeStruct
-    example = (
+    example = Shared(
         shape((length, sizes.vlm.width), jnp.bfloat16),
         shape((length,), bool),
         {view: shape((), bool) for view in views},

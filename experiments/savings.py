@@ -44,7 +44,7 @@ from iss_jax.pi05 import params as pi05
 from iss_jax.pi05.model import embed_prompt
 from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.pi05.prepare import policy_observation, possible_views
-from iss_jax.pi05_saliency import actions_of_rows
+from iss_jax.pi05_saliency import Shared, actions_of_rows
 from iss_jax.stats.correlation import coefficient
 
 NAMES = tuple(field.name for field in dataclasses.fields(iss_jax.Savings))
@@ -150,7 +150,7 @@ def overhead(subject: Subject, options: Options) -> dict[str, float]:
     assert obs.tokenized_prompt is not None and obs.tokenized_prompt_mask is not None
     prompt = embed_prompt(subject.params, obs.tokenized_prompt)
     present = {view: prepared.image_masks[view][0] for view in views}
-    example = (prompt[0], obs.tokenized_prompt_mask[0], present, subject.noise)
+    example = Shared(prompt[0], obs.tokenized_prompt_mask[0], present, subject.noise)
     rng = jax.random.key(0)
     copies = {
         view: jax.random.uniform(

@@ -32,7 +32,7 @@ from iss_jax.pi05.prepare import (
     policy_observation,
     possible_views,
 )
-from iss_jax.pi05_saliency import prefilled_rows
+from iss_jax.pi05_saliency import Shared, prefilled_rows
 from iss_jax.player_runs import beside_names, run_players
 from iss_jax.players import Players, as_players
 from iss_jax.results import effect_unit
@@ -238,7 +238,7 @@ def _player_effects(
     runs = run_players(
         run,
         params,
-        (tokens, masks, present, noise),
+        Shared(tokens, masks, present, noise, model.state_of(params, obs.state)),
         scene,
         players,
         set_keys,
@@ -257,7 +257,7 @@ def _as_frames(donors: Array, size: int) -> Float[Array, "b draws h w 3"]:
 
 def actions_of_runs(
     params: Any,
-    example: tuple[Array, Array, dict[str, Array], Array],
+    example: Shared,
     rows: dict[str, Float[Array, "n h w 3"]],
     draws: Int[Array, " n"],
     prompts: Int[Array, " n"],
@@ -269,18 +269,17 @@ def actions_of_runs(
 
     Args:
         params: nested dict.
-        example: what the copies choose from: c embedded prompts [c, l, w] (their ids where
-            `embed_prompt_once` is off) and masks [c, l], view -> whether it is there, and noise
-            [draws, H, A].
+        example: what the copies choose from: c prompts, and noise a draw.
         rows: copies of each view.
         draws: of each row.
         prompts: of each row.
         views: those that take tokens, in the model's order.
         sampling: How the policy is run.
     """
-    prompt, prompt_mask, present, noise = example
+    prompt, prompt_mask, present, noise, state = example
+    states = None if state is None else jnp.broadcast_to(state[None], (len(draws), *state.shape))
     cache, mask = prefilled_rows(
-        params, rows, present, prompt[prompts], prompt_mask[prompts], views, sampling
+        params, rows, present, prompt[prompts], prompt_mask[prompts], states, views, sampling
     )
     return model.denoise(params, cache, mask, noise[draws], sampling)
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -125,6 +125,24 @@ def saliency(
     )
 
 
+class Shared(NamedTuple):
+    """What altered copies of one observation share.
+
+    Attributes:
+        prompt: Embedded [l, w] (its ids where `embed_prompt_once` is off), or several [c, l, w].
+        prompt_mask: Its valid tokens.
+        present: View -> whether it is there.
+        noise: Of each draw.
+        state: What a π0 reads beside the prompt (`model.state_of`); None for π0.5.
+    """
+
+    prompt: Array
+    prompt_mask: Bool[Array, "*c l"]
+    present: dict[str, Bool[Array, ""]]
+    noise: Float[Array, "draws horizon dims"]
+    state: Float[Array, " A"] | None = None
+
+
 @partial(jax.jit, static_argnames=("config", "mesh", "views", "image_size", "sampling"))
 def _saliency(
     params: Any,
@@ -143,11 +161,12 @@ def _saliency(
     picture = picture_pixels(given, valid, views, image_size)
     images = {view: obs.images[view] for view in views}
     present = {view: obs.image_masks[view] for view in views}
-    prompt = obs.tokenized_prompt
-    assert prompt is not None
+    prompt, prompt_mask = obs.tokenized_prompt, obs.tokenized_prompt_mask
+    assert prompt is not None and prompt_mask is not None
     if sampling.savings.embed_prompt_once:
         prompt = model.embed_prompt(params, prompt, sampling)
-    examples = (prompt, obs.tokenized_prompt_mask, present, noise)
+    state = model.state_of(params, obs.state)
+    examples = Shared(prompt, prompt_mask, present, noise, state)
 
     run = partial(actions_of_rows, views=views, sampling=sampling)
     check_masks(masks, VIEWS, noise.shape[0], config)
@@ -188,7 +207,7 @@ def _saliency(
 
 def actions_of_rows(
     params: Any,
-    example: tuple[Array, Array, dict[str, Array], Array],
+    example: Shared,
     rows: dict[str, Float[Array, "n h w 3"]],
     *,
     views: tuple[str, ...] = VIEWS,
@@ -198,19 +217,18 @@ def actions_of_rows(
 
     Args:
         params: nested dict.
-        example: what the copies share: the embedded prompt [l, w] (its ids where
-            `embed_prompt_once` is off), its mask, view -> whether it is there, and noise
-            [draws, H, A].
+        example: what the copies share, one prompt.
         rows: copies of each view.
         views: those that take tokens, in the model's order.
         sampling: How the policy is run; of its savings, those of the prompt, the last prefix layer
             and the modulation.
     """
-    prompt, prompt_mask, present, noise = example
+    prompt, prompt_mask, present, noise, state = example
     count = next(iter(rows.values())).shape[0]
     prompts = jnp.broadcast_to(prompt[None], (count, *prompt.shape))
     masks = jnp.broadcast_to(prompt_mask[None], (count, *prompt_mask.shape))
-    cache, mask = prefilled_rows(params, rows, present, prompts, masks, views, sampling)
+    states = None if state is None else jnp.broadcast_to(state[None], (count, *state.shape))
+    cache, mask = prefilled_rows(params, rows, present, prompts, masks, states, views, sampling)
 
     def denoise(draw: Array) -> Array:
         draws = jnp.broadcast_to(draw[None], (count, *draw.shape))
@@ -225,6 +243,7 @@ def prefilled_rows(
     present: dict[str, Bool[Array, ""]],
     prompts: Array,
     prompt_masks: Bool[Array, "n l"],
+    states: Float[Array, "n A"] | None,
     views: tuple[str, ...],
     sampling: Sampling,
 ) -> tuple[gemma.Cache, Bool[Array, "n s"]]:
@@ -236,6 +255,7 @@ def prefilled_rows(
         present: view -> whether it is there.
         prompts: embedded prompts [n, l, w]; their ids where `embed_prompt_once` is off.
         prompt_masks: their valid tokens.
+        states: what a π0 reads beside them; None for π0.5.
         views: those that take tokens, in the model's order.
         sampling: How the policy is run.
     """
@@ -244,6 +264,8 @@ def prefilled_rows(
     if not sampling.savings.embed_prompt_once:
         prompts = model.embed_prompt(params, prompts, sampling)
     prefix = model.Prefix(
-        jnp.concatenate([*tokens, prompts], axis=1), jnp.concatenate([*mask, prompt_masks], axis=1)
+        jnp.concatenate([*tokens, prompts], axis=1),
+        jnp.concatenate([*mask, prompt_masks], axis=1),
+        states,
     )
     return model.prefill(params, prefix, sampling), prefix.mask

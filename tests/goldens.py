@@ -12,7 +12,7 @@ from iss_jax.pi05.observation import VIEWS, Observation
 FOLDER = pathlib.Path(__file__).parent / "golden"
 # openpi's own spread between jax 0.5.3 and 0.10.2 is a tenth of these.
 ATOL, ATOL_KV, ATOL_BF16, ATOL_BF16_VELOCITY = 2e-5, 1e-4, 4e-2, 6e-2
-MAX_TOKENS = {"tiny_a": 200, "tiny_b": 64, "tiny_c": 64}
+MAX_TOKENS = {"tiny_a": 200, "tiny_b": 64, "tiny_c": 64, "pi0_a": 48}
 
 
 def arrays(name: str) -> dict[str, np.ndarray]:

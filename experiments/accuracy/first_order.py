@@ -30,7 +30,7 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.pi05.params import sizes_of
 from iss_jax.pi05.prepare import policy_observation
-from iss_jax.pi05_saliency import actions_of_rows
+from iss_jax.pi05_saliency import Shared, actions_of_rows
 from iss_jax.sampling import Sampling
 
 MICRO_BATCH = 8
@@ -53,7 +53,7 @@ def masked_actions(
         rows[view] = blend(frame, blur(frame), upsample(cells[:, index], frame.shape[:2]))
     prompt = model.embed_prompt(params, obs.tokenized_prompt)[0]
     present = {view: jnp.asarray(obs.image_masks[view])[0] for view in VIEWS}
-    example = (prompt, obs.tokenized_prompt_mask[0], present, noise)
+    example = Shared(prompt, obs.tokenized_prompt_mask[0], present, noise)
     return actions_of_rows(params, example, rows, sampling=sampling)[:, 0]
 
 

@@ -22,6 +22,7 @@ from iss_jax.pi05 import model
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import preprocess
 from iss_jax.pi05_effects import actions_of_runs
+from iss_jax.pi05_saliency import Shared
 from iss_jax.policies.restored import Policy
 from iss_jax.sampling import Sampling
 
@@ -144,7 +145,7 @@ def _both(
     present = {view: jnp.ones((), bool) for view in views}
     rows = {view: copies[:, i] for i, view in enumerate(views)}
     run = partial(actions_of_runs, views=views, sampling=sampling)
-    example = (tokens, masks, present, noise)
+    example = Shared(tokens, masks, present, noise)
     which = jnp.zeros(draws.shape, jnp.int32)
     return jnp.stack([run(params, example, rows, draws, which + i) for i in range(2)], axis=1)
 

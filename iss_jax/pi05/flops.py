@@ -1,4 +1,4 @@
-"""Floating-point operations of π0.5, counted by hand.
+"""Floating-point operations of π0.5 and π0, counted by hand.
 
 XLA's `cost_analysis` counts the body of a loop once, and layers and denoising steps are loops here.
 Only matrix products are counted, 2·m·n·k each: the rest is below one per cent.
@@ -68,10 +68,19 @@ def policy_flops(
     prefix = sizes.depth * keys_only + (sizes.depth - last_layer_keys_only) * rest
 
     h, w = action_horizon, sizes.action.width
-    modulation = 2 * w * 3 * w
-    per_layer = sum(layer(h, s + h, w, sizes.action.mlp)) + 2 * modulation / rows
-    ends = 2 * 2 * h * sizes.action_dim * w + (2 * 2 * w * w + modulation) / rows
-    return Flops(float(images), float(prefix), float(num_steps * (sizes.depth * per_layer + ends)))
+    ends = 2 * 2 * h * sizes.action_dim * w
+    if sizes.reads_state:
+        # Time is mixed into every action token; the state's token is computed once.
+        per_layer = sum(layer(h, s + 1 + h, w, sizes.action.mlp))
+        ends += 2 * h * 3 * w * w
+        once = sizes.depth * sum(layer(1, s + 1, w, sizes.action.mlp)) + 2 * sizes.action_dim * w
+    else:
+        modulation = 2 * w * 3 * w
+        per_layer = sum(layer(h, s + h, w, sizes.action.mlp)) + 2 * modulation / rows
+        ends += (2 * 2 * w * w + modulation) / rows
+        once = 0
+    denoising = num_steps * (sizes.depth * per_layer + ends) + once
+    return Flops(float(images), float(prefix), float(denoising))
 
 
 def masked_copy_flops(

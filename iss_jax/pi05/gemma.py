@@ -1,4 +1,4 @@
-"""Gemma's two experts: the prefix into a KV cache, the action suffix on top of it.
+"""Gemma's two experts: the prefix into a KV cache, the suffix on top of it.
 
 The prefix never attends to the suffix, so one prefix pass serves every denoising step, and in
 training every flow-noise sample of the same observation.
@@ -145,41 +145,87 @@ def suffix(
     tokens: Float[Array, "b t w"],
     condition: Float[Array, "c w"],
 ) -> Float[Array, "b t w"]:
-    """Run the action tokens through the action expert on top of a prefix.
+    """Run tokens through the action expert on top of a prefix.
 
-    Action tokens attend to one another and to every valid prefix token; their positions continue
-    after the valid prefix.
+    They attend to one another and to every valid token of the cache; their positions continue after
+    the valid ones.
+
+    Args:
+        llm: the tree under "PaliGemma/llm".
+        cache: from `prefill`, and perhaps `extended`.
+        prefix_mask: validity of the prefix tokens; what else the cache holds is valid.
+        tokens: embedded actions, in the compute dtype.
+        condition: adaRMS condition, one row an example or one for all; None where the expert has
+            plain norms, as π0's.
+
+    Returns:
+        Tokens after the final norm.
+    """
+    x, _ = _suffix(llm, cache, prefix_mask, tokens, condition)
+    return _normed(llm["final_norm_1"], x, condition)[0]
+
+
+def extended(
+    llm: dict[str, Any],
+    cache: Cache,
+    prefix_mask: Bool[Array, "b s"],
+    tokens: Float[Array, "b t w"],
+) -> Cache:
+    """The cache with tokens of the action expert behind the prefix, which no later token changes.
+
+    π0's state token is one: actions see it and it does not see them, so that its keys and values
+    are the same in every denoising step.
 
     Args:
         llm: the tree under "PaliGemma/llm".
         cache: from `prefill`.
         prefix_mask: validity of the prefix tokens.
-        tokens: embedded actions, in the compute dtype.
-        condition: adaRMS condition, one row an example or one for all.
-
-    Returns:
-        Tokens after the final adaRMS norm.
+        tokens: embedded, in the compute dtype.
     """
+    _, (k, v) = _suffix(llm, cache, prefix_mask, tokens, None)
+    return Cache(jnp.concatenate([cache.k, k], axis=2), jnp.concatenate([cache.v, v], axis=2))
+
+
+def _suffix(
+    llm: dict[str, Any],
+    cache: Cache,
+    prefix_mask: Bool[Array, "b s"],
+    tokens: Float[Array, "b t w"],
+    condition: Float[Array, "c w"] | None,
+) -> tuple[Array, tuple[Array, Array]]:
     layers = llm["layers"]
     b, t, _ = tokens.shape
-    positions = jnp.sum(prefix_mask.astype(jnp.int32), axis=1, keepdims=True) + jnp.arange(t)[None]
-    visible = jnp.concatenate([prefix_mask, jnp.ones((b, t), bool)], axis=1)
+    further = cache.k.shape[2] - prefix_mask.shape[1]
+    start = jnp.sum(prefix_mask.astype(jnp.int32), axis=1, keepdims=True) + further
+    positions = start + jnp.arange(t)[None]
+    visible = jnp.concatenate([prefix_mask, jnp.ones((b, further + t), bool)], axis=1)
     pairs = jnp.broadcast_to(visible[:, None], (b, t, visible.shape[1]))
 
     def step(x, xs):
         layer, prefix_k, prefix_v = xs
-        y, gate = adaptive_rms_norm(layer["pre_attention_norm_1"]["Dense_0"], x, condition)
+        y, gate = _normed(layer["pre_attention_norm_1"], x, condition)
         kv = _einsum("bsw,ckwh->cbskh", y, layer["attn"]["kv_einsum_1"])
         q = rope(_einsum("btw,nwh->btnh", y, layer["attn"]["q_einsum_1"]), positions)
-        k = jnp.concatenate([prefix_k, rope(kv[0], positions)], axis=1)
-        v = jnp.concatenate([prefix_v, kv[1]], axis=1)
+        own_k, own_v = rope(kv[0], positions), kv[1]
+        k = jnp.concatenate([prefix_k, own_k], axis=1)
+        v = jnp.concatenate([prefix_v, own_v], axis=1)
         mixed = _attend(q, k, v, pairs)
-        x = x + _einsum("btnh,nhw->btw", mixed, layer["attn"]["attn_vec_einsum_1"]) * gate
-        y, gate = adaptive_rms_norm(layer["pre_ffw_norm_1"]["Dense_0"], x, condition)
-        return x + _feed_forward(layer["mlp_1"], y) * gate, None
+        x = x + _gated(_einsum("btnh,nhw->btw", mixed, layer["attn"]["attn_vec_einsum_1"]), gate)
+        y, gate = _normed(layer["pre_ffw_norm_1"], x, condition)
+        return x + _gated(_feed_forward(layer["mlp_1"], y), gate), (own_k, own_v)
 
-    x, _ = jax.lax.scan(step, tokens, (_action_leaves(layers), cache.k, cache.v))
-    return adaptive_rms_norm(llm["final_norm_1"]["Dense_0"], x, condition)[0]
+    return jax.lax.scan(step, tokens, (_action_leaves(layers), cache.k, cache.v))
+
+
+def _normed(norm: dict[str, Any], x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+    """adaRMS with its gate, or the plain norm, which has none."""
+    if condition is None:
+        return rms_norm(norm["scale"], x), None
+    return adaptive_rms_norm(norm["Dense_0"], x, condition)
+
+
+def _gated(branch: Array, gate: Array | None) -> Array:
+    return branch if gate is None else branch * gate
 
 
 def _kv_leaves(layers: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""π0.5's forward pass: observation and flow noise -> action chunk, and the flow-matching loss."""
+"""The forward pass of π0.5 and π0: observation and flow noise -> action chunk.
+
+The two differ in the suffix alone. π0.5 reads the state in its prompt and the flow time through
+adaRMS. π0 reads the state as a token of its own, which does not see the actions, and mixes the time
+into every action token. The leaves tell which one a tree is.
+"""
 
 from typing import Any, NamedTuple
 
@@ -16,15 +21,35 @@ MIN_PERIOD, MAX_PERIOD = 4e-3, 4.0
 
 
 class Prefix(NamedTuple):
-    """Embedded images and prompt."""
+    """Embedded images and prompt, and the state that π0 reads beside them (`state_of`)."""
 
     tokens: Float[Array, "b s w"]
     mask: Bool[Array, "b s"]
+    state: Float[Array, "b A"] | None = None
 
 
 def compute_dtype(params: Params) -> jnp.dtype:
     """The dtype a tree computes in unless told otherwise: that of its embedding table."""
     return jnp.dtype(params["PaliGemma"]["llm"]["embedder"]["input_embedding"].dtype)
+
+
+def reads_state(params: Params) -> bool:
+    """Whether a tree is a π0, which reads the state as a token."""
+    return "state_proj" in params
+
+
+def state_of(params: Params, state: Float[Array, "b s"]) -> Float[Array, "b A"] | None:
+    """The state as π0's token reads it, zeros up to the action dimensions; None for π0.5.
+
+    Raises:
+        ValueError: it has another number of axes, or more dimensions than there are.
+    """
+    if not reads_state(params):
+        return None
+    wanted = params["state_proj"]["kernel"].shape[0]
+    if state.ndim != 2 or state.shape[1] > wanted:
+        raise ValueError(f"obs.state: got shape {list(state.shape)}, wanted [b, {wanted}] at most")
+    return jnp.pad(state.astype(jnp.float32), ((0, 0), (0, wanted - state.shape[1])))
 
 
 def embed_images(
@@ -59,32 +84,63 @@ def embed_prefix(params: Params, obs: Observation, sampling: Sampling = Sampling
         masks.append(jnp.broadcast_to(obs.image_masks[view][:, None], embedded.shape[:2]))
     tokens.append(embed_prompt(params, obs.tokenized_prompt, sampling))
     masks.append(obs.tokenized_prompt_mask)
-    return Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(masks, axis=1))
+    state = state_of(params, jnp.asarray(obs.state)) if reads_state(params) else None
+    return Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(masks, axis=1), state)
 
 
 def prefill(params: Params, prefix: Prefix, sampling: Sampling = Sampling()) -> Cache:
-    """Fill the KV cache from the prefix; the cache's dtype is the prefix's."""
-    return gemma.prefill(
+    """Fill the KV cache from the prefix; the cache's dtype is the prefix's.
+
+    Of a π0 the state's keys and values stand behind those of the prefix: every denoising step reads
+    the same ones.
+
+    Raises:
+        ValueError: the tree is a π0 and the prefix has no state.
+    """
+    cache = gemma.prefill(
         params["PaliGemma"]["llm"],
         prefix.tokens,
         prefix.mask,
         last_layer_keys_only=sampling.savings.last_layer_keys_only,
         rematerialise=sampling.rematerialise,
     )
+    if not reads_state(params):
+        return cache
+    if prefix.state is None:
+        raise ValueError("prefix.state: a π0 reads the state, and None was given")
+    token = _linear(params["state_proj"], prefix.state)[:, None].astype(cache.k.dtype)
+    return gemma.extended(params["PaliGemma"]["llm"], cache, prefix.mask, token)
 
 
-def time_condition(params: Params, time: Float[Array, " c"]) -> Float[Array, "c w"]:
-    """Flow time in [0, 1] -> adaRMS condition (sine-cosine embedding, two swish layers)."""
-    width = params["time_mlp_in"]["kernel"].shape[0]
+def time_embedding(time: Float[Array, " c"], width: int) -> Float[Array, "c w"]:
+    """Flow time in [0, 1] as sines and cosines."""
     fraction = jnp.linspace(0.0, 1.0, width // 2, dtype=jnp.float32)
     period = MIN_PERIOD * (MAX_PERIOD / MIN_PERIOD) ** fraction
     # Angles reach 1,570 rad, where float32 resolves 1e-4: this order of operations is the
     # reference's.
     angles = time.astype(jnp.float32)[:, None] * (1.0 / period * 2.0 * jnp.pi)[None]
-    x = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def time_condition(params: Params, time: Float[Array, " c"]) -> Float[Array, "c w"]:
+    """Flow time in [0, 1] -> π0.5's adaRMS condition (two swish layers)."""
+    x = time_embedding(time, params["time_mlp_in"]["kernel"].shape[0])
     for name in ("time_mlp_in", "time_mlp_out"):
         x = jax.nn.swish(_linear(params[name], x))
     return x
+
+
+def embed_actions(
+    params: Params, x_t: Float[Array, "b H A"], time: Float[Array, " c"]
+) -> tuple[Float[Array, "b H w"], Float[Array, "c w"] | None]:
+    """Noisy actions as tokens, and π0.5's adaRMS condition; π0 has the time in its tokens."""
+    tokens = _linear(params["action_in_proj"], x_t)
+    if not reads_state(params):
+        return tokens, time_condition(params, time)
+    times = time_embedding(time, tokens.shape[-1])[:, None]
+    tokens = jnp.concatenate([tokens, jnp.broadcast_to(times, tokens.shape)], axis=-1)
+    hidden = jax.nn.swish(_linear(params["action_time_mlp_in"], tokens))
+    return _linear(params["action_time_mlp_out"], hidden), None
 
 
 def velocity(
@@ -103,8 +159,8 @@ def velocity(
         x_t: noisy actions, float32.
         time: flow time, one an example or one for the whole batch.
     """
-    tokens = _linear(params["action_in_proj"], x_t).astype(cache.k.dtype)
-    condition = time_condition(params, time)
+    tokens, condition = embed_actions(params, x_t, time)
+    tokens = tokens.astype(cache.k.dtype)
     out = gemma.suffix(params["PaliGemma"]["llm"], cache, prefix_mask, tokens, condition)
     return _linear(params["action_out_proj"], out)
 
@@ -166,7 +222,7 @@ def sample_actions(
 
 
 def _linear(leaf: dict[str, Any], x: Array) -> Array:
-    # These four projections follow their inputs: float32 with float32, never below.
+    # These projections follow their inputs: float32 with float32, never below.
     wide = jnp.float32 in (x.dtype, leaf["kernel"].dtype)
     dtype = jnp.float32 if wide else x.dtype
     bias = leaf["bias"].astype(dtype).reshape((1,) * (x.ndim - 1) + (-1,))

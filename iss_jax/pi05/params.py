@@ -48,7 +48,10 @@ class Expert:
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """Everything about a π0.5 that its leaves' shapes tell (all but the action horizon)."""
+    """Everything about a π0.5 or π0 that its leaves tell (all but the action horizon).
+
+    `reads_state` tells a π0, which reads the state as a token, from a π0.5.
+    """
 
     image: ImageTower
     vlm: Expert
@@ -59,6 +62,12 @@ class Sizes:
     head_dim: int
     vocab: int
     action_dim: int
+    reads_state: bool = False
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return "π0" if self.reads_state else "π0.5"
 
 
 PI05 = Sizes(
@@ -80,6 +89,10 @@ PI05_LORA = dataclasses.replace(
     action=dataclasses.replace(PI05.action, attention_rank=32, ffn_rank=32),
 )
 """The released π0.5 with openpi's LoRA variants (gemma_2b_lora, gemma_300m_lora), the paper's."""
+
+
+PI0 = dataclasses.replace(PI05, reads_state=True)
+"""The released π0 (3,238,048,528 parameters)."""
 
 
 def as_params(params: Any) -> Params:
@@ -139,7 +152,7 @@ def unflatten(flat: Mapping[str, Any]) -> Params:
 
 
 def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """Every leaf of a π0.5 of these sizes: '/'-joined openpi path -> shape."""
+    """Every leaf of a model of these sizes: '/'-joined openpi path -> shape."""
     out: dict[str, tuple[int, ...]] = {}
     image, heads, head_dim = sizes.image, sizes.heads, sizes.head_dim
     img, block = "PaliGemma/img", "PaliGemma/img/Transformer/encoderblock"
@@ -171,11 +184,16 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     for name in ("pre_attention_norm", "pre_ffw_norm"):
         out[f"{layers}/{name}/scale"] = (n, sizes.vlm.width)
     w = sizes.action.width
-    out[f"{llm}/final_norm_1/Dense_0/bias"] = (3 * w,)
-    out[f"{llm}/final_norm_1/Dense_0/kernel"] = (w, 3 * w)
-    for name in ("pre_attention_norm_1", "pre_ffw_norm_1"):
-        out[f"{layers}/{name}/Dense_0/bias"] = (n, 3 * w)
-        out[f"{layers}/{name}/Dense_0/kernel"] = (n, w, 3 * w)
+    for name, stack in (
+        (f"{llm}/final_norm_1", ()),
+        (f"{layers}/pre_attention_norm_1", (n,)),
+        (f"{layers}/pre_ffw_norm_1", (n,)),
+    ):
+        if sizes.reads_state:
+            out[f"{name}/scale"] = (*stack, w)
+        else:
+            out[f"{name}/Dense_0/bias"] = (*stack, 3 * w)
+            out[f"{name}/Dense_0/kernel"] = (*stack, w, 3 * w)
     for suffix, expert in (("", sizes.vlm), ("_1", sizes.action)):
         weights = {
             f"{layers}/attn/attn_vec_einsum{suffix}/w": (n, heads, head_dim, expert.width),
@@ -191,12 +209,16 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
                 stem = path.removesuffix("w") if path.endswith("/w") else f"{path}_"
                 out[f"{stem}lora_a"] = (*shape[:-1], rank)
                 out[f"{stem}lora_b"] = (*shape[:-2], rank, shape[-1])
-    for name, shape in (
-        ("action_in_proj", (sizes.action_dim, w)),
-        ("action_out_proj", (w, sizes.action_dim)),
-        ("time_mlp_in", (w, w)),
-        ("time_mlp_out", (w, w)),
-    ):
+    projections = {
+        "action_in_proj": (sizes.action_dim, w),
+        "action_out_proj": (w, sizes.action_dim),
+    }
+    if sizes.reads_state:
+        projections["state_proj"] = (sizes.action_dim, w)
+        projections |= {"action_time_mlp_in": (2 * w, w), "action_time_mlp_out": (w, w)}
+    else:
+        projections |= {"time_mlp_in": (w, w), "time_mlp_out": (w, w)}
+    for name, shape in projections.items():
         out[f"{name}/bias"], out[f"{name}/kernel"] = shape[1:], shape
     return dict(sorted(out.items()))
 
@@ -214,7 +236,7 @@ def sizes_of(params: Params) -> Sizes:
     flat = flatten(params)
     other = _other_model(flat)
     if other:
-        raise ValueError(f"params: {other}; wanted is a π0.5 tree")
+        raise ValueError(f"params: {other}; wanted is a π0.5 or π0 tree")
 
     def shape(path: str, ndim: int) -> tuple[int, ...]:
         if path not in flat:
@@ -261,6 +283,7 @@ def sizes_of(params: Params) -> Sizes:
         head_dim=head_dim,
         vocab=vocab,
         action_dim=action_dim,
+        reads_state="state_proj/kernel" in flat and "time_mlp_in/kernel" not in flat,
     )
     wanted = shapes(sizes)
     for path, want in wanted.items():
@@ -272,7 +295,9 @@ def sizes_of(params: Params) -> Sizes:
             )
     extra = sorted(set(flat) - set(wanted))
     if extra:
-        raise ValueError(f"params: leaf {extra[0]!r} is not part of a π0.5 ({len(extra)} extra)")
+        raise ValueError(
+            f"params: leaf {extra[0]!r} is not part of a {sizes.model} ({len(extra)} extra)"
+        )
     return sizes
 
 
@@ -280,8 +305,6 @@ def _other_model(flat: Mapping[str, Any]) -> str:
     """What a tree is that is one of openpi's other models; empty where it is none."""
     if not any(path.startswith("PaliGemma/") for path in flat):
         return ""
-    if "state_proj/kernel" in flat and "time_mlp_in/kernel" not in flat:
-        return "this is a π0 tree (it has state_proj and no time_mlp_in), which is not supported"
     experts = ("action_in_proj/", "action_out_proj/", "time_mlp_in/", "PaliGemma/llm/final_norm_1/")
     if "PaliGemma/llm/final_norm/scale" in flat and not any(p.startswith(experts) for p in flat):
         return (
@@ -324,12 +347,13 @@ def _all_finite(flat: dict[str, Array]) -> dict[str, Array]:
 def warn_if_constant(params: Params) -> None:
     """Warn when this model's actions cannot depend on its images.
 
-    A freshly initialised π0.5 has a zero image head and zero adaRMS kernels: its saliency is
-    identically zero. Traced parameters cannot be looked at and give no warning.
+    A freshly initialised openpi model has a zero image head, and a π0.5 zero adaRMS kernels: its
+    saliency is identically zero. Traced parameters cannot be looked at and give no warning.
     """
     head = params["PaliGemma"]["img"]["head"]["kernel"]
     layers = params["PaliGemma"]["llm"]["layers"]
-    gates = [layers[f"pre_{name}_norm_1"]["Dense_0"] for name in ("attention", "ffw")]
+    norms = [layers[f"pre_{name}_norm_1"] for name in ("attention", "ffw")]
+    gates = [norm["Dense_0"] for norm in norms if "Dense_0" in norm]
     # A gate is zero for every input only when its bias is zero too.
     gate_leaves = [leaf for dense in gates for leaf in (dense["kernel"], dense["bias"])]
     if any(isinstance(leaf, Tracer) for leaf in (head, *gate_leaves)):
@@ -340,7 +364,7 @@ def warn_if_constant(params: Params) -> None:
             "policy ignores its images and its saliency is identically zero",
             stacklevel=3,
         )
-    elif not any(bool(jnp.any(leaf != 0)) for leaf in gate_leaves):
+    elif gates and not any(bool(jnp.any(leaf != 0)) for leaf in gate_leaves):
         warnings.warn(
             "params: every adaRMS kernel of the action expert is all zero (a freshly initialised "
             "model?): its actions ignore the prefix and its saliency is identically zero",

@@ -96,12 +96,16 @@ class Call(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One embedded observation: tokens, which of them are there, their replacements, flow noise."""
+    """One embedded observation: tokens, which of them are there, their replacements, flow noise.
+
+    A π0 reads its state beside them.
+    """
 
     tokens: Float[Array, "s w"]
     mask: Bool[Array, " s"]
     mean: Float[Array, "s w"]
     noise: Float[Array, "horizon dims"]
+    state: Float[Array, " A"] | None = None
 
 
 class RunOptions(TypedDict, total=False):
@@ -177,10 +181,10 @@ def each_example(
     mean = mean.astype(prefix.tokens.dtype)
 
     def one(args: Any) -> Any:
-        tokens, mask, noise, extra = args
-        return analyse(Example(tokens, mask, mean, noise), extra)
+        tokens, mask, state, noise, extra = args
+        return analyse(Example(tokens, mask, mean, noise, state), extra)
 
-    return jax.lax.map(one, (prefix.tokens, prefix.mask, noise, extra))
+    return jax.lax.map(one, (prefix.tokens, prefix.mask, prefix.state, noise, extra))
 
 
 def replaced_effects(
@@ -217,7 +221,9 @@ def sample(
 ) -> Float[Array, "n horizon dims"]:
     """Action chunks of prefixes that differ in their tokens alone."""
     masks = jnp.broadcast_to(example.mask[None], tokens.shape[:2])
-    cache = model.prefill(params, model.Prefix(tokens, masks), options.sampling)
+    state = example.state
+    states = None if state is None else jnp.broadcast_to(state[None], (len(tokens), *state.shape))
+    cache = model.prefill(params, model.Prefix(tokens, masks, states), options.sampling)
     noise = jnp.broadcast_to(example.noise[None], (tokens.shape[0], *example.noise.shape))
     return model.denoise(params, cache, masks, noise, options.sampling)
 

@@ -15,6 +15,7 @@ from iss_jax.pi05.observation import VIEWS, preprocess
 from iss_jax.sampling import Sampling
 
 MODELS = ("tiny_a", "tiny_b", "tiny_c")
+ALL = (*MODELS, "pi0_a")
 sample = jax.jit(model.sample_actions, static_argnames="sampling")
 
 
@@ -27,7 +28,7 @@ def same_up_to_rounding(a, b):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ALL)
 def test_actions(name):
     golden, obs = goldens.arrays(name), preprocess(goldens.observation(name))
     params, noise = goldens.params(name), goldens.noise(name)
@@ -35,12 +36,18 @@ def test_actions(name):
     close(sample(params, obs, noise, sampling=Sampling(5)), golden["actions_5_steps"])
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_prefix_and_cache(name):
+@pytest.mark.parametrize("name", ALL)
+def test_prefix(name):
     golden, params = goldens.arrays(name), goldens.params(name)
     prefix = model.embed_prefix(params, preprocess(goldens.observation(name)))
     close(prefix.tokens, golden["prefix_tokens"])
     np.testing.assert_array_equal(prefix.mask, golden["prefix_mask"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_cache(name):
+    golden, params = goldens.arrays(name), goldens.params(name)
+    prefix = model.embed_prefix(params, preprocess(goldens.observation(name)))
     cache = model.prefill(params, prefix)
     valid = golden["prefix_mask"][:, ::24]
     for ours, theirs in ((cache.k, "kv_k_stride"), (cache.v, "kv_v_stride")):
@@ -48,7 +55,7 @@ def test_prefix_and_cache(name):
         close(strided[:, valid], golden[theirs][:, valid], goldens.ATOL_KV)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ALL)
 def test_velocity_and_condition(name):
     golden, params = goldens.arrays(name), goldens.params(name)
     prefix = model.embed_prefix(params, preprocess(goldens.observation(name)))
@@ -60,7 +67,11 @@ def test_velocity_and_condition(name):
         for rows in (1, 2):  # one condition for the batch, one an example
             t = jnp.full((rows,), time, jnp.float32)
             close(model.velocity(params, cache, prefix.mask, x_t, t), golden[key])
-    tokens = model._linear(params["action_in_proj"], goldens.noise(name))
+    tokens, _ = model.embed_actions(params, goldens.noise(name), jnp.ones((2,), jnp.float32))
+    if name == "pi0_a":
+        # The state's token stands first.
+        close(tokens, golden["suffix_tokens_noise"][:, 1:])
+        return
     close(tokens, golden["suffix_tokens_noise"])
     for key, time in (("adarms_cond_t1", 1.0), ("adarms_cond_t035", 0.35)):
         condition = model.time_condition(params, jnp.full((2,), time, jnp.float32))
@@ -251,3 +262,44 @@ def test_saliency_of_the_real_size_lowers_without_allocating():
     rows = {int(rows) for rows in re.findall(r"tensor<(\d+)x224x224x3xf32>", text)}
     assert rows in ({1, 26}, {1, 17})
     assert "tensor<101x224" not in text and "tensor<100x224" not in text
+
+
+def test_a_pi0_reads_its_state_and_a_pi05_does_not():
+    obs, params = preprocess(goldens.observation("pi0_a")), goldens.params("pi0_a")
+    noise = goldens.noise("pi0_a")
+    reference = sample(params, obs, noise)
+    moved = np.abs(sample(params, obs.replace(state=obs.state + 0.5), noise) - reference).max()
+    # openpi's own answer to the same change.
+    np.testing.assert_allclose(moved, 0.034, atol=5e-4)
+    # A state of fewer dimensions is filled up with zeros, as openpi's transforms do.
+    short = sample(params, obs.replace(state=obs.state[:, :5]), noise)
+    zeroed = sample(params, obs.replace(state=obs.state.at[:, 5:].set(0.0)), noise)
+    np.testing.assert_array_equal(short, zeroed)
+    with pytest.raises(ValueError, match=r"obs.state: got shape \[2, 8\], wanted \[b, 7\]"):
+        model.sample_actions(params, obs.replace(state=jnp.zeros((2, 8), jnp.float32)), noise)
+    prefix = model.embed_prefix(params, obs)
+    with pytest.raises(ValueError, match="a π0 reads the state, and None was given"):
+        model.prefill(params, model.Prefix(prefix.tokens, prefix.mask))
+    assert model.state_of(goldens.params("tiny_b"), obs.state) is None
+
+
+def test_the_state_seen_once_equals_a_state_in_every_step():
+    """openpi runs the state's token in every denoising step; no action changes it."""
+    obs, params = preprocess(goldens.observation("pi0_a")), goldens.params("pi0_a")
+    llm = params["PaliGemma"]["llm"]
+    prefix = model.embed_prefix(params, obs)
+    cache = model.gemma.prefill(llm, prefix.tokens, prefix.mask)
+    state = model._linear(params["state_proj"], prefix.state)[:, None]
+    once = model.prefill(params, prefix)
+    assert once.k.shape[2] == cache.k.shape[2] + 1
+    actions, _ = model.embed_actions(params, goldens.noise("pi0_a"), jnp.ones((2,), jnp.float32))
+    alone = model.gemma.suffix(llm, cache, prefix.mask, state, None)
+    later = model.gemma.suffix(llm, once, prefix.mask, actions, None)
+    # Alone its output is the same whatever noise follows, as the mask of blocks wants it.
+    assert alone.shape[1] == 1 and np.isfinite(alone).all()
+    np.testing.assert_allclose(
+        model._linear(params["action_out_proj"], later),
+        goldens.arrays("pi0_a")["v_at_noise_t1"],
+        rtol=0,
+        atol=goldens.ATOL,
+    )

@@ -1,5 +1,6 @@
 """The parameter tree: its shapes at real size, its forms, and what is said of a broken one."""
 
+import dataclasses
 import warnings
 
 import chex
@@ -16,7 +17,11 @@ from iss_jax.pi05.observation import preprocess
 
 @pytest.mark.parametrize(
     ("sizes", "tree", "leaves", "count"),
-    [(P.PI05, "pi05_real", 51, 3_353_433_872), (P.PI05_LORA, "pi05_lora", 71, None)],
+    [
+        (P.PI05, "pi05_real", 51, 3_353_433_872),
+        (P.PI05_LORA, "pi05_lora", 71, None),
+        (P.PI0, "pi0_real", 50, 3_238_048_528),
+    ],
 )
 def test_real_tree(sizes, tree, leaves, count):
     expected = {k: tuple(shape) for k, (shape, _) in goldens.param_trees()[tree].items()}
@@ -28,6 +33,14 @@ def test_real_tree(sizes, tree, leaves, count):
     assert {k: leaf.shape for k, leaf in P.flatten(initialised).items()} == expected
     if count is not None:
         assert P.count(initialised) == count
+
+
+def test_a_pi0_with_lora_has_openpis_seventy_leaves():
+    experts = {"vlm": P.PI05_LORA.vlm, "action": P.PI05_LORA.action}
+    adapted = P.shapes(dataclasses.replace(P.PI0, **experts))
+    assert len(adapted) == 70
+    assert P.sizes_of(goldens.raw_params("pi0_a")).model == "π0"
+    assert P.sizes_of(goldens.raw_params("tiny_a")).model == "π0.5"
 
 
 @pytest.mark.parametrize("name", ["tiny_a", "tiny_b", "tiny_c"])
@@ -109,10 +122,6 @@ def test_openpis_other_models_are_recognised():
         path: jax.ShapeDtypeStruct(shape, np.float32) for path, shape in P.shapes(P.PI05).items()
     }
     leaf = jax.ShapeDtypeStruct((1, 1), np.float32)
-    pi0 = {path: own for path, own in flat.items() if "time_mlp" not in path}
-    pi0 |= {"state_proj/kernel": leaf, "action_time_mlp_in/kernel": leaf}
-    with pytest.raises(ValueError, match="this is a π0 tree"):
-        P.sizes_of(P.unflatten(pi0))
     fast = {path: own for path, own in flat.items() if path.startswith("PaliGemma/img")}
     fast |= {"PaliGemma/llm/final_norm/scale": leaf}
     with pytest.raises(ValueError, match="this is a π0-FAST or PaliGemma tree"):
