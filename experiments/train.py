@@ -141,7 +141,7 @@ def batches(
     start: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches: batch i depends on `seed` and i alone, so that a run resumes exactly."""
-    chunk = normalize.quantile_normalize(frames.chunk, stats["actions"])
+    chunk = normalize.normalize(frames.chunk, stats["actions"], "quantiles")
     pad = config.model.action_dim - chunk.shape[-1]
     chunk = np.pad(chunk, ((0, 0), (0, 0), (0, pad)))
     spread = (stats["state"].q99 - stats["state"].q01) / 2

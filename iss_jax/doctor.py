@@ -164,7 +164,8 @@ def check_checkpoint(path: Path) -> str:
     if not finite:
         raise ValueError(f"{path}: parameters that are not finite")
     return (
-        f"checkpoint {path}: {count(params):,} parameters, images {sizes.image.image_size}, "
+        f"checkpoint {path}: {sizes.model}, {count(params):,} parameters, "
+        f"images {sizes.image.image_size}, "
         f"{sizes.action_dim} action dimensions, statistics of "
         + ", ".join(f"{asset} ({len(found['actions'].mean)})" for asset, found in stats.items())
     )

@@ -39,7 +39,12 @@ from iss_jax.results import effect_unit
 from iss_jax.sampling import Sampling
 from iss_jax.scenes import donor_frames, drawn, fitted_labels, make_scene
 
-Prompts = Mapping[str, tuple[Int[Array, "b draws l"], Bool[Array, "b draws l"]]]
+# Tokens and mask, and perhaps the states of a π0.
+Prompts = Mapping[
+    str,
+    tuple[Int[Array, "b draws l"], Bool[Array, "b draws l"]]
+    | tuple[Int[Array, "b draws l"], Bool[Array, "b draws l"], Float[Array, "b draws s"]],
+]
 
 
 def player_effects(
@@ -101,7 +106,8 @@ def player_effects(
         regions: Region labels of the frames at the players' size, for `like_for_like`.
         prompts: Name -> tokens and mask of what replaces the prompt in each draw, a run each beside
             the players: prompts of other frames with the frame's own state, or the other way round
-            (π0.5's state is prompt text). As long as the observation's prompt.
+            (π0.5's state is prompt text). As long as the observation's prompt. A third array is the
+            states of the draws, for a π0, whose state is no text; the frame's own without it.
         noise: Flow noise of each draw; drawn from the key when None.
         mesh: Devices over which runs and frames are split, see `iss_jax.device_mesh`.
         valid: View -> pixels that are picture, as for `saliency`.
@@ -192,7 +198,7 @@ def _player_effects(
     regions: dict[str, Array] | None,
     from_bank: tuple[dict[str, Array] | None, dict[str, Array] | None],
     valid: dict[str, Array],
-    prompts: dict[str, Any],
+    prompts: dict[str, tuple[Array, Array, Array]],
     set_keys: Array,
     *,
     players: int,
@@ -230,15 +236,21 @@ def _player_effects(
     )
     tokens, masks = obs.tokenized_prompt, obs.tokenized_prompt_mask
     assert tokens is not None and masks is not None
-    tokens = jnp.concatenate([tokens[:, None], *(own for own, _ in prompts.values())], 1)
-    masks = jnp.concatenate([masks[:, None], *(own for _, own in prompts.values())], 1)
+    tokens = jnp.concatenate([tokens[:, None], *(own[0] for own in prompts.values())], 1)
+    masks = jnp.concatenate([masks[:, None], *(own[1] for own in prompts.values())], 1)
+    states = None
+    if model.reads_state(params):
+        of_draws = (own[2].reshape(-1, own[2].shape[-1]) for own in prompts.values())
+        read = (model.state_of(params, own) for own in (obs.state, *of_draws))
+        rows = [own.reshape(batch, -1, own.shape[-1]) for own in read if own is not None]
+        states = jnp.concatenate(rows, 1)
     if sampling.savings.embed_prompt_once:
         tokens = model.embed_prompt(params, tokens, sampling)
     run = partial(actions_of_runs, views=views, sampling=sampling)
     runs = run_players(
         run,
         params,
-        Shared(tokens, masks, present, noise, model.state_of(params, obs.state)),
+        Shared(tokens, masks, present, noise, states),
         scene,
         players,
         set_keys,
@@ -277,7 +289,7 @@ def actions_of_runs(
         sampling: How the policy is run.
     """
     prompt, prompt_mask, present, noise, state = example
-    states = None if state is None else jnp.broadcast_to(state[None], (len(draws), *state.shape))
+    states = None if state is None else state[prompts]
     cache, mask = prefilled_rows(
         params, rows, present, prompt[prompts], prompt_mask[prompts], states, views, sampling
     )
@@ -317,24 +329,35 @@ def _labels(
 
 
 def _prompts(prompts: Prompts | None, obs: Observation, draws: int, vocab: int) -> Prompts:
-    """What replaces the prompt in each draw, by name in order, as arrays.
+    """What replaces prompt and state in each draw, by name in order, as arrays.
 
     Raises:
-        ValueError: Tokens of another shape than the observation's in each draw, or beyond the
-            table; or no pair of tokens and mask.
+        ValueError: Tokens or states of another shape than the observation's in each draw, not
+            finite or beyond the table; or neither a pair nor three of them.
     """
     assert obs.tokenized_prompt is not None
     batch, length = obs.tokenized_prompt.shape
     found: dict[str, Any] = {}
     for name, own in sorted((prompts or {}).items()):
-        if not isinstance(own, tuple | list) or len(own) != 2:
-            raise ValueError(f"prompts[{name!r}] must be tokens and mask, got {type(own).__name__}")
-        tokens, mask = (jnp.asarray(one) for one in own)
+        if not isinstance(own, tuple | list) or len(own) not in (2, 3):
+            raise ValueError(
+                f"prompts[{name!r}] must be tokens, mask and perhaps states, got "
+                f"{type(own).__name__}"
+            )
+        tokens, mask, *given = (jnp.asarray(one) for one in own)
+        state = jnp.asarray(obs.state)[:, None]
+        states = given[0] if given else jnp.broadcast_to(state, (batch, draws, state.shape[-1]))
+        if states.ndim != 3 or states.shape[:2] != (batch, draws):
+            raise ValueError(
+                f"prompts[{name!r}]: states must be [{batch}, {draws} draws, s], got "
+                f"{list(states.shape)}"
+            )
+        check_finite(f"prompts[{name!r}]: states", states)
         if tokens.shape != (batch, draws, length) or mask.shape != tokens.shape:
             raise ValueError(
                 f"prompts[{name!r}] must be [{batch}, {draws} draws, {length}] twice, got "
                 f"{list(tokens.shape)} and {list(mask.shape)}"
             )
         check_tokens(f"prompts[{name!r}]", tokens, mask, vocab)
-        found[name] = (tokens, mask.astype(bool))
+        found[name] = (tokens, mask.astype(bool), states)
     return found

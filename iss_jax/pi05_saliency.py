@@ -133,14 +133,14 @@ class Shared(NamedTuple):
         prompt_mask: Its valid tokens.
         present: View -> whether it is there.
         noise: Of each draw.
-        state: What a π0 reads beside the prompt (`model.state_of`); None for π0.5.
+        state: What a π0 reads beside the prompt (`model.state_of`), one a prompt; None for π0.5.
     """
 
     prompt: Array
     prompt_mask: Bool[Array, "*c l"]
     present: dict[str, Bool[Array, ""]]
     noise: Float[Array, "draws horizon dims"]
-    state: Float[Array, " A"] | None = None
+    state: Float[Array, "*c A"] | None = None
 
 
 @partial(jax.jit, static_argnames=("config", "mesh", "views", "image_size", "sampling"))

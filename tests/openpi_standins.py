@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.normalize import quantile_unnormalize
+from iss_jax.pi05.normalize import unnormalize
 from iss_jax.pi05.observation import VIEWS, Observation, resize_with_pad
 from iss_jax.pi05.params import PI05, Expert, ImageTower, Sizes, shapes, unflatten
 
@@ -110,6 +110,8 @@ class Policy:
                 norm_stats=norm_stats,
                 max_token_len=config.max_token_len,
                 cameras={view: config.cameras.get(view, "") for view in VIEWS},
+                discrete_state_input=config.discrete_state_input,
+                normalisation=config.normalisation,
             )
             row = jax.tree.map(lambda leaf: np.asarray(leaf)[0], obs)
             return {
@@ -121,7 +123,7 @@ class Policy:
             }
 
         def outputs(data):
-            actions = quantile_unnormalize(data.pop("actions"), norm_stats["actions"])
+            actions = unnormalize(data.pop("actions"), norm_stats["actions"], config.normalisation)
             return {"actions": actions[:, : config.action_dims]}
 
         self._input_transform, self._output_transform = inputs, outputs

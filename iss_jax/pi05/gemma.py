@@ -143,7 +143,7 @@ def suffix(
     cache: Cache,
     prefix_mask: Bool[Array, "b s"],
     tokens: Float[Array, "b t w"],
-    condition: Float[Array, "c w"],
+    condition: Float[Array, "c w"] | None,
 ) -> Float[Array, "b t w"]:
     """Run tokens through the action expert on top of a prefix.
 

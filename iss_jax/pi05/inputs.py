@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from iss_jax.checks import check_text
-from iss_jax.pi05.normalize import NormStats, quantile_normalize
+from iss_jax.pi05.normalize import NormStats, normalize
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation
 from iss_jax.pi05.tokenizer import tokenize_prompts
 
@@ -21,26 +21,28 @@ def make_observation(
     max_token_len: int,
     cameras: Mapping[str, str] = DEFAULT_CAMERAS,
     discrete_state_input: bool = True,
+    normalisation: str = "quantiles",
 ) -> Observation:
-    """A batch of camera frames, robot states and instructions as π0.5's observation.
+    """A batch of camera frames, robot states and instructions as the policy's observation.
 
     Args:
         images: camera -> [b, h, w, 3], uint8, or float in [-1, 1] as the policy takes them.
         state: [b, s] in robot units.
         prompts: b instructions.
         tokenizer: sentencepiece model.
-        norm_stats: {"state": …}; quantile normalisation.
+        norm_stats: {"state": …}.
         max_token_len: prompts are padded or cut to this.
         cameras: view -> camera. A view whose camera is not in `images` is absent: zeros, mask
             False.
-        discrete_state_input: False leaves the state out of the prompt (pi05_libero).
+        discrete_state_input: False leaves the state out of the prompt (pi05_libero, π0).
+        normalisation: of the state: `quantiles`, or `mean_std` as π0 has it.
 
     Raises:
         ValueError: none of the cameras is there, batch sizes differ, the state is not finite or has
             more dimensions than its statistics, or a prompt is no text.
     """
     prompts = [check_text(f"prompts[{i}]", prompt) for i, prompt in enumerate(prompts)]
-    state = quantile_normalize(state, norm_stats["state"])
+    state = normalize(state, norm_stats["state"], normalisation)
     present = {view: images[camera] for view, camera in cameras.items() if camera in images}
     if not present:
         raise ValueError(f"images: has {sorted(images)}, wanted any of {sorted(cameras.values())}")

@@ -89,14 +89,7 @@ def embed_prefix(params: Params, obs: Observation, sampling: Sampling = Sampling
 
 
 def prefill(params: Params, prefix: Prefix, sampling: Sampling = Sampling()) -> Cache:
-    """Fill the KV cache from the prefix; the cache's dtype is the prefix's.
-
-    Of a π0 the state's keys and values stand behind those of the prefix: every denoising step reads
-    the same ones.
-
-    Raises:
-        ValueError: the tree is a π0 and the prefix has no state.
-    """
+    """Fill the KV cache from the prefix and the state; the cache's dtype is the prefix's."""
     cache = gemma.prefill(
         params["PaliGemma"]["llm"],
         prefix.tokens,
@@ -104,6 +97,17 @@ def prefill(params: Params, prefix: Prefix, sampling: Sampling = Sampling()) -> 
         last_layer_keys_only=sampling.savings.last_layer_keys_only,
         rematerialise=sampling.rematerialise,
     )
+    return with_state(params, cache, prefix)
+
+
+def with_state(params: Params, cache: Cache, prefix: Prefix) -> Cache:
+    """The cache of a prefix, of a π0 with the state's keys and values behind it.
+
+    Every denoising step reads the same ones, since the state does not see the actions.
+
+    Raises:
+        ValueError: the tree is a π0 and the prefix has no state.
+    """
     if not reads_state(params):
         return cache
     if prefix.state is None:

@@ -1,4 +1,4 @@
-"""Normalisation statistics and how openpi uses them for π0.5."""
+"""Normalisation statistics and how openpi uses them: quantiles for π0.5, mean and std for π0."""
 
 import json
 from typing import Any, NamedTuple
@@ -7,6 +7,8 @@ import numpy as np
 from etils import epath
 
 from iss_jax.checks import check_finite
+
+NORMALISATIONS = ("quantiles", "mean_std")
 
 
 class NormStats(NamedTuple):
@@ -18,39 +20,61 @@ class NormStats(NamedTuple):
     q99: np.ndarray | None = None
 
 
-def quantile_normalize(x: Any, stats: NormStats) -> np.ndarray:
-    """(x − q01) / (q99 − q01 + 1e-6) · 2 − 1 on [..., d], float32.
+def normalize(x: Any, stats: NormStats, how: str) -> np.ndarray:
+    """[..., d] in robot units as the policy takes it, float32.
 
-    Statistics beyond x's dimensions are not used.
+    `quantiles`: (x − q01) / (q99 − q01 + 1e-6) · 2 − 1, π0.5's. `mean_std`: (x − mean) /
+    (std + 1e-6), π0's. Statistics beyond x's dimensions are not used.
+
+    Args:
+        x: states or actions.
+        stats: of at least d dimensions.
+        how: one of `NORMALISATIONS`.
 
     Raises:
-        ValueError: x has more dimensions than the statistics, is not finite, or leaves the only
-            value that the statistics know of a dimension.
+        ValueError: an unknown `how`, x has more dimensions than the statistics, is not finite, or
+            leaves the only value that the statistics know of a dimension.
     """
-    q01, q99 = _quantiles(stats)
+    low, width = _range(stats, how)
     x = np.asarray(x)
     dims = x.shape[-1]
-    if dims > len(q01):
-        raise ValueError(f"norm stats: of {len(q01)} dimensions, {dims} given")
+    if dims > len(low):
+        raise ValueError(f"norm stats: of {len(low)} dimensions, {dims} given")
     check_finite("state", x)
-    still = q99[:dims] == q01[:dims]
     # openpi divides by the 1e-6 alone there.
-    wrong = still & (np.abs(x - q01[:dims]) > 1e-6 * (1.0 + np.abs(q01[:dims])))
+    wrong = (width[:dims] == 0) & (np.abs(x - low[:dims]) > 1e-6 * (1.0 + np.abs(low[:dims])))
     if wrong.any():
         *_, d = np.argwhere(wrong)[0]
+        all_are = "q01 and q99" if how == "quantiles" else "all values"
         raise ValueError(
-            f"norm stats: q01 and q99 of dimension {d} are both {q01[d]:g}, which a value of "
+            f"norm stats: {all_are} of dimension {d} are {low[d]:g}, which a value of "
             f"{x[..., d].flat[0]:g} cannot be normalised by"
         )
-    scale = 2.0 / (q99 - q01 + 1e-6)
-    return _affine(x, scale, -q01 * scale - 1.0)
+    if how == "mean_std":
+        scale = 1.0 / (width + 1e-6)
+        return _affine(x, scale, -low * scale)
+    scale = 2.0 / (width + 1e-6)
+    return _affine(x, scale, -low * scale - 1.0)
 
 
-def quantile_unnormalize(x: Any, stats: NormStats) -> np.ndarray:
-    """Inverse of `quantile_normalize`; dimensions beyond the statistics pass through."""
-    q01, q99 = _quantiles(stats)
-    scale = (q99 - q01 + 1e-6) / 2.0
-    return _affine(x, scale, q01 + scale)
+def unnormalize(x: Any, stats: NormStats, how: str) -> np.ndarray:
+    """Inverse of `normalize`; dimensions beyond the statistics pass through."""
+    low, width = _range(stats, how)
+    if how == "mean_std":
+        return _affine(x, width + 1e-6, low)
+    scale = (width + 1e-6) / 2.0
+    return _affine(x, scale, low + scale)
+
+
+def _range(stats: NormStats, how: str) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and width of each dimension."""
+    if how not in NORMALISATIONS:
+        raise ValueError(f"normalisation: {how!r} given, one of {NORMALISATIONS} wanted")
+    if how == "mean_std":
+        return stats.mean, stats.std
+    if stats.q01 is None or stats.q99 is None:
+        raise ValueError("norm stats: hold no quantiles (q01, q99), which π0.5 normalises with")
+    return stats.q01, stats.q99 - stats.q01
 
 
 def statistics(x: np.ndarray) -> NormStats:
@@ -172,12 +196,6 @@ def _from_json(entry: dict[str, Any]) -> NormStats:
     ]
     mean, std = (np.asarray(entry[name], np.float64) for name in ("mean", "std"))
     return NormStats(mean, std, *quantiles)
-
-
-def _quantiles(stats: NormStats) -> tuple[np.ndarray, np.ndarray]:
-    if stats.q01 is None or stats.q99 is None:
-        raise ValueError("norm stats: hold no quantiles (q01, q99), which π0.5 normalises with")
-    return stats.q01, stats.q99
 
 
 def _affine(x: Any, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:

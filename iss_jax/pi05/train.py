@@ -114,6 +114,7 @@ def flow_matching_loss(
     cache, hidden = gemma.prefill_with_hidden(
         params["PaliGemma"]["llm"], prefix.tokens, prefix.mask
     )
+    cache = model.with_state(params, cache, prefix)
     x_t, time, target = flow_targets(key, batch.actions, num_samples)
     velocity = jax.vmap(
         lambda x, t: model.velocity(params, cache, prefix.mask, x, t), in_axes=1, out_axes=1

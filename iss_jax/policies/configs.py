@@ -1,4 +1,4 @@
-"""What a robot sends to its π0.5 and what it gets back, as data.
+"""What a robot sends to its policy and what it gets back, as data.
 
 The released ones have the names of openpi's training configurations; keys, sizes and conventions
 are those of openpi at the commit in `third_party/README.md`. One of your own:
@@ -21,6 +21,7 @@ import numpy as np
 
 from iss_jax.checks import check_finite, check_text
 from iss_jax.option_types import check_types
+from iss_jax.pi05.normalize import NORMALISATIONS
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.policies import aloha
 
@@ -34,9 +35,17 @@ def _same_actions(actions: np.ndarray, state: np.ndarray) -> np.ndarray:
     return actions
 
 
+def _deltas_to_state(actions: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Six actions relative to the first six dimensions of the state, the gripper's as it is."""
+    relative = np.arange(actions.shape[-1]) < 6
+    padded = np.zeros(actions.shape[-1])
+    padded[:6] = state[:6]
+    return np.asarray(actions, np.float64) + np.where(relative, padded, 0.0)
+
+
 @dataclasses.dataclass(frozen=True)
 class PolicyConfig:
-    """One robot's side of a π0.5.
+    """One robot's side of a π0.5 or π0.
 
     Attributes:
         name: Of the configuration.
@@ -45,7 +54,9 @@ class PolicyConfig:
         state: Key of the robot's dict -> how many dimensions of the state it holds, in order.
         action_horizon: H, length of the predicted chunk.
         action_dims: Dimensions of the robot's action, the first of the policy's.
-        discrete_state_input: Whether the prompt tells the state.
+        discrete_state_input: Whether the prompt tells the state; never that of a π0.
+        normalisation: Of state and actions: `quantiles`, or `mean_std` as π0 has it.
+        model: `π0.5` or `π0`, which the parameters are checked against; either when empty.
         max_token_len: Length of the prompt with its padding.
         asset_id: Folder of the normalisation statistics under the checkpoint's `assets/`; the only
             one there when it is empty or missing.
@@ -63,6 +74,8 @@ class PolicyConfig:
     action_horizon: int
     action_dims: int
     discrete_state_input: bool = True
+    normalisation: str = "quantiles"
+    model: str = ""
     max_token_len: int = 200
     asset_id: str = ""
     images: str = ""
@@ -79,6 +92,12 @@ class PolicyConfig:
                 f"PolicyConfig {self.name!r}: cameras must name some of the views {list(VIEWS)}, "
                 f"got {sorted(self.cameras)}"
             )
+        for name, known in (("normalisation", NORMALISATIONS), ("model", ("", "π0.5", "π0"))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"PolicyConfig {self.name!r}: {name} must be one of {known}, got "
+                    f"{getattr(self, name)!r}"
+                )
         for name in ("action_horizon", "action_dims", "max_token_len"):
             if getattr(self, name) < 1:
                 raise ValueError(
@@ -165,6 +184,7 @@ class PolicyConfig:
 
 PI05_LIBERO = PolicyConfig(
     name="pi05_libero",
+    model="π0.5",
     cameras={
         "base_0_rgb": "observation/image",
         "left_wrist_0_rgb": "observation/wrist_image",
@@ -178,6 +198,7 @@ PI05_LIBERO = PolicyConfig(
 
 PI05_DROID = PolicyConfig(
     name="pi05_droid",
+    model="π0.5",
     cameras={
         "base_0_rgb": "observation/exterior_image_1_left",
         "left_wrist_0_rgb": "observation/wrist_image_left",
@@ -190,6 +211,7 @@ PI05_DROID = PolicyConfig(
 
 PI05_ALOHA = PolicyConfig(
     name="pi05_aloha",
+    model="π0.5",
     cameras={
         "base_0_rgb": "cam_high",
         "left_wrist_0_rgb": "cam_left_wrist",
@@ -208,6 +230,7 @@ PI05_ALOHA = PolicyConfig(
 
 PI05_XICM = PolicyConfig(
     name="pi05-xicm",
+    model="π0.5",
     cameras=DEFAULT_CAMERAS,
     state={"state": 8},
     action_horizon=16,
@@ -219,6 +242,7 @@ say which camera feeds which view: this is the mapping by their names."""
 
 EMBEDDED = PolicyConfig(
     name="embedded",
+    model="π0.5",
     cameras=DEFAULT_CAMERAS,
     state={"state": 8},
     action_horizon=16,
@@ -228,8 +252,35 @@ EMBEDDED = PolicyConfig(
 )
 """The small policy that ships with this package."""
 
+_PI0: dict[str, Any] = {
+    "model": "π0",
+    "discrete_state_input": False,
+    "normalisation": "mean_std",
+    "max_token_len": 48,
+}
+
+PI0_LIBERO = dataclasses.replace(
+    PI05_LIBERO, name="pi0_libero", action_horizon=50, encode_actions=_deltas_to_state, **_PI0
+)
+"""Its released configuration takes LIBERO's actions, which are deltas, as if they were positions:
+six of them are stored less the state, and the state is added again."""
+
+PI0_DROID = dataclasses.replace(PI05_DROID, name="pi0_droid", action_horizon=10, **_PI0)
+
+PI0_ALOHA = dataclasses.replace(PI05_ALOHA, name="pi0_aloha", **_PI0)
+
 CONFIGS: dict[str, PolicyConfig] = {
-    config.name: config for config in (PI05_LIBERO, PI05_DROID, PI05_ALOHA, PI05_XICM, EMBEDDED)
+    config.name: config
+    for config in (
+        PI05_LIBERO,
+        PI05_DROID,
+        PI05_ALOHA,
+        PI05_XICM,
+        PI0_LIBERO,
+        PI0_DROID,
+        PI0_ALOHA,
+        EMBEDDED,
+    )
 }
 
 

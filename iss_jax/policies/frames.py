@@ -43,7 +43,7 @@ class FrameOptions:
     Attributes:
         cameras: View -> camera of the dataset; a view without one, or with "", is absent.
         max_token_len: Prompts are padded or cut to this.
-        discrete_state_input: Whether the state stands in the prompt.
+        discrete_state_input: Whether the state stands in a π0.5's prompt.
         mirror: Whether frames and labels are mirrored left to right.
 
     Raises:
@@ -221,7 +221,8 @@ def see(
         norm_stats=policy.norm_stats,
         max_token_len=options.max_token_len,
         cameras={view: used.get(view, "") for view in VIEWS},
-        discrete_state_input=options.discrete_state_input,
+        discrete_state_input=options.discrete_state_input and not policy.reads_state,
+        normalisation=policy.normalisation,
     )
     if trim_prompt:
         mask, tokens = np.asarray(obs.tokenized_prompt_mask), np.asarray(obs.tokenized_prompt)

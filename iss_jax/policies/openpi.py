@@ -209,7 +209,7 @@ class OpenpiPolicy:
             prompts: Instructions that replace the frame's own, one a draw: what they do is
                 `found.beside["prompt"]`, beside the players.
             states: Robot states [draws, s] that replace the frame's own (`found.beside["state"]`):
-                π0.5 reads them in the prompt.
+                π0.5 reads them in the prompt, π0 as a token.
             config: Static options. Its `action_dims` are the robot's own when None.
             options: Of `iss_jax.player_effects`: key, groups, noise, mesh, valid.
 
@@ -266,16 +266,16 @@ class OpenpiPolicy:
         dims = sizes_of(self.params).action_dim
         return action_scale(lambda a: self.to_robot(a, state.copy()), self.action_horizon, dims)
 
-    def _tokens(
-        self, name: str, raw: list[dict[str, Any]], draws: int
-    ) -> tuple[jax.Array, jax.Array]:
-        """Tokens and mask of the prompts of several observations, [1, draws, l]."""
+    def _tokens(self, name: str, raw: list[dict[str, Any]], draws: int) -> tuple[jax.Array, ...]:
+        """Tokens and mask of the prompts of several observations, [1, draws, l], and states."""
         if len(raw) != draws:
             raise ValueError(f"{name}s: {len(raw)} given, {draws} wanted, one for each draw")
         seen = [self.observe(one) for one in raw]
-        both = ([one.tokenized_prompt for one in seen], [one.tokenized_prompt_mask for one in seen])
-        tokens, mask = (jnp.concatenate([jnp.asarray(x) for x in own])[None] for own in both)
-        return tokens, mask
+        names = ("tokenized_prompt", "tokenized_prompt_mask", "state")
+        return tuple(
+            jnp.concatenate([jnp.asarray(getattr(one, name)) for one in seen])[None]
+            for name in names
+        )
 
     def _robot_dims(self, state: np.ndarray) -> int:
         still = np.zeros((self.action_horizon, sizes_of(self.params).action_dim), np.float32)
@@ -387,9 +387,7 @@ def _policy(
     sampling: Sampling,
 ) -> OpenpiPolicy:
     sizes = sizes_of(params)
-    wrong = unfit(config, norm_stats)
-    if not wrong and config.action_dims > sizes.action_dim:
-        wrong = f"{config.action_dims} action dimensions, but the model has {sizes.action_dim}"
+    wrong = unfit(config, norm_stats, sizes)
     if wrong:
         raise ValueError(f"{config.name}: {wrong}")
     return OpenpiPolicy(

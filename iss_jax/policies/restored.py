@@ -28,6 +28,7 @@ class Policy:
         norm_stats: of the state and the actions.
         tokenizer: sentencepiece model.
         image_size: pixels, square.
+        reads_state: whether it is a π0, whose state is a token and no text.
         fingerprint: tells this checkpoint from others.
     """
 
@@ -36,6 +37,12 @@ class Policy:
     tokenizer: Any
     image_size: int
     fingerprint: str
+    reads_state: bool = False
+
+    @property
+    def normalisation(self) -> str:
+        """How openpi normalises for this model."""
+        return "mean_std" if self.reads_state else "quantiles"
 
 
 def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32") -> Policy:
@@ -54,12 +61,14 @@ def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32"
     params = restore_params(root, dtype=jnp.dtype(dtype))
     model = checkpoint_tokenizer(root, tokenizer or None)
     digest = hashlib.sha256(fingerprint(root).encode() + model.serialized_model_proto())
+    sizes = sizes_of(params)
     return Policy(
         params=params,
         norm_stats=load_norm_stats(root),
         tokenizer=model,
-        image_size=sizes_of(params).image.image_size,
+        image_size=sizes.image.image_size,
         fingerprint=digest.hexdigest()[:16],
+        reads_state=sizes.reads_state,
     )
 
 

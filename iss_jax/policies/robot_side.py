@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.pi05.inputs import make_observation
-from iss_jax.pi05.normalize import NormStats, quantile_unnormalize
+from iss_jax.pi05.normalize import NormStats, unnormalize
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent
 from iss_jax.policies.configs import PolicyConfig
 
@@ -33,6 +33,7 @@ def observe(
         max_token_len=config.max_token_len,
         cameras={view: config.cameras.get(view, "") for view in VIEWS},
         discrete_state_input=config.discrete_state_input,
+        normalisation=config.normalisation,
     )
 
 
@@ -56,8 +57,9 @@ def to_robot(
     norm_stats: Mapping[str, NormStats],
 ) -> np.ndarray:
     """The robot's actions [H, a] of normalised ones [H, A], at a normalised state [s]."""
-    robot = quantile_unnormalize(actions, norm_stats["actions"])[..., : config.action_dims]
-    return config.encode_actions(robot, quantile_unnormalize(state, norm_stats["state"]))
+    how = config.normalisation
+    robot = unnormalize(actions, norm_stats["actions"], how)[..., : config.action_dims]
+    return config.encode_actions(robot, unnormalize(state, norm_stats["state"], how))
 
 
 def picture(

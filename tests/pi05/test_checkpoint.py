@@ -14,7 +14,7 @@ import pytest
 import iss_jax
 from iss_jax.pi05 import params as P
 from iss_jax.pi05.checkpoint import restore_params, save_checkpoint
-from iss_jax.pi05.normalize import NormStats, load_norm_stats, quantile_normalize
+from iss_jax.pi05.normalize import NormStats, load_norm_stats, normalize
 from iss_jax.pi05.tokenizer import load_tokenizer, train_tokenizer
 
 STEP = goldens.FOLDER / "ckpt_tiny_b" / "7"
@@ -181,10 +181,12 @@ def test_statistics_that_cannot_be(tmp_path, change, message):
         load_norm_stats(tmp_path)
 
 
-def test_a_dimension_that_never_moved_has_one_value():
+@pytest.mark.parametrize(
+    ("how", "said", "middle"), [("quantiles", "q01 and q99", -1), ("mean_std", "all values", 0)]
+)
+def test_a_dimension_that_never_moved_has_one_value(how, said, middle):
     stats = NormStats(*np.array([[0.0, 2.0], [1.0, 0.0], [-1.0, 2.0], [1.0, 2.0]]))
-    np.testing.assert_allclose(
-        quantile_normalize(np.array([[0.0, 2.0]]), stats), [[0, -1]], atol=1e-5
-    )
-    with pytest.raises(ValueError, match=r"of dimension 1 are both 2, which a value of 2\.5"):
-        quantile_normalize(np.array([[0.0, 2.5]]), stats)
+    found = normalize(np.array([[0.0, 2.0]]), stats, how)
+    np.testing.assert_allclose(found, [[0, middle]], atol=1e-5)
+    with pytest.raises(ValueError, match=rf"{said} of dimension 1 are 2, which a value of 2\.5"):
+        normalize(np.array([[0.0, 2.5]]), stats, how)

@@ -46,11 +46,12 @@ def test_goals_of_a_masked_copy():
         assert off.total == plain
 
 
+@pytest.mark.parametrize("released", [P.PI05, P.PI0], ids=["pi05", "pi0"])
 @pytest.mark.parametrize("savings", [Savings(), Savings.none()])
-def test_against_a_count_of_the_traced_program(savings):
+def test_against_a_count_of_the_traced_program(savings, released):
     """Every product of the program, its loops as often as they run: equal to the last digit."""
     sizes = dataclasses.replace(
-        P.PI05,
+        released,
         image=P.ImageTower(width=24, depth=3, mlp=40, heads=2, patch=14, tokens=16),
         vlm=P.Expert(width=32, mlp=48),
         action=P.Expert(width=20, mlp=28),

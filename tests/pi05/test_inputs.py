@@ -1,6 +1,7 @@
 """Prompts, state bins, normalisation and resizing against openpi's own results (misc.npz)."""
 
 import contextlib
+import functools
 import json
 
 import goldens
@@ -44,22 +45,27 @@ def test_prompts(case):
 
 
 @pytest.mark.parametrize("dims", ["7", "32"])
-def test_normalisation(dims):
+@pytest.mark.parametrize(("how", "golden"), [("quantiles", "quantile"), ("mean_std", "zscore")])
+def test_normalisation(dims, how, golden):
     """Values reach 1e3, so the tolerance is relative: float32's own."""
     raw = MISC[f"raw{dims}"]
-    there, back = normalize.quantile_normalize, normalize.quantile_unnormalize
-    expected = MISC[f"quantile/unnormalized{dims}"]
-    np.testing.assert_allclose(back(raw, STATS), expected, rtol=1e-5, atol=1e-5)
+    there = functools.partial(normalize.normalize, stats=STATS, how=how)
+    back = functools.partial(normalize.unnormalize, stats=STATS, how=how)
+    expected = MISC[f"{golden}/unnormalized{dims}"]
+    np.testing.assert_allclose(back(raw), expected, rtol=1e-5, atol=1e-5)
     if dims == "7":
-        np.testing.assert_allclose(
-            there(raw, STATS), MISC["quantile/normalized7"], rtol=1e-5, atol=1e-5
-        )
-        np.testing.assert_allclose(back(there(raw, STATS), STATS), raw, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(there(raw), MISC[f"{golden}/normalized7"], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(back(there(raw)), raw, rtol=1e-4, atol=1e-4)
     else:
         # As openpi, whose arrays then do not broadcast.
         with pytest.raises(ValueError, match="of 7 dimensions, 32 given"):
-            there(raw, STATS)
-    np.testing.assert_array_equal(back(raw, STATS)[..., 7:], raw[..., 7:])
+            there(raw)
+    np.testing.assert_array_equal(back(raw)[..., 7:], raw[..., 7:])
+
+
+def test_an_unknown_normalisation_is_named():
+    with pytest.raises(ValueError, match="normalisation: 'zscore' given, one of"):
+        normalize.unnormalize(np.zeros(7), STATS, "zscore")
 
 
 def test_statistics_are_over_all_leading_axes():
@@ -73,7 +79,7 @@ def test_statistics_are_over_all_leading_axes():
 
 def test_quantiles_are_needed():
     with pytest.raises(ValueError, match="hold no quantiles"):
-        normalize.quantile_normalize(np.zeros(7), normalize.NormStats(np.zeros(7), np.ones(7)))
+        normalize.normalize(np.zeros(7), normalize.NormStats(np.zeros(7), np.ones(7)), "quantiles")
 
 
 @pytest.mark.parametrize("case", range(4))
@@ -158,7 +164,7 @@ def test_make_observation_and_back():
     np.testing.assert_array_equal(obs.images["base_0_rgb"], images["front"])
     assert [bool(obs.image_masks[view][0]) for view in observation.VIEWS] == [True, False, False]
     np.testing.assert_allclose(obs.state, MISC["quantile/normalized7"][:2], rtol=1e-5, atol=1e-5)
-    actions = normalize.quantile_unnormalize(np.zeros((2, 5, 32)), STATS)
+    actions = normalize.unnormalize(np.zeros((2, 5, 32)), STATS, "quantiles")
     # Zero is the middle of the quantile range.
     np.testing.assert_allclose(actions[0, 0, :7], (STATS.q01 + STATS.q99 + 1e-6) / 2, rtol=1e-5)
     with pytest.raises(ValueError, match="wanted any of"):

@@ -215,7 +215,7 @@ def test_pixel_gradient_equals_finite_differences():
         np.testing.assert_allclose(analytic, difference, rtol=5e-3, atol=5e-4)
 
 
-@pytest.mark.parametrize("which", ["PI05", "PI05_LORA"])
+@pytest.mark.parametrize("which", ["PI05", "PI05_LORA", "PI0"])
 def test_real_size_lowers_for_a_hundred_masked_copies_without_allocating(which):
     sizes = getattr(P, which)
     tree = P.unflatten(

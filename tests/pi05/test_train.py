@@ -61,11 +61,12 @@ def test_flow_targets():
     assert abs(float(noise.mean())) < 6 / np.sqrt(noise.size)
 
 
-def test_loss_equals_the_joint_definition():
+@pytest.mark.parametrize("name", ["tiny_b", "pi0_a"])
+def test_loss_equals_the_joint_definition(name):
     """The mean over hand-made single-sample losses, with openpi's golden model."""
-    params = goldens.params("tiny_b")
-    obs = preprocess(goldens.observation("tiny_b"))
-    actions = goldens.noise("tiny_b", "x_t")
+    params = goldens.params(name)
+    obs = preprocess(goldens.observation(name))
+    actions = goldens.noise(name, "x_t")
     key = jax.random.key(5)
     batch = train.Batch(obs, actions, jnp.ones(actions.shape[:2], bool))
     loss, auxiliary = train.flow_matching_loss(params, {}, batch, key, num_samples=3)

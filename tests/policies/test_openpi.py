@@ -76,6 +76,9 @@ def test_released_configurations_have_openpis_sizes():
         "pi05_droid": (15, 8, 2, True),
         "pi05_aloha": (50, 14, 3, True),
         "pi05-xicm": (16, 8, 3, True),
+        "pi0_libero": (50, 7, 2, False),
+        "pi0_droid": (10, 8, 2, False),
+        "pi0_aloha": (50, 14, 3, False),
         "embedded": (16, 7, 3, True),
     }
 
