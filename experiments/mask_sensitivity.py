@@ -29,6 +29,7 @@ from experiments.nmr.options import Options
 from experiments.runs import app, versions
 from iss_jax import mask_error, nmr
 from iss_jax.baselines import random_map
+from iss_jax.critical import critical_set
 from iss_jax.data.regions import fit_regions
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import from_config
@@ -208,7 +209,7 @@ def _saliency(cells: np.ndarray, valid: dict[str, np.ndarray], size: int) -> Sal
 
 def _pixels(maps: dict, valid: dict, percent: float) -> np.ndarray:
     """The critical pixels of all views, bool [n, pixels]."""
-    found = nmr.critical_set(maps, percent, valid=valid).pixels
+    found = critical_set(maps, percent, valid=valid).pixels
     flat = [np.asarray(found[view]).reshape(len(found[view]), -1) for view in maps]
     return np.concatenate(flat, axis=1)
 

@@ -23,6 +23,7 @@ from experiments.acting_on.donors import Donors, PlayerOptions
 from experiments.acting_on.players import players_of
 from experiments.runs import app, versions
 from iss_jax import EffectsConfig, Sampling, nmr, player_effects, saliency
+from iss_jax.critical import critical_set
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import ISSOptions, from_config
@@ -304,7 +305,7 @@ def _critical(method: str, saliency: jax.Array, percent: float, valid: jax.Array
     """The top pixels of a map; of players none, whose pixels tie."""
     if method == PLAYERS:
         return np.zeros(saliency.shape, bool)
-    return np.asarray(nmr.critical_set(saliency, percent, valid={"view": valid}).pixels["view"])
+    return np.asarray(critical_set(saliency, percent, valid={"view": valid}).pixels["view"])
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def released_step(
     """Rows of the released sizes in bfloat16, with their gradients: a function and its shapes."""
     valid_tokens, num_views, horizon = FORMS[form]
     sizes, views, length = pi05.PI05, VIEWS[:num_views], trimmed_length(valid_tokens)
-    shape = jax.ShapeDtypeStruct
+    shape: Any = jax.ShapeDtypeStruct
     example = Shared(
         shape((length, sizes.vlm.width), jnp.bfloat16),
         shape((length,), bool),
