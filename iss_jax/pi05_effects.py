@@ -209,7 +209,7 @@ def _player_effects(
     sampling: Sampling,
 ) -> Any:
     given, obs = obs, preprocess(obs, image_size)
-    picture = picture_pixels(given, valid, views, image_size) or {}
+    picture = picture_pixels(given.images, valid, views, image_size) or {}
     batch = noise.shape[0]
     frames = {view: obs.images[view] for view in views}
     present = {view: obs.image_masks[view] for view in views}

@@ -1,4 +1,4 @@
-"""`saliency(params, obs)`: interventional saliency of a π0.5 policy."""
+"""`saliency(params, obs)`: interventional saliency of openpi's policies."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,6 +15,8 @@ from iss_jax.checks import check_observation, check_options
 from iss_jax.config import ISSConfig
 from iss_jax.keys import batch_key, split_two
 from iss_jax.masked_runs import check_masks, draw_masks, masked_saliency
+from iss_jax.pi0_fast.params import is_fast
+from iss_jax.pi0_fast.saliency import fast_saliency
 from iss_jax.pi05 import gemma, model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess
 from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
@@ -93,6 +95,22 @@ def saliency(
     config = check_options("config", config, ISSConfig)
     check_observation(obs)
     params = as_params(params)
+    if is_fast(params):
+        if noise is not None or action_horizon is not None:
+            raise ValueError(
+                "noise, action_horizon: a π0-FAST has neither flow noise nor chunks; its answers "
+                "are as long as Sampling.answer_tokens at most"
+            )
+        return fast_saliency(
+            params,
+            obs,
+            key=key,
+            config=config,
+            masks=masks,
+            mesh=mesh,
+            valid=valid,
+            sampling=sampling,
+        )
     sizes = sizes_of(params)
     with jax.ensure_compile_time_eval():
         warn_if_constant(params)
@@ -158,7 +176,7 @@ def _saliency(
     sampling: Sampling,
 ) -> Saliency:
     given, obs = obs, preprocess(obs, image_size)
-    picture = picture_pixels(given, valid, views, image_size)
+    picture = picture_pixels(given.images, valid, views, image_size)
     images = {view: obs.images[view] for view in views}
     present = {view: obs.image_masks[view] for view in views}
     prompt, prompt_mask = obs.tokenized_prompt, obs.tokenized_prompt_mask

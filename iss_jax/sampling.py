@@ -71,21 +71,24 @@ class Sampling:
             prefix, and the denoising steps, are computed again instead of kept. Changes rounding,
             a third more FLOPs, and far less memory.
         savings: What the runs leave out; changes nothing but rounding.
+        answer_tokens: Of a π0-FAST, tokens of an answer at most, openpi's 256.
 
     Raises:
-        ValueError: A number of steps below one, a dtype that is not floating, or an attribute of
-            another type.
+        ValueError: A number of steps or tokens below one, a dtype that is not floating, or an
+            attribute of another type.
     """
 
     num_steps: int = 10
     dtype: Any = None
     rematerialise: bool = False
     savings: Savings = Savings()
+    answer_tokens: int = 256
 
     def __post_init__(self) -> None:
-        steps = self.num_steps
-        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-            raise ValueError(f"Sampling.num_steps must be an integer >= 1, got {steps!r}")
+        for name in ("num_steps", "answer_tokens"):
+            count = getattr(self, name)
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise ValueError(f"Sampling.{name} must be an integer >= 1, got {count!r}")
         if self.dtype is not None:
             object.__setattr__(self, "dtype", _floating(self.dtype))
         if not isinstance(self.rematerialise, bool):

@@ -82,7 +82,7 @@ def checked_call(params: Any, obs: Any, valid: Any, sampling: Sampling) -> Call:
 def present_frames(obs: Observation, valid: dict[str, Array], shape: Shape) -> Frames:
     """The policy's own preprocessing, and which pixels of it take part."""
     given, obs = obs, preprocess(obs, shape.image_size)
-    picture = picture_pixels(given, valid, shape.views, shape.image_size) or {}
+    picture = picture_pixels(given.images, valid, shape.views, shape.image_size) or {}
     inside = {}
     for view in shape.views:
         there = jnp.broadcast_to(obs.image_masks[view][:, None, None], obs.images[view].shape[:3])

@@ -186,6 +186,51 @@ def extended(
     return Cache(jnp.concatenate([cache.k, k], axis=2), jnp.concatenate([cache.v, v], axis=2))
 
 
+def continued(
+    llm: dict[str, Any],
+    tokens: Float[Array, "b t w"],
+    positions: Int[Array, "b t"],
+    pairs: Bool[Array, "b t s"],
+    past: Cache | None = None,
+) -> tuple[Float[Array, "b t w"], Cache]:
+    """Run tokens through the VLM expert behind what a cache holds, to the final norm.
+
+    π0-FAST's Gemma reads its prefix and writes its action tokens with this.
+
+    Args:
+        llm: the tree under "PaliGemma/llm".
+        tokens: embedded, in the compute dtype.
+        positions: of the tokens.
+        pairs: which key each token sees; the past's come first, its own last.
+        past: keys and values of earlier tokens.
+
+    Returns:
+        Tokens after the final norm, and their own keys and values.
+    """
+    layers = llm["layers"]
+    if past is None:
+        depth, kv_heads, head_dim = (layers["attn"]["kv_einsum"]["w"].shape[i] for i in (0, 2, 4))
+        nothing = jnp.zeros((depth, tokens.shape[0], 0, kv_heads, head_dim), tokens.dtype)
+        past = Cache(nothing, nothing)
+
+    def step(x, xs):
+        layer, past_k, past_v = xs
+        y = rms_norm(layer["pre_attention_norm"]["scale"], x)
+        kv = _einsum("bsw,ckwh->cbskh", y, layer["attn"]["kv_einsum"])
+        own_k, own_v = rope(kv[0], positions), kv[1]
+        q = rope(_einsum("btw,nwh->btnh", y, layer["attn"]["q_einsum"]), positions)
+        k = jnp.concatenate([past_k, own_k], axis=1)
+        v = jnp.concatenate([past_v, own_v], axis=1)
+        x = x + _einsum("btnh,nhw->btw", _attend(q, k, v, pairs), layer["attn"]["attn_vec_einsum"])
+        y = rms_norm(layer["pre_ffw_norm"]["scale"], x)
+        return x + _feed_forward(layer["mlp"], y), (own_k, own_v)
+
+    vlm = {name: leaf for name, leaf in layers.items() if not name.endswith("_1")}
+    vlm["attn"] = {n: leaf for n, leaf in layers["attn"].items() if not n.endswith("_1")}
+    x, (k, v) = jax.lax.scan(step, tokens, (vlm, past.k, past.v))
+    return rms_norm(llm["final_norm"]["scale"], x), Cache(k, v)
+
+
 def _suffix(
     llm: dict[str, Any],
     cache: Cache,

@@ -109,12 +109,12 @@ def checked_valid(valid: Any, images: Mapping[str, Any]) -> dict[str, Bool[Array
 
 
 def picture_pixels(
-    obs: Observation, valid: dict[str, Array], views: tuple[str, ...], image_size: int
+    images: Mapping[str, Any], valid: dict[str, Array], views: tuple[str, ...], image_size: int
 ) -> dict[str, Bool[Array, "b h w"]] | None:
     """Pixels that hold picture after `preprocess`, for the views that have others."""
     picture = {}
     for view in views:
-        batch, height, width = obs.images[view].shape[:3]
+        batch, height, width = images[view].shape[:3]
         rows, columns = padded_extent(height, width, image_size, image_size)
         inside = np.zeros((image_size, image_size), bool)
         inside[rows, columns] = True

@@ -1,0 +1,241 @@
+"""Interventional saliency of a π0-FAST: how far the distribution of its action tokens moves.
+
+The policy answers in tokens, so that the paper's own divergence can be computed (Eq. 6): of each
+token of the greedy answer to the unmasked frames, KL(p(· | frames, tokens before) ‖ p(· | masked
+frames, tokens before)). Their sum is the KL of answers along that one. No squared error stands in
+for it, and nothing is decoded but once.
+"""
+
+import dataclasses
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Int
+
+from iss_jax import sharding
+from iss_jax.config import ISSConfig
+from iss_jax.keys import batch_key
+from iss_jax.masked_runs import check_masks, draw_masks, masked_saliency
+from iss_jax.pi0_fast import model
+from iss_jax.pi0_fast.observation import FastInputs, fast_inputs, fitted_frames
+from iss_jax.pi0_fast.params import fast_sizes_of
+from iss_jax.pi05.model import compute_dtype
+from iss_jax.pi05.params import Params
+from iss_jax.pi05.prepare import checked_valid, picture_pixels
+from iss_jax.results import Saliency
+from iss_jax.sampling import Sampling
+
+# An answer is cut to a multiple of this: its length varies from frame to frame, and every length is
+# a compilation.
+ANSWER_MULTIPLE = 16
+NO_TOKEN = -1
+
+
+class Question(NamedTuple):
+    """What masked copies of one observation share.
+
+    Attributes:
+        present: View -> whether it is there.
+        prompt: Ids.
+        prompt_mask: Valid ones.
+        causal: openpi's `token_ar_mask`.
+        answer: The greedy answer to the unmasked frames.
+        weight: Of each of its tokens; 0 behind its end.
+        wanted: Logits of the unmasked frames.
+    """
+
+    present: dict[str, Bool[Array, ""]]
+    prompt: Int[Array, " l"]
+    prompt_mask: Bool[Array, " l"]
+    causal: Int[Array, " l"]
+    answer: Int[Array, " t"]
+    weight: Float[Array, " t"]
+    wanted: Float[Array, "t v"]
+
+
+def fast_saliency(
+    params: Params,
+    obs: Any,
+    *,
+    key: Any,
+    config: ISSConfig,
+    masks: Any,
+    mesh: jax.sharding.Mesh | None,
+    valid: Any,
+    sampling: Sampling,
+) -> Saliency:
+    """`iss_jax.saliency` of a π0-FAST; arguments and errors are documented there.
+
+    Returns:
+        `Saliency`. Effects are nats: their mean over the tokens of the answer, or their sum.
+        `actions` [b, t, 1] are the ids of the greedy answer, -1 behind its end.
+    """
+    sizes = fast_sizes_of(params)
+    if config.action_dims is not None or config.action_weights is not None:
+        raise ValueError(
+            "config.action_dims, action_weights: a π0-FAST's effect is of whole tokens, which have "
+            "no dimensions; wanted None"
+        )
+    valid = checked_valid(valid, obs.images)
+    inputs = fast_inputs(obs, sizes.vocab, trim=sampling.savings.trim_prompt)
+    batch = inputs.prompt.shape[0]
+    config = config.resolved(differentiable=True)
+    if masks is None:
+        masks = draw_masks(batch_key(key, batch), len(inputs.images), config)
+    check_masks(masks, tuple(inputs.images), batch, config)
+    sampling = sampling.resolved(compute_dtype(params))
+    size = sizes.image.image_size
+    answer = greedy_answer(params, inputs, size, sampling)
+    counted = model.answered(answer)
+    if not isinstance(counted, Tracer):
+        longest = int(np.asarray(counted).sum(1).max())
+        length = min(-(-longest // ANSWER_MULTIPLE) * ANSWER_MULTIPLE, answer.shape[1])
+        answer, counted = answer[:, :length], counted[:, :length]
+    arrays = (params, inputs, answer, counted, masks, valid)
+    if mesh is not None:
+        arrays = sharding.replicate(arrays, mesh)
+    return _saliency(*arrays, config=config, mesh=mesh, image_size=size, sampling=sampling)
+
+
+@partial(jax.jit, static_argnames=("image_size", "sampling"))
+def greedy_answer(
+    params: Params, inputs: FastInputs, image_size: int, sampling: Sampling
+) -> Int[Array, "b t"]:
+    """What a π0-FAST answers at temperature 0, `sampling.answer_tokens` long.
+
+    Args:
+        params: the tree.
+        inputs: from `fast_inputs`.
+        image_size: the model's, pixels.
+        sampling: its dtype and number of tokens.
+    """
+    frames = fitted_frames(inputs.images, image_size)
+    embedded = model.embed_inputs(
+        params,
+        frames,
+        inputs.image_masks,
+        inputs.prompt,
+        inputs.prompt_mask,
+        inputs.causal,
+        sampling,
+    )
+    return model.decode(params, model.prefill(params, embedded), sampling.answer_tokens)
+
+
+@partial(jax.jit, static_argnames=("config", "mesh", "image_size", "sampling"))
+def _saliency(
+    params: Params,
+    inputs: FastInputs,
+    answer: Int[Array, "b t"],
+    counted: Bool[Array, "b t"],
+    masks: Array,
+    valid: dict[str, Array],
+    *,
+    config: ISSConfig,
+    mesh: jax.sharding.Mesh | None,
+    image_size: int,
+    sampling: Sampling,
+) -> Saliency:
+    views = tuple(inputs.images)
+    frames = fitted_frames(inputs.images, image_size)
+    picture = picture_pixels(inputs.images, valid, views, image_size)
+    weight = counted.astype(jnp.float32)
+    if config.reduction == "mean":
+        # The engine's mean is over all tokens, of which some stand behind the answer's end.
+        weight = weight * (counted.shape[1] / weight.sum(1, keepdims=True))
+    logits = partial(_answer_logits, params, sampling=sampling)
+    wanted = jax.lax.map(
+        lambda one: logits(jax.tree.map(lambda leaf: leaf[None], one[0]), *one[1:])[0],
+        (
+            frames,
+            inputs.image_masks,
+            inputs.prompt,
+            inputs.prompt_mask,
+            inputs.causal,
+            answer,
+        ),
+    )
+    examples = Question(
+        inputs.image_masks,
+        inputs.prompt,
+        inputs.prompt_mask,
+        inputs.causal,
+        answer,
+        weight,
+        wanted,
+    )
+    found = masked_saliency(
+        partial(_distances, sampling=sampling),
+        params,
+        examples,
+        frames,
+        masks,
+        inputs.image_masks,
+        picture,
+        config,
+        mesh,
+        sampling.savings,
+    )
+    kind = "mean over tokens" if config.reduction == "mean" else "sum"
+    return dataclasses.replace(
+        found,
+        actions=jnp.where(counted, answer, NO_TOKEN).astype(jnp.float32)[..., None],
+        unit=f"KL of action tokens, nats, {kind}",
+    )
+
+
+def _answer_logits(
+    params: Params,
+    rows: dict[str, Float[Array, "n h w 3"]],
+    present: dict[str, Bool[Array, ""]],
+    prompt: Int[Array, " l"],
+    prompt_mask: Bool[Array, " l"],
+    causal: Int[Array, " l"],
+    answer: Int[Array, " t"],
+    *,
+    sampling: Sampling,
+) -> Float[Array, "n t v"]:
+    """Logits of an answer's tokens on copies of one observation's frames."""
+    count = next(iter(rows.values())).shape[0]
+
+    def copies(array: Array) -> Array:
+        return jnp.broadcast_to(array[None], (count, *array.shape))
+
+    inputs = model.embed_inputs(
+        params,
+        rows,
+        {view: copies(there) for view, there in present.items()},
+        copies(prompt),
+        copies(prompt_mask),
+        copies(causal),
+        sampling,
+    )
+    return model.answer_logits(params, model.prefill(params, inputs), copies(answer))
+
+
+def _distances(
+    params: Params,
+    example: Question,
+    rows: dict[str, Float[Array, "n h w 3"]],
+    *,
+    sampling: Sampling,
+) -> Float[Array, "n 1 t 1"]:
+    """Roots of each token's KL, whose squares the engine sums: 0 on the unmasked frames."""
+    given = _answer_logits(
+        params,
+        rows,
+        example.present,
+        example.prompt,
+        example.prompt_mask,
+        example.causal,
+        example.answer,
+        sampling=sampling,
+    )
+    kl = model.token_kl(example.wanted[None], given) * example.weight[None]
+    # The root has no derivative at 0, where rounding alone is left.
+    moved = kl > 0.0
+    return jnp.where(moved, jnp.sqrt(jnp.where(moved, kl, 1.0)), 0.0)[:, None, :, None]
