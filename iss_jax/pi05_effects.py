@@ -22,6 +22,8 @@ from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.keys import batch_key
+from iss_jax.pi0_fast.effects import fast_player_effects
+from iss_jax.pi0_fast.params import is_fast
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess, resize_with_pad, to_unit_range
 from iss_jax.pi05.params import as_params, sizes_of, warn_if_constant
@@ -37,7 +39,7 @@ from iss_jax.player_runs import beside_names, run_players
 from iss_jax.players import Players, as_players
 from iss_jax.results import effect_unit
 from iss_jax.sampling import Sampling
-from iss_jax.scenes import donor_frames, drawn, fitted_labels, make_scene
+from iss_jax.scenes import donor_frames, drawn, fitted_labels, labels_at_size, make_scene
 
 # Tokens and mask, and perhaps the states of a π0.
 Prompts = Mapping[
@@ -126,6 +128,25 @@ def player_effects(
     check_observation(obs)
     check_finite("obs.state", obs.state)
     params = as_params(params)
+    if is_fast(params):
+        if prompts is not None or noise is not None or action_horizon is not None:
+            raise ValueError(
+                "prompts, noise, action_horizon: a π0-FAST has neither flow noise nor chunks, and "
+                "its prompts are not replaced; wanted None"
+            )
+        return fast_player_effects(
+            params,
+            obs,
+            players,
+            background,
+            key=key,
+            config=config,
+            groups=groups,
+            regions=regions,
+            valid=valid,
+            mesh=mesh,
+            sampling=sampling,
+        )
     sizes = sizes_of(params)
     with jax.ensure_compile_time_eval():
         warn_if_constant(params)
@@ -139,8 +160,8 @@ def player_effects(
     valid = checked_valid(valid, obs.images)
     known = {view: jnp.shape(obs.images[view])[1:3] for view in obs.images}
     check_labels("regions", regions or {}, {})
-    own = _labels("players", players.labels, known, batch, size, -1)
-    marked = None if regions is None else _labels("regions", regions, known, batch, size, 0)
+    own = labels_at_size("players", players.labels, known, batch, size, -1)
+    marked = None if regions is None else labels_at_size("regions", regions, known, batch, size, 0)
     trim = sampling.savings.trim_prompt and not prompts
     obs = policy_observation(obs, sizes.vocab, trim=trim)
     noise = flow_noise(noise, noise_keys, batch, config.draws, action_horizon, sizes.action_dim)
@@ -294,38 +315,6 @@ def actions_of_runs(
         params, rows, present, prompt[prompts], prompt_mask[prompts], states, views, sampling
     )
     return model.denoise(params, cache, mask, noise[draws], sampling)
-
-
-def _labels(
-    name: str,
-    labels: Mapping[str, Any],
-    known: Mapping[str, tuple[int, ...]],
-    batch: int,
-    size: int,
-    outside: int,
-) -> dict[str, Int[Array, "b h w"]]:
-    """Labels at the model's size.
-
-    Raises:
-        ValueError: Unknown views, or a shape that is neither the images' nor the model's.
-    """
-    unknown = sorted(set(labels) - set(known))
-    if unknown:
-        raise ValueError(f"{name} name views {unknown}, obs.images hold {sorted(known)}")
-    found = {}
-    for view, own in labels.items():
-        own = jnp.asarray(own).astype(jnp.int32)
-        if own.ndim == 2 and batch == 1:
-            own = own[None]
-        if own.shape not in ((batch, *known[view]), (batch, size, size)):
-            raise ValueError(
-                f"{name} of {view!r} must be {[batch, *known[view]]} like its images or "
-                f"{[batch, size, size]} like the model's, got {list(own.shape)}"
-            )
-        found[view] = (
-            own if own.shape[1:] == (size, size) else fitted_labels(own, size, size, outside)
-        )
-    return found
 
 
 def _prompts(prompts: Prompts | None, obs: Observation, draws: int, vocab: int) -> Prompts:

@@ -1,6 +1,7 @@
 """From frames, labels and a bank of donors to what the engine of players runs on."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,46 @@ def fitted_labels(
     inner = labels[..., from_rows[:, None], from_columns[None]]
     whole = jnp.full((*labels.shape[:-2], height, width), outside, labels.dtype)
     return whole.at[..., rows, columns].set(inner)
+
+
+def labels_at_size(
+    name: str,
+    labels: Mapping[str, Any],
+    known: Mapping[str, tuple[int, ...]],
+    batch: int,
+    size: int,
+    outside: int,
+) -> dict[str, Int[Array, "b h w"]]:
+    """Labels at the model's size, of those at it or at the images'.
+
+    Args:
+        name: Of what, for the message.
+        labels: View -> labels; [h, w] for a batch of one.
+        known: View -> size of its images.
+        batch: b.
+        size: The model's, pixels.
+        outside: Label of the padding.
+
+    Raises:
+        ValueError: Unknown views, or a shape that is neither the images' nor the model's.
+    """
+    unknown = sorted(set(labels) - set(known))
+    if unknown:
+        raise ValueError(f"{name} name views {unknown}, obs.images hold {sorted(known)}")
+    found = {}
+    for view, own in labels.items():
+        own = jnp.asarray(own).astype(jnp.int32)
+        if own.ndim == 2 and batch == 1:
+            own = own[None]
+        if own.shape not in ((batch, *known[view]), (batch, size, size)):
+            raise ValueError(
+                f"{name} of {view!r} must be {[batch, *known[view]]} like its images or "
+                f"{[batch, size, size]} like the model's, got {list(own.shape)}"
+            )
+        found[view] = (
+            own if own.shape[1:] == (size, size) else fitted_labels(own, size, size, outside)
+        )
+    return found
 
 
 def drawn(

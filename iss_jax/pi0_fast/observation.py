@@ -1,7 +1,9 @@
 """What a π0-FAST sees: whatever views the observation holds, and a prompt without an answer."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -12,6 +14,28 @@ from iss_jax.pi05.prepare import trimmed_length
 
 FAST_VIEWS = ("base_0_rgb", "base_1_rgb", "wrist_0_rgb")
 """openpi's names of a π0-FAST's views; any others do as well."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class FastObservation:
+    """A batch of observations of a π0-FAST, with openpi's names.
+
+    Attributes:
+        images: View -> [b, h, w, 3], float32 in [-1, 1] or uint8, in the policy's order.
+        image_masks: View -> bool [b].
+        state: [b, s]; the policy reads it in its prompt.
+        tokenized_prompt: int32 [b, l].
+        tokenized_prompt_mask: bool [b, l].
+        token_ar_mask: int32 [b, l], 1 at an answer's tokens; none where the prompt holds no answer.
+    """
+
+    images: dict[str, Array]
+    image_masks: dict[str, Bool[Array, " b"]]
+    state: Float[Array, "b s"]
+    tokenized_prompt: Int[Array, "b l"]
+    tokenized_prompt_mask: Bool[Array, "b l"]
+    token_ar_mask: Int[Array, "b l"] | None = None
 
 
 class FastInputs(NamedTuple):

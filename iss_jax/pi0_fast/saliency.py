@@ -89,12 +89,7 @@ def fast_saliency(
     check_masks(masks, tuple(inputs.images), batch, config)
     sampling = sampling.resolved(compute_dtype(params))
     size = sizes.image.image_size
-    answer = greedy_answer(params, inputs, size, sampling)
-    counted = model.answered(answer)
-    if not isinstance(counted, Tracer):
-        longest = int(np.asarray(counted).sum(1).max())
-        length = min(-(-longest // ANSWER_MULTIPLE) * ANSWER_MULTIPLE, answer.shape[1])
-        answer, counted = answer[:, :length], counted[:, :length]
+    answer, counted = counted_answer(params, inputs, size, sampling)
     arrays = (params, inputs, answer, counted, masks, valid)
     if mesh is not None:
         arrays = sharding.replicate(arrays, mesh)
@@ -143,35 +138,11 @@ def _saliency(
     views = tuple(inputs.images)
     frames = fitted_frames(inputs.images, image_size)
     picture = picture_pixels(inputs.images, valid, views, image_size)
-    weight = counted.astype(jnp.float32)
-    if config.reduction == "mean":
-        # The engine's mean is over all tokens, of which some stand behind the answer's end.
-        weight = weight * (counted.shape[1] / weight.sum(1, keepdims=True))
-    logits = partial(_answer_logits, params, sampling=sampling)
-    wanted = jax.lax.map(
-        lambda one: logits(jax.tree.map(lambda leaf: leaf[None], one[0]), *one[1:])[0],
-        (
-            frames,
-            inputs.image_masks,
-            inputs.prompt,
-            inputs.prompt_mask,
-            inputs.causal,
-            answer,
-        ),
-    )
-    examples = Question(
-        inputs.image_masks,
-        inputs.prompt,
-        inputs.prompt_mask,
-        inputs.causal,
-        answer,
-        weight,
-        wanted,
-    )
+    weight = token_weights(counted, config.reduction)
     found = masked_saliency(
-        partial(_distances, sampling=sampling),
+        partial(distances, sampling=sampling),
         params,
-        examples,
+        asked(params, inputs, frames, answer, weight, sampling),
         frames,
         masks,
         inputs.image_masks,
@@ -180,12 +151,69 @@ def _saliency(
         mesh,
         sampling.savings,
     )
-    kind = "mean over tokens" if config.reduction == "mean" else "sum"
     return dataclasses.replace(
-        found,
-        actions=jnp.where(counted, answer, NO_TOKEN).astype(jnp.float32)[..., None],
-        unit=f"KL of action tokens, nats, {kind}",
+        found, actions=as_actions(answer, counted), unit=kl_unit(config.reduction)
     )
+
+
+def token_weights(counted: Bool[Array, "b t"], reduction: str) -> Float[Array, "b t"]:
+    """What each token's KL counts, where the engine takes the mean or the sum over all of them."""
+    weight = counted.astype(jnp.float32)
+    if reduction == "sum":
+        return weight
+    # Some of the tokens stand behind the answer's end.
+    return weight * (counted.shape[1] / weight.sum(1, keepdims=True))
+
+
+def as_actions(answer: Int[Array, "b t"], counted: Bool[Array, "b t"]) -> Float[Array, "b t 1"]:
+    """An answer in the place of a chunk of actions: ids of its tokens, -1 behind its end."""
+    return jnp.where(counted, answer, NO_TOKEN).astype(jnp.float32)[..., None]
+
+
+def kl_unit(reduction: str) -> str:
+    """What an effect is, in words."""
+    kind = "mean over tokens" if reduction == "mean" else "sum"
+    return f"KL of action tokens, nats, {kind}"
+
+
+def counted_answer(
+    params: Params, inputs: FastInputs, image_size: int, sampling: Sampling
+) -> tuple[Int[Array, "b t"], Bool[Array, "b t"]]:
+    """The greedy answer and which of its tokens count; where they are known, little behind them."""
+    answer = greedy_answer(params, inputs, image_size, sampling)
+    counted = model.answered(answer)
+    if isinstance(counted, Tracer):
+        return answer, counted
+    longest = int(np.asarray(counted).sum(1).max())
+    length = min(-(-longest // ANSWER_MULTIPLE) * ANSWER_MULTIPLE, answer.shape[1])
+    return answer[:, :length], counted[:, :length]
+
+
+def asked(
+    params: Params,
+    inputs: FastInputs,
+    frames: dict[str, Float[Array, "b h w 3"]],
+    answer: Int[Array, "b t"],
+    weight: Float[Array, "b t"],
+    sampling: Sampling,
+) -> Question:
+    """What altered copies of each observation share, with axis b.
+
+    Args:
+        params: the tree.
+        inputs: from `fast_inputs`.
+        frames: unmasked, at the model's size.
+        answer: greedy.
+        weight: from `token_weights`.
+        sampling: its dtype and rematerialisation.
+    """
+    logits = partial(_answer_logits, params, sampling=sampling)
+    given = (inputs.image_masks, inputs.prompt, inputs.prompt_mask, inputs.causal, answer)
+    wanted = jax.lax.map(
+        lambda one: logits(jax.tree.map(lambda leaf: leaf[None], one[0]), *one[1:])[0],
+        (frames, *given),
+    )
+    return Question(*given, weight, wanted)
 
 
 def _answer_logits(
@@ -217,14 +245,21 @@ def _answer_logits(
     return model.answer_logits(params, model.prefill(params, inputs), copies(answer))
 
 
-def _distances(
+def distances(
     params: Params,
     example: Question,
     rows: dict[str, Float[Array, "n h w 3"]],
     *,
     sampling: Sampling,
 ) -> Float[Array, "n 1 t 1"]:
-    """Roots of each token's KL, whose squares the engine sums: 0 on the unmasked frames."""
+    """Roots of each token's KL, whose squares the engine sums: 0 on the unmasked frames.
+
+    Args:
+        params: the tree.
+        example: one observation's.
+        rows: copies of its frames.
+        sampling: its dtype and rematerialisation.
+    """
     given = _answer_logits(
         params,
         rows,

@@ -8,9 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from iss_jax.pi0_fast.observation import FastObservation
+from iss_jax.pi0_fast.params import fast_sizes_of, is_fast
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import as_params, check_finite_params, sizes_of
 from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.fast import FastPolicy
 from iss_jax.policies.openpi import OpenpiPolicy
 from iss_jax.sampling import Sampling
 
@@ -19,8 +22,10 @@ __all__ = [
 ]
 
 
-def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> OpenpiPolicy:
+def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> OpenpiPolicy | FastPolicy:
     """A live openpi `Policy` (JAX): its model, its transforms, its statistics.
+
+    A π0-FAST becomes a `FastPolicy`, which takes the robot's dict alone.
 
     Nothing of openpi is imported: the policy is known by `_model`, `_input_transform`,
     `_output_transform` and `_sample_kwargs`.
@@ -41,8 +46,8 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
 
     Raises:
         TypeError: Not such a policy, or one whose model is not JAX.
-        ValueError: The model is no π0.5, holds numbers that are not finite, or its chunk is not the
-            configuration's.
+        ValueError: The model is none of openpi's, holds numbers that are not finite, or its chunk
+            is not the configuration's. Or a π0-FAST was given a configuration.
     """
     missing = [
         name
@@ -69,6 +74,8 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
             f"{live.action_horizon}"
         )
     params = as_params(nnx.state(live, nnx.Param))
+    if is_fast(params):
+        return _fast(policy, params, config)
     sizes_of(params)
     check_finite_params(params)
     steps = getattr(policy, "_sample_kwargs", {}).get("num_steps", Sampling().num_steps)
@@ -82,9 +89,38 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
     )
 
 
+def _fast(policy: Any, params: Any, config: PolicyConfig | None) -> FastPolicy:
+    if config is not None:
+        raise ValueError(
+            f"config {config.name!r}: a π0-FAST takes the robot's dict alone; wanted None"
+        )
+    fast_sizes_of(params)
+    check_finite_params(params)
+    given = getattr(policy, "_sample_kwargs", {})
+    tokens = int(given.get("max_decoding_steps", Sampling().answer_tokens))
+    return FastPolicy(
+        params=params,
+        observe=partial(_observe_fast, policy._input_transform),
+        to_robot=partial(_to_robot_live, policy._output_transform),
+        sampling=Sampling(answer_tokens=tokens, dtype=_live_dtype(policy._model)),
+    )
+
+
+def _observe_fast(transform: Callable[[Any], Any], raw: Mapping[str, Any]) -> FastObservation:
+    inputs = transform(copy.deepcopy(dict(raw)))
+    obs = _observation(inputs)
+    causal = inputs.get("token_ar_mask")
+    return FastObservation(
+        **vars(obs), token_ar_mask=None if causal is None else jnp.asarray(causal, jnp.int32)[None]
+    )
+
+
 def _observe_live(transform: Callable[[Any], Any], raw: Mapping[str, Any]) -> Observation:
     # openpi's transforms write into what they are given.
-    inputs = transform(copy.deepcopy(dict(raw)))
+    return _observation(transform(copy.deepcopy(dict(raw))))
+
+
+def _observation(inputs: Mapping[str, Any]) -> Observation:
     missing = sorted({"image", "image_mask", "state", "tokenized_prompt"} - set(inputs))
     if missing:
         raise ValueError(f"the policy's input transform gave no {missing}, it gave {set(inputs)}")
