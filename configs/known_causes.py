@@ -5,8 +5,8 @@ r"""Which explanation finds a cause that is known exactly?
     python -m experiments.known_causes --config=configs/known_causes.py:partition
     python -m experiments.known_causes --config=configs/known_causes.py:smoke
 
-Variants: `embedded` (both splits; an hour on two cores and twenty minutes for Owen values), `chosen`
-(only the split on which methods were chosen, in the same run directory; a quarter of it),
+Variants: `embedded` (both splits; an hour on two cores, and twenty minutes for Owen values),
+`chosen` (only the split on which methods were chosen, in the same run directory; a quarter of it),
 `partition` (both splits, Owen values alone), `smoke` (one frame, few methods; seconds).
 The policy takes 4 Euler steps instead of 10, to save time.
 """

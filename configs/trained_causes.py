@@ -34,8 +34,10 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         ("patch", 0.0, 0),
         ("patch", 1.0, 0),
     )
-    # Owen values spend their runs one after the other, so that they are a part of their own.
+    # Owen values spend their runs one after the other, so that they are a part of their own, with
+    # the runs of `budgets`.
     config.parts = ("halves",) if variant == "halves" else ("methods", "halves")
+    config.budgets = (30, 100)
     # Frames of each held-out task of these suites.
     config.suites = ("libero_object", "libero_object_object", "libero_object_swap")
     config.tasks = 0  # the first so many; all when 0
@@ -52,4 +54,5 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     if variant == "smoke":
         config.tasks, config.frames_per_task = 1, 1
         config.donors, config.masks, config.num_steps, config.resamples = 3, 4, 1, 99
+        config.budgets = (4, 8)
     return config

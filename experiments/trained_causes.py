@@ -22,7 +22,7 @@ import numpy as np
 from experiments.causes.runs import item_key
 from experiments.causes.scenes import open_source, split_tasks
 from experiments.distilled import report
-from experiments.distilled.halves import BUDGETS, measured_by_halves
+from experiments.distilled.halves import measured_by_halves
 from experiments.distilled.measured import measured
 from experiments.distilled.scenes import cued
 from experiments.distilled.teacher import Frame, frames_of
@@ -64,7 +64,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
                 "longest": config.max_token_len,
             }
             if "halves" in item:
-                return measured_by_halves(scene, policy, **settings)
+                return measured_by_halves(scene, policy, budgets=item["halves"], **settings)
             return measured(scene, policy, masks=config.masks, **settings)
 
         items = [
@@ -78,7 +78,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             }
             for frame in chosen
         ]
-        halves = [item | {"halves": list(BUDGETS)} for item in items]
+        halves = [item | {"halves": list(config.budgets)} for item in items]
         parts = {"methods": items, "halves": halves}
         results = run_items(
             run,

@@ -1,6 +1,6 @@
 """Owen values of the picture's halves on a trained policy, see `experiments.causes.owen`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,11 +22,18 @@ from iss_jax.pi05.observation import Observation
 from iss_jax.policies.restored import Policy
 from iss_jax.scenes import donor_frames
 
-BUDGETS = (30, 100)
+# At once: a node's two halves. Every shape is compiled once.
+ROWS = 2
 
 
 def measured_by_halves(
-    scene: CuedScene, policy: Policy, *, key: Array, num_steps: int, longest: int
+    scene: CuedScene,
+    policy: Policy,
+    *,
+    key: Array,
+    num_steps: int,
+    longest: int,
+    budgets: Sequence[int],
 ) -> list[dict[str, Any]]:
     """A row a partition and budget.
 
@@ -36,15 +43,21 @@ def measured_by_halves(
         key: Of everything drawn.
         num_steps: Euler steps.
         longest: Prompts are padded or cut to this.
+        budgets: Runs, baselines included.
     """
     sampling = Sampling(num_steps=num_steps)
     obs = observe(policy, [scene.images], [scene.frame.state], [scene.named], longest)
     facts = facts_of(scene, policy, key, sampling, longest)
-    return rows_of(scene, facts, by_halves(scene, policy, obs, key, sampling))
+    return rows_of(scene, facts, by_halves(scene, policy, obs, key, sampling, budgets))
 
 
 def by_halves(
-    scene: CuedScene, policy: Policy, obs: Observation, key: Array, sampling: Sampling
+    scene: CuedScene,
+    policy: Policy,
+    obs: Observation,
+    key: Array,
+    sampling: Sampling,
+    budgets: Sequence[int],
 ) -> Iterator[tuple[str, int, Attribution]]:
     """Name, runs and map of each partition at each budget.
 
@@ -54,18 +67,19 @@ def by_halves(
         obs: The scene as the policy sees it, a batch of one.
         key: Of donors and flow noise.
         sampling: How the policy is run.
+        budgets: Runs, baselines included.
     """
     views = tuple(obs.images)
     frame = np.stack([np.asarray(obs.images[view])[0] for view in views])
     for family in PARTITIONS:
-        draws = max(map(family.draws, BUDGETS))
+        draws = max(map(family.draws, budgets))
         allowed = jnp.ones((1, len(scene.bank)), bool)
         donors, _ = donor_frames(scene.bank, draw_donors(key[None], allowed, draws), views)
         assert donors is not None
         shown = {v: own[0].astype(jnp.float32) / 127.5 - 1.0 for v, own in donors.items()}
         instead = family.instead(frame, shown, draws)
         game = _Game(policy, obs, frame, instead, key, sampling)
-        for runs in BUDGETS:
+        for runs in budgets:
             search = owen_values(picture(frame.shape[:3]), halved, family.splits(runs))
             (credit,) = solved([search], partial(game.values, family=family, runs=runs))
             yield family.name, runs, Attribution(spread(credit, frame.shape[:3]))
@@ -86,12 +100,20 @@ class _Game:
         self._frame, self._instead = frame, instead
         dims = len(policy.norm_stats["actions"].mean)
         noise = jax.random.normal(key, (len(instead), HORIZON, dims))
-        self._act = partial(
+        self._run = partial(
             _actions, policy.params, obs, noise, views=tuple(obs.images), sampling=sampling
         )
         numbers = np.arange(len(instead))
-        self._base = np.asarray(self._act(np.repeat(frame[None], len(instead), 0), numbers))
+        self._base = self._act(np.repeat(frame[None], len(instead), 0), numbers)
         self._known: dict[tuple[int, frozenset[Box]], float] = {}
+
+    def _act(
+        self, copies: Float[np.ndarray, "n v h w 3"], draws: Int[np.ndarray, " n"]
+    ) -> Float[np.ndarray, "n horizon dims"]:
+        rows = np.arange(len(copies) + -len(copies) % ROWS) % len(copies)
+        parts = np.split(rows, len(rows) // ROWS)
+        found = [np.asarray(self._run(copies[part], draws[part])) for part in parts]
+        return np.concatenate(found)[: len(copies)]
 
     def values(
         self, questions: list[tuple[int, frozenset[Box]]], *, family: PartitionFamily, runs: int
@@ -103,7 +125,7 @@ class _Game:
             numbers = np.array([draw for draw, _ in new])
             gone = np.stack([pixels_of(boxes, self._frame.shape[:3]) for _, boxes in new])
             copies = np.where(gone[..., None], self._instead[numbers], self._frame)
-            moved = np.asarray(self._act(copies, numbers)) - self._base[numbers]
+            moved = self._act(copies, numbers) - self._base[numbers]
             self._known |= dict(zip(new, np.square(moved).mean((1, 2)).tolist(), strict=True))
         draws = range(family.draws(runs))
         return [float(np.mean([self._known[d, boxes] for d in draws])) for boxes in sets]
