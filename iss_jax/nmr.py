@@ -23,7 +23,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from iss_jax.checks import check_labels, is_known
+from iss_jax.checks import check_labels, check_masks, is_known
+from iss_jax.few import few
 from iss_jax.records import Record, batch_index, drawing, record, require_concrete
 from iss_jax.results import Saliency
 
@@ -469,6 +470,7 @@ def _share(part: Array, whole: Array) -> Array:
 
 def _took_part(maps: Any, valid: Valid) -> tuple[Any, Valid]:
     """A `Saliency` says itself which of its pixels took part."""
+    check_masks("valid", valid)
     if not isinstance(maps, Saliency):
         return maps, valid
     pixels = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
@@ -540,7 +542,8 @@ def _check_views(maps: dict[str, Array], present: Present, valid: Valid) -> None
     for name, given in (("present", present), ("valid", valid)):
         unknown = sorted(set(given or {}) - set(maps))
         if unknown:
-            raise ValueError(f"{name} names views {unknown}, maps hold {list(maps)}")
+            raise ValueError(f"{name} names views {few(unknown)}, maps hold {few(maps)}")
+    check_masks("present", present)
 
 
 def _each(
@@ -556,7 +559,7 @@ def _each(
     check_labels("regions", named, _counted(named, present, valid))
     maps, regions = _by_view(maps), _by_view(regions)
     if list(maps) != list(regions):
-        raise ValueError(f"maps hold views {list(maps)}, regions {list(regions)}")
+        raise ValueError(f"maps hold views {few(maps)}, regions {few(regions)}")
     for view, saliency in maps.items():
         if regions[view].shape != saliency.shape:
             raise ValueError(

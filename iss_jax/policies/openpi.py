@@ -28,6 +28,7 @@ from iss_jax.background import Background
 from iss_jax.config import ISSConfig
 from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.few import few
 from iss_jax.pi05 import model
 from iss_jax.pi05.checkpoint import located, params_folder, restore_params
 from iss_jax.pi05.inputs import make_observation
@@ -414,7 +415,7 @@ def _unfit(config: PolicyConfig, norm_stats: Mapping[str, NormStats]) -> str:
         ("actions", "action", config.action_dims),
     ):
         if name not in norm_stats:
-            return f"statistics of {name!r} wanted, of {sorted(norm_stats)} given"
+            return f"statistics of {name!r} wanted, of {few(sorted(norm_stats))} given"
         known = len(norm_stats[name].mean)
         if dims > known:
             return f"{dims} {what} dimensions, but the statistics have {known}"
