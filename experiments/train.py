@@ -140,10 +140,14 @@ def batches(
     target_scale: tuple[np.ndarray, np.ndarray],
     seed: int,
     start: int = 0,
+    action_dim: int = 0,
 ) -> Iterator[Batch]:
-    """Endless batches: batch i depends on `seed` and i alone, so that a run resumes exactly."""
+    """Endless batches: batch i depends on `seed` and i alone, so that a run resumes exactly.
+
+    Actions are padded to `action_dim`, that of `config.model` when 0.
+    """
     chunk = normalize.quantile_normalize(frames.chunk, stats["actions"])
-    pad = config.model.action_dim - chunk.shape[-1]
+    pad = (action_dim or config.model.action_dim) - chunk.shape[-1]
     chunk = np.pad(chunk, ((0, 0), (0, 0), (0, pad)))
     spread = (stats["state"].q99 - stats["state"].q01) / 2
     step = start
@@ -230,7 +234,9 @@ def wanted_horizon(config: Any) -> tuple[int | None, str]:
     return None, ""
 
 
-def check_dimensions(frames: Frames, config: Any, stats: dict[str, normalize.NormStats]) -> None:
+def check_dimensions(
+    frames: Frames, action_dim: int, stats: dict[str, normalize.NormStats]
+) -> None:
     """Says that chunks are of another robot than the statistics, or wider than the model.
 
     Raises:
@@ -241,10 +247,10 @@ def check_dimensions(frames: Frames, config: Any, stats: dict[str, normalize.Nor
         raise ValueError(
             f"config.datasets: action_chunk of {dims} dimensions, the run began with {known}"
         )
-    if dims > config.model.action_dim:
+    if dims > action_dim:
         raise ValueError(
-            f"config.datasets: action_chunk of {dims} dimensions, config.model.action_dim is "
-            f"{config.model.action_dim}"
+            f"config.datasets: action_chunk of {dims} dimensions, the model has {action_dim} "
+            "(config.model.action_dim, or the checkpoint's)"
         )
 
 
@@ -274,7 +280,6 @@ def run(config: Any, workdir: Path, claim: Callable[[], None] = lambda: None) ->
         stats = dataset_statistics(train, config.minimum_action_range)
     else:
         stats = normalize.load_norm_stats(found)
-    check_dimensions(train, config, stats)
     target_scale = (train.target.mean(0), train.target.std(0) + 1e-3)
 
     if config.init_from:
@@ -308,6 +313,7 @@ def run(config: Any, workdir: Path, claim: Callable[[], None] = lambda: None) ->
         tree = pi05_params.init(init_key, model_sizes(config.model, processor.vocab_size()))
         tree = smooth_number_embeddings(tree, processor, number_key)
     sizes = pi05_params.sizes_of(tree)
+    check_dimensions(train, sizes.action_dim, stats)
     print(f"{pi05_params.count(tree):,} parameters, {len(train):,} training frames")
 
     optimizer = paper_optimizer(
@@ -362,7 +368,7 @@ def run(config: Any, workdir: Path, claim: Callable[[], None] = lambda: None) ->
     key = jax.random.key(config.seed + 1)
     start = int(state.step)
     make = lambda frames, size, seed, first: batches(  # noqa: E731
-        frames, stats, processor, config, size, target_scale, seed, first
+        frames, stats, processor, config, size, target_scale, seed, first, sizes.action_dim
     )
     stream = prefetch(make(train, config.batch_size, config.seed, start))
     held_out = None

@@ -182,12 +182,19 @@ def test_chunks_of_another_robot_are_refused(dataset, tmp_path):
     other = rewritten(dataset, tmp_path / "other", dims=8)
     with pytest.raises(ValueError, match=r"actions of 8 dimensions, .*data has 7"):
         load_frames([dataset, other], progress=False)
-    with pytest.raises(ValueError, match=r"of 8 dimensions, config\.model\.action_dim is 7"):
+    with pytest.raises(ValueError, match=r"of 8 dimensions, the model has 7"):
         train.run(config_of(other), tmp_path / "run")
     frames, _ = load_frames([other], progress=False)
     seven = train.dataset_statistics(load_frames([dataset], progress=False)[0], 0.4)
     with pytest.raises(ValueError, match="of 8 dimensions, the run began with 7"):
-        train.check_dimensions(frames, config_of(other), seven)
+        train.check_dimensions(frames, 32, seven)
+    # As wide as a released checkpoint's, whatever the sizes of a new model are.
+    tokenizer = open_tokenizer(train_tokenizer(frames.prompts))
+    batch = train.batches(
+        *(frames, train.dataset_statistics(frames, 0.4), tokenizer, config_of(other)),
+        *(2, (0.0, 1.0), 0, 0, 32),
+    )
+    assert next(batch).actions.shape == (2, 16, 32)
 
 
 def test_a_run_that_cannot_be_leaves_the_directory_as_it_was(dataset, tmp_path):
