@@ -173,7 +173,9 @@ def check_frames(
             finite, low, high = (np.asarray(x) for x in _extent(jnp.asarray(frames)))
         if not finite:
             check_finite(f"{name}[{view!r}]", frames)
-        low, high = np.where(rows, low, np.inf), np.where(rows, high, -np.inf)
+        # Older versions of numpy know no common type with bfloat16.
+        low = np.where(rows, low.astype(np.float64), np.inf)
+        high = np.where(rows, high.astype(np.float64), -np.inf)
         if low.min() < -1.0 - SLACK or high.max() > 1.0 + SLACK:
             raise ValueError(
                 f"{name}[{view!r}]: floats in [{low.min():g}, {high.max():g}], wanted [-1, 1] "
