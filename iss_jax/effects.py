@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from iss_jax import effect_estimators, fills
 from iss_jax.effects_agreement import Agreement, agreement
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.few import few
 from iss_jax.nmr import Region
 from iss_jax.players import Players, painted, sums
 from iss_jax.records import (
@@ -194,7 +195,7 @@ class Effects(Record):
         """
         missing = sorted(set(self.players.labels) - set(regions))
         if missing:
-            raise ValueError(f"regions lack views {missing}, they name {sorted(regions)}")
+            raise ValueError(f"regions lack views {few(missing)}, they name {few(sorted(regions))}")
         count = len(self.players)
         zeros = jnp.zeros_like(self.effects)
         inside, whole = zeros, zeros

@@ -21,6 +21,7 @@ from iss_jax.checks import (
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.few import few
 from iss_jax.keys import batch_key
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess, resize_with_pad, to_unit_range
@@ -311,7 +312,7 @@ def _labels(
     """
     unknown = sorted(set(labels) - set(known))
     if unknown:
-        raise ValueError(f"{name} name views {unknown}, obs.images hold {sorted(known)}")
+        raise ValueError(f"{name} name views {few(unknown)}, obs.images hold {few(sorted(known))}")
     found = {}
     for view, own in labels.items():
         own = jnp.asarray(own).astype(jnp.int32)

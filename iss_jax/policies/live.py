@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from iss_jax.few import few
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import as_params, check_finite_params, sizes_of
 from iss_jax.policies.configs import PolicyConfig, named
@@ -87,7 +88,9 @@ def _observe_live(transform: Callable[[Any], Any], raw: Mapping[str, Any]) -> Ob
     inputs = transform(copy.deepcopy(dict(raw)))
     missing = sorted({"image", "image_mask", "state", "tokenized_prompt"} - set(inputs))
     if missing:
-        raise ValueError(f"the policy's input transform gave no {missing}, it gave {set(inputs)}")
+        raise ValueError(
+            f"the policy's input transform gave no {missing}, it gave {few(sorted(inputs))}"
+        )
     return Observation(
         images={view: jnp.asarray(image)[None] for view, image in inputs["image"].items()},
         image_masks={view: jnp.asarray(m)[None] for view, m in inputs["image_mask"].items()},
