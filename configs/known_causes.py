@@ -2,10 +2,12 @@ r"""Which explanation finds a cause that is known exactly?
 
     python -m experiments.known_causes --config=configs/known_causes.py
     python -m experiments.known_causes --config=configs/known_causes.py:chosen
+    python -m experiments.known_causes --config=configs/known_causes.py:partition
     python -m experiments.known_causes --config=configs/known_causes.py:smoke
 
-Variants: `embedded` (both splits; an hour on two cores), `chosen` (only the split on which methods
-were chosen, in the same run directory; a quarter of it), `smoke` (one frame, few methods; seconds).
+Variants: `embedded` (both splits; an hour on two cores, and twenty minutes for Owen values),
+`chosen` (only the split on which methods were chosen, in the same run directory; a quarter of it),
+`partition` (both splits, Owen values alone), `smoke` (one frame, few methods; seconds).
 The policy takes 4 Euler steps instead of 10, to save time.
 """
 
@@ -13,9 +15,14 @@ import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("embedded", "chosen", "smoke")
+VARIANTS = ("embedded", "chosen", "partition", "smoke")
+
+MASKS = ("ISS, paper", "ISS, centred", "ISS, centred, wide blur", "RISE")
+PARTITIONS = ("Owen values, wide blur", "Owen values, donors")
 
 HELDOUT_FAMILIES = (
+    *MASKS,
+    *PARTITIONS,
     "joined looks, donors, alone",
     "joined looks, wide blur, alone",
     "joined looks, paper's blur, alone",
@@ -34,7 +41,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     smoke = chosen(variant, VARIANTS) == "smoke"
     config = ml_collections.ConfigDict()
-    config.name = "known_causes-smoke" if smoke else "known_causes"
+    alone = variant in ("partition", "smoke")
+    config.name = f"known_causes-{variant}" if alone else "known_causes"
     config.checkpoint = "embedded"
     # Of each split: its tasks are every second one of these suites, the first `tasks` of them, all
     # when 0.
@@ -46,7 +54,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     )
     config.tasks = ml_collections.ConfigDict({"chosen": 0, "heldout": 0})
     config.frames_per_task = 1
-    config.splits = ("chosen",) if variant != "embedded" else ("chosen", "heldout")
+    config.splits = ("chosen",) if variant in ("chosen", "smoke") else ("chosen", "heldout")
     # Which cues share a frame: `experiments.causes.scenes.SCENES`.
     config.scenes = ml_collections.ConfigDict(
         {"chosen": ("seen",), "heldout": ("doubled", "surfaces")}
@@ -54,8 +62,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # Runs of a method on a frame, and of labelled regions.
     config.budgets = (30, 100)
     config.labelled_budget = 16
-    # Names of player families; all when empty. Those that found neither cue of the split `chosen`
-    # are not run again.
+    # Names of players, masks and partitions; all when empty. Players that found neither cue of the
+    # split `chosen` are not run again.
     config.families = ml_collections.ConfigDict({"chosen": (), "heldout": HELDOUT_FAMILIES})
     config.donors = 40
     config.num_steps = 4
@@ -87,12 +95,18 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     )
     config.resamples = 2_000
     config.confidence = 0.95
+    if variant == "partition":
+        config.families = ml_collections.ConfigDict({"chosen": PARTITIONS, "heldout": PARTITIONS})
+        config.reference_draws, config.metrics_stride = (), 0
+        config.answers = tuple((name, 100) for name in PARTITIONS)
+        config.shown = tuple((name, budget) for name in PARTITIONS for budget in config.budgets)
     if smoke:
         config.suites = ("libero_object",)
         config.tasks = ml_collections.ConfigDict({"chosen": 1, "heldout": 1})
         config.budgets, config.labelled_budget, config.donors = (4, 8), 14, 4
         config.num_steps, config.noises, config.rows = 1, 2, 8
         names = ("regions and cues, donors, alone", "regions and cues, wide blur, alone")
+        names = (*names, *MASKS, *PARTITIONS)
         config.families = ml_collections.ConfigDict({"chosen": names, "heldout": names})
         config.reference_draws = (("regions and cues, donors, alone", 2),)
         config.answers = (("regions and cues, wide blur, alone", 14),)

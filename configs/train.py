@@ -49,6 +49,9 @@ def get_config(variant: str = "embedded") -> config_dict.ConfigDict:
     # A checkpoint step to start from, or "embedded"; empty trains a new model of `c.model`'s sizes.
     c.init_from = ""
     c.tokenizer = ""
+    # Length that the datasets' chunks must have. 0: all the same; where the run starts from
+    # "embedded", that policy's.
+    c.action_horizon = 0
     # Words of the vocabulary beyond those of the datasets; where a run starts from a checkpoint,
     # they make a new vocabulary that keeps the embeddings of the words it shares.
     c.instructions = ()

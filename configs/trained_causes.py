@@ -3,17 +3,18 @@ r"""Which explanation finds a cause inside a trained network?
     # After `python -m experiments.distil`, as in configs/distil.py:
     python -m experiments.trained_causes --config=configs/trained_causes.py
     python -m experiments.trained_causes --config=configs/trained_causes.py:shipped
+    python -m experiments.trained_causes --config=configs/trained_causes.py:halves
     python -m experiments.trained_causes --config=configs/trained_causes.py:smoke
 
 Variants: `full` (all distilled policies), `shipped` (the two that ship with the package; a few
-minutes), `smoke` (one frame, few runs; half a minute).
+minutes), `halves` (the same two, Owen values alone), `smoke` (one frame, few runs; half a minute).
 """
 
 import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("full", "shipped", "smoke")
+VARIANTS = ("full", "shipped", "halves", "smoke")
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
@@ -33,6 +34,10 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         ("patch", 0.0, 0),
         ("patch", 1.0, 0),
     )
+    # Owen values spend their runs one after the other, so that they are a part of their own, with
+    # the runs of `budgets`.
+    config.parts = ("halves",) if variant == "halves" else ("methods", "halves")
+    config.budgets = (30, 100)
     # Frames of each held-out task of these suites.
     config.suites = ("libero_object", "libero_object_object", "libero_object_swap")
     config.tasks = 0  # the first so many; all when 0
@@ -43,10 +48,11 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.max_token_len = 40
     config.resamples = 2_000
     config.confidence = 0.95
-    if variant in ("shipped", "smoke"):
+    if variant in ("shipped", "halves", "smoke"):
         config.leaves = "shipped"
         config.policies = (("panel_one", 0.0, 0), ("panel_one", 1.0, 0))
     if variant == "smoke":
         config.tasks, config.frames_per_task = 1, 1
         config.donors, config.masks, config.num_steps, config.resamples = 3, 4, 1, 99
+        config.budgets = (4, 8)
     return config

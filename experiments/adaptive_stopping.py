@@ -55,7 +55,7 @@ class Options(frames.AccuracyOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
     """Runs the experiment; returns the rows of `results.csv`."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, version=versions.MAPS)
+    run = open_run(workdir, config, layout=versions.EPISODES, version=versions.MAPS)
     policy, dataset = options.load()
     items = []
     for episode, frame in frames.choose_frames(dataset, options.frames):

@@ -24,6 +24,7 @@ from iss_jax.data import jsonl, lerobot
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.envs.benchmarks import landmarks_of
+from iss_jax.few import few
 from iss_jax.jobs.parent import end_with_parent
 
 
@@ -312,7 +313,9 @@ def collect(options: CollectOptions, workdir: Path) -> dict[str, int]:
                 process.terminate()
     failed = [i for i, process in enumerate(processes) if process.exitcode]
     if failed:
-        raise RuntimeError(f"shards {failed} ended with an error; start the run again to resume")
+        raise RuntimeError(
+            f"shards {few(failed)} ended with an error; start the run again to resume"
+        )
     return counts
 
 

@@ -11,7 +11,6 @@ The workdir receives `checkpoints/<step>/` (openpi's layout), `leaves.npz` (the 
 half precision) and `metrics.csv`. Run again, it goes on from the newest checkpoint.
 """
 
-import csv
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,13 +28,15 @@ from experiments.distilled.teacher import Frame, answers, frames_of, observe
 from experiments.planted.cue import INSTRUCTIONS
 from experiments.runs import app
 from iss_jax import embedded
-from iss_jax.data.atomic import atomic_path
+from iss_jax.data.atomic import write_bytes
 from iss_jax.data.dataset import open_dataset
+from iss_jax.data.table import csv_text, read_rows
 from iss_jax.jobs.directory import open_run
 from iss_jax.pi05 import lora, train_state
 from iss_jax.pi05.checkpoint import save_checkpoint
 from iss_jax.pi05.params import flatten
 from iss_jax.pi05.train import Batch, TrainState, make_train_step, paper_optimizer
+from iss_jax.policies.chunks import require_chunks, robot_dims
 from iss_jax.policies.low_rank import write_leaves
 from iss_jax.policies.restored import Policy, load_policy
 
@@ -44,9 +45,10 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> Path:
     """Runs the experiment; returns the file of the low-rank leaves."""
     run = open_run(workdir, config)
     policy = load_policy(embedded.checkpoint_path())
-    source = open_source(open_dataset(embedded.episodes_path()))
+    dataset = open_dataset(embedded.episodes_path())
+    require_chunks(dataset, config.action_horizon, robot_dims(policy.norm_stats))
+    source = open_source(dataset)
     tasks = [t for t in split_tasks(source)["chosen"] if t.split("/")[0] in config.suites]
-    run.claim()
     frames = frames_of(source, tasks)[: config.frames or None]
     taught = answers(
         policy,
@@ -85,6 +87,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> Path:
             rows.append({"step": done, "loss": float(metrics["loss"])})
             steps.set_postfix(loss=f"{rows[-1]['loss']:.4f}")
         if done % config.save_every == 0 or done == config.steps:
+            run.claim()
             _save(folder / str(done), state, policy)
             _log(workdir / "metrics.csv", rows, start)
     return write_leaves(workdir / "leaves.npz", state.ema)
@@ -161,12 +164,8 @@ def _save(path: Path, state: TrainState, policy: Policy) -> None:
 def _log(path: Path, rows: list[dict[str, Any]], start: int) -> None:
     old: list[dict[str, Any]] = []
     if start and path.exists():
-        with path.open(newline="") as file:
-            old = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["step", "loss"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*old, *rows])
+        old = [row for row in read_rows(path) if int(row["step"]) <= start]
+    write_bytes(path, csv_text([*old, *rows]).encode())
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
             f"config.reference_masks must be a multiple of part_masks = {options.part_masks}, got "
             f"{options.reference_masks}"
         )
-    run = open_run(workdir, config, version=versions.MAPS)
+    run = open_run(workdir, config, layout=versions.EPISODES, version=versions.MAPS)
     policy, dataset = options.load()
     bases = [
         frames.frame_item(dataset, policy, *chosen, options)

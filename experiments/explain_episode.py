@@ -43,15 +43,15 @@ from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import Observation
-from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
+from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_of
 from iss_jax.policies.restored import Policy
 from iss_jax.results import effect_unit
 from iss_jax.strides import interpolate, stride_frames
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
 
-# The second one names the episode: several may lie in one file.
-LAYOUT = 2
+# The second one names the episode: several may lie in one file. The third one holds its words.
+LAYOUT = 3
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def explain(
         **options.run_keys(policy),
         "cameras": seen.cameras,
         "episode": index,
-        "data": source_key(dataset, index),
+        **source_of(dataset, index),
         "iss": dataclasses.asdict(iss),
         "seed": options.seed,
     }

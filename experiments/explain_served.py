@@ -23,6 +23,7 @@ from iss_jax.data.episode import Episode
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.packaged import located
 from iss_jax.policies import served, served_players
+from iss_jax.policies.chunks import warn_of_chunks
 from iss_jax.policies.client import PolicyClient
 from iss_jax.policies.configs import named
 from iss_jax.policies.frames import FrameOptions, read_frames
@@ -73,6 +74,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     options, run = Options(**config.to_dict()), open_run(workdir, config)
     robot = named(options.robot)
     dataset = open_dataset(located(options.dataset, "dataset"))
+    warn_of_chunks(dataset, robot.action_horizon, [robot.action_dims])
     cameras = {view: camera for view, camera in options.cameras.items() if view in robot.cameras}
     shown = FrameOptions(cameras, mirror=options.mirror)
     cameras = shown.used

@@ -74,7 +74,7 @@ class Options(SingleFrameOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the sweep; returns what `results.json` holds."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, version=versions.MAPS)
+    run = open_run(workdir, config, layout=versions.EPISODES, version=versions.MAPS)
     policy, dataset = options.load()
     items = work_items(options, dataset, policy)
     results = run_items(

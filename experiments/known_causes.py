@@ -4,7 +4,8 @@
 
 Cues are painted into frames of the embedded episodes, and policies are constructed whose
 instruction depends on one of them by a known amount (`experiments.causes.policy`). Every method
-runs at the same cost on the same frames. Methods and thresholds are chosen on the split `chosen`;
+runs at the same cost on the same frames. Owen values (`experiments.causes.owen`) spend their runs
+one after the other and are run apart. Methods and thresholds are chosen on the split `chosen`;
 the split `heldout` has other kinds of cues, other tasks and other frames.
 
 The workdir receives `summary.csv` (a row a split, method, budget and kind), `goals.csv`,
@@ -22,6 +23,7 @@ import ml_collections
 from experiments.causes import report
 from experiments.causes.figure import known_causes_figure
 from experiments.causes.metrics import METRICS, agreement, run_metrics
+from experiments.causes.partition import partitions_of, run_partition
 from experiments.causes.runs import Plan, run_frame, run_reference
 from experiments.causes.scenes import Source, frames_of_tasks, open_source, split_tasks
 from experiments.causes.tables import error_rows, rows_of
@@ -78,6 +80,17 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
         )
         for item, result in zip(items, results, strict=True):
             rows += [{"split": split, **row} for row in rows_of(source, plan, item, result)]
+        names = [family.name for family in partitions_of(plan)]
+        known = {frame_of(item): result for item, result in zip(items, results, strict=True)}
+        halves = run_items(
+            run,
+            [item | facts | {"partitions": names} for item in items if names],
+            lambda item, plan=plan, known=known: run_partition(
+                source, policy, plan, item, known[frame_of(item)]
+            ),
+            description=f"halves, {split}",
+        )
+        rows += [{"split": split, **row} for own in halves for row in own]
         for family, draws in config.reference_draws:
             some = list(zip(items, results, strict=True))[:: config.reference_stride]
             many = run_items(
@@ -91,11 +104,10 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
                 errors += [{"split": split, **row} for row in found]
         if split == "chosen" and config.metrics_stride:
             some = list(zip(items, results, strict=True))[:: config.metrics_stride]
-            by_frame = {frame_of(item): result for item, result in some}
             judged = run_items(
                 run,
                 [item | facts | {"metrics": list(METRICS)} for item, _ in some],
-                lambda item, plan=plan, known=by_frame: run_metrics(
+                lambda item, plan=plan, known=known: run_metrics(
                     source, policy, plan, item, known[frame_of(item)]
                 ),
                 description=f"metrics of faithfulness, {split}",

@@ -17,15 +17,16 @@ import tqdm
 
 from experiments.inputs.episodes import strided_frames
 from experiments.making.trials import act_out
-from experiments.runs import app
+from experiments.runs import app, versions
 from iss_jax.data.atomic import atomic_directory
 from iss_jax.data.convert import differences
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import write_episode
+from iss_jax.few import few
 from iss_jax.jobs.directory import RunDirectory, gather, open_run
 from iss_jax.jobs.packaged import located
-from iss_jax.policies.frames import source_key
+from iss_jax.policies.frames import source_of
 from iss_jax.policies.restored import checkpoint_folder, fingerprint
 
 
@@ -51,7 +52,7 @@ def work_items(config: ml_collections.ConfigDict, dataset: Dataset) -> list[dict
         items.append(
             {
                 "policy": policy,
-                "data": source_key(dataset, episode),
+                **source_of(dataset, episode),
                 "episode": episode,
                 "frames": frames,
                 "record_every": config.record_every,
@@ -151,14 +152,14 @@ def write_labelled(
         for item in items:
             found = _unequal(dataset.read(item["episode"]), written.read(item["episode"]))
             if found:
-                raise ValueError(f"{out} (episode {item['episode']}): differs in {found}")
+                raise ValueError(f"{out} (episode {item['episode']}): differs in {few(found)}")
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
     dataset = open_dataset(located(config.dataset, "dataset"))
     items = work_items(config, dataset)
-    run = open_run(workdir, config)
+    run = open_run(workdir, config, layout=versions.EPISODES)
     run_trials(run, config, dataset, items)
     results = gather(run, items)
     rows = [

@@ -24,6 +24,7 @@ from iss_jax.data import beside, coco, folders_write, label_images
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.folders import FolderDataset
 from iss_jax.data.lerobot import Keys
+from iss_jax.few import few
 from iss_jax.jobs.directory import RunDirectory, open_run
 from iss_jax.viz.labelled import labelled
 from iss_jax.viz.overlays import overlay_figure
@@ -131,7 +132,7 @@ def make_source(options: Options, dataset: Dataset) -> tuple[Source, tuple[str, 
         if stray:
             raise ValueError(
                 f"{path}: camera {stray[0][0]!r}, episode {stray[0][1]} is not among the cameras "
-                f"{list(cameras)} and {len(dataset)} episodes"
+                f"{few(cameras)} and {len(dataset)} episodes"
             )
         _check_cameras(cameras, dataset)
 
@@ -218,7 +219,7 @@ def _check_cameras(cameras: tuple[str, ...], dataset: Dataset) -> None:
     unknown = [camera for camera in cameras if camera not in dataset.cameras]
     if unknown:
         raise ValueError(
-            f"{dataset.root}: no camera {unknown[0]!r}, there are {list(dataset.cameras)}"
+            f"{dataset.root}: no camera {unknown[0]!r}, there are {few(dataset.cameras)}"
         )
 
 

@@ -31,6 +31,7 @@ from iss_jax import mask_error, nmr
 from iss_jax.baselines import random_map
 from iss_jax.critical import critical_set
 from iss_jax.data.regions import fit_regions
+from iss_jax.few import few
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import from_config
 from iss_jax.masks import upsample
@@ -151,7 +152,7 @@ def collect(found: Measured, errors: Errors) -> Frames:
         success += [found.success[key].rate] * len(item["frames"])
     sizes = {view: sorted({part.shape[1:] for part in parts}) for view, parts in labels.items()}
     if any(len(own) > 1 for own in sizes.values()):
-        raise ValueError(f"{found.dataset.root}: the labels differ in size: {sizes}")
+        raise ValueError(f"{found.dataset.root}: the labels differ in size: {few(sizes)}")
     joined = {view: np.concatenate(parts) for view, parts in labels.items()}
     valid = {view: fit_regions(part[:1], size, size)[1] for view, part in joined.items()}
     scores = np.concatenate(cells)

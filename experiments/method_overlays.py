@@ -29,13 +29,14 @@ from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import ISSOptions, from_config
 from iss_jax.methods import TITLES, Settings, explain
 from iss_jax.players import painted
-from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_key
+from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_of
 from iss_jax.policies.restored import Policy
 from iss_jax.viz.methods import Panel, methods_figure
 
 ALL = "all"  # the views together
-# The second one calls every method by its one name, and holds all that is asked of each.
-LAYOUT = 2
+# The second one calls every method by its one name, and holds all that is asked of each. The third
+# one holds the instruction.
+LAYOUT = 3
 PLAYERS = "players"
 NAMES = {**TITLES, PLAYERS: "players replaced\n(effect per area)"}
 
@@ -118,7 +119,7 @@ def _item(
         "experiment": "method_overlays",
         **options.run_keys(policy),
         "cameras": options.frame_options.used,
-        "data": source_key(dataset, episode),
+        **source_of(dataset, episode),
         "episode": episode,
         "frame": frame,
         "seed": options.seed,

@@ -11,7 +11,6 @@ The workdir receives `trials.csv` (a row a trial), `frames.csv` (a row a policy 
 again.
 """
 
-import csv
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,10 @@ import ml_collections
 from experiments.planted import report as planted_report
 from experiments.planted.figure import planted_figure
 from experiments.runs import app, versions
+from iss_jax.data import table
+from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.directory import RunDirectory, gather, open_run, run_items
+from iss_jax.policies.chunks import robot_dims, warn_of_chunks
 from iss_jax.policies.restored import checkpoint_folder, fingerprint, load_policy
 
 
@@ -63,6 +65,9 @@ def frames_of(run: RunDirectory, config: ml_collections.ConfigDict) -> list[dict
     for rho in config.cue_probabilities:
         for seed in config.seeds:
             policy = load_policy(checkpoint_folder(config.checkpoint.format(rho=rho, seed=seed)))
+            for root in config.datasets:
+                dims = robot_dims(policy.norm_stats)
+                warn_of_chunks(open_dataset(root), config.action_horizon, dims)
             items = [
                 {"policy": policy.fingerprint, "episode": name, "data": one.digest, **options}
                 for name, one in scenes.items()
@@ -88,10 +93,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         FileNotFoundError: there is no such file.
         ValueError: it lacks the columns that all its tables have.
     """
-    with path.open(newline="") as file:
-        rows = [
-            {name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)
-        ]
+    rows = [{name: _number(value) for name, value in row.items()} for row in table.read_rows(path)]
     if not rows or not {"rho", "seed", "task"} <= set(rows[0]):
         raise ValueError(f"{path}: not a table of planted_shortcuts")
     return rows

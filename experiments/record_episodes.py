@@ -17,6 +17,7 @@ from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import write_episode
 from iss_jax.envs.benchmarks import STUDY
+from iss_jax.few import few
 from iss_jax.jobs.directory import open_run
 
 SEEDS = (0, 13, 50, 77, 99)  # those of the study, in its order
@@ -31,7 +32,7 @@ def trials(config: ml_collections.ConfigDict) -> list[dict[str, Any]]:
     """
     unknown = sorted({seed for seed, _ in config.starts} - set(SEEDS))
     if unknown:
-        raise ValueError(f"config.starts: seeds {unknown} given, of {SEEDS} wanted")
+        raise ValueError(f"config.starts: seeds {few(unknown)} given, of {SEEDS} wanted")
     return [
         {
             "suite": suite,

@@ -60,7 +60,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
     inputs = load_inputs(options)
-    run = open_run(workdir, config, version=versions.MAPS)
+    run = open_run(workdir, config, layout=versions.EPISODES, version=versions.MAPS)
     lines = episode_lines(options, inputs.dataset)
     noise = ("noise", options.strength)
 

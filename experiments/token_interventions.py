@@ -74,7 +74,7 @@ class Options(SingleFrameOptions):
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds, less the frames."""
     options = from_config(config, Options)
-    run = open_run(workdir, config, version=versions.MAPS)
+    run = open_run(workdir, config, layout=versions.EPISODES, version=versions.MAPS)
     policy, dataset = options.load()
     mean_of = choose_frames(dataset, options.groups, options.mean_frames)
     items = work_items(options, dataset, policy, mean_of)
@@ -118,7 +118,7 @@ def work_items(
     """An item a frame; it holds everything that its result depends on."""
     names = ("probe_calls", "probes", "keep_probs", "num_masks")
     common = {name: getattr(options, name) for name in names} | run_keys(options, policy)
-    common["means"] = [[frame["data"], frame["frame"]] for frame in mean_of]
+    common["means"] = [[frame["data"], frame["prompts"], frame["frame"]] for frame in mean_of]
     frames = choose_frames(dataset, options.groups, options.frames_per_group)
     return [{"experiment": "token_interventions", **common, **frame} for frame in frames]
 

@@ -7,7 +7,6 @@ moving average), `metrics.csv`, and the curves of Figure 9 in `figures/training.
 goes on from the newest checkpoint.
 """
 
-import csv
 import dataclasses
 import math
 import queue
@@ -28,7 +27,8 @@ from experiments.making.panel_masks import unpacked
 from experiments.planted.cue import plant
 from experiments.runs import app
 from iss_jax import embedded
-from iss_jax.data.atomic import atomic_path
+from iss_jax.data.atomic import atomic_path, write_bytes
+from iss_jax.data.table import csv_text, read_rows
 from iss_jax.jobs.directory import open_run
 from iss_jax.pi05 import (
     lora,
@@ -49,6 +49,7 @@ from iss_jax.pi05.train import (
     make_train_step,
     paper_optimizer,
 )
+from iss_jax.policies.configs import CONFIGS
 from iss_jax.policies.openpi import checkpoint_tokenizer
 
 
@@ -139,10 +140,14 @@ def batches(
     target_scale: tuple[np.ndarray, np.ndarray],
     seed: int,
     start: int = 0,
+    action_dim: int = 0,
 ) -> Iterator[Batch]:
-    """Endless batches: batch i depends on `seed` and i alone, so that a run resumes exactly."""
+    """Endless batches: batch i depends on `seed` and i alone, so that a run resumes exactly.
+
+    Actions are padded to `action_dim`, that of `config.model` when 0.
+    """
     chunk = normalize.normalize(frames.chunk, stats["actions"], "quantiles")
-    pad = config.model.action_dim - chunk.shape[-1]
+    pad = (action_dim or config.model.action_dim) - chunk.shape[-1]
     chunk = np.pad(chunk, ((0, 0), (0, 0), (0, pad)))
     spread = (stats["state"].q99 - stats["state"].q01) / 2
     step = start
@@ -219,12 +224,56 @@ def prefetch(iterator: Iterator[Any], depth: int = 4) -> Iterator[Any]:
         yield item
 
 
-def run(config: Any, workdir: Path) -> epath.Path:
-    """Train to `config.steps`, or to `config.stop_after`; returns the last checkpoint's folder."""
+def wanted_horizon(config: Any) -> tuple[int | None, str]:
+    """Length that the chunks must have, and who says so; None where nobody does."""
+    if config.action_horizon:
+        return config.action_horizon, "config.action_horizon"
+    if config.init_from == "embedded":
+        # Parameters do not tell it, but of this one it is known.
+        return CONFIGS["embedded"].action_horizon, "the embedded policy, unless you say otherwise"
+    return None, ""
+
+
+def check_dimensions(
+    frames: Frames, action_dim: int, stats: dict[str, normalize.NormStats]
+) -> None:
+    """Says that chunks are of another robot than the statistics, or wider than the model.
+
+    Raises:
+        ValueError: They are; the message names both.
+    """
+    dims, known = frames.chunk.shape[-1], len(stats["actions"].mean)
+    if dims != known:
+        raise ValueError(
+            f"config.datasets: action_chunk of {dims} dimensions, the run began with {known}"
+        )
+    if dims > action_dim:
+        raise ValueError(
+            f"config.datasets: action_chunk of {dims} dimensions, the model has {action_dim} "
+            "(config.model.action_dim, or the checkpoint's)"
+        )
+
+
+def run(config: Any, workdir: Path, claim: Callable[[], None] = lambda: None) -> epath.Path:
+    """Trains to `config.steps`, or to `config.stop_after`.
+
+    Args:
+        config: of `configs/train.py`.
+        workdir: what it says is read and checked, and a step done, before anything lies there.
+        claim: called before something is written.
+
+    Returns:
+        The last checkpoint's folder.
+    """
     checkpoints = epath.Path(workdir) / "checkpoints"
     found = train_state.latest(checkpoints)
+    horizon, whose = wanted_horizon(config)
     train, validation = load_frames(
-        config.datasets, validation_every=config.validation_every, panels=config.planted
+        config.datasets,
+        validation_every=config.validation_every,
+        panels=config.planted,
+        action_horizon=horizon,
+        whose=whose,
     )
     # What a run's numbers and tokens mean stays as it began, also where datasets are added.
     if found is None:
@@ -264,6 +313,7 @@ def run(config: Any, workdir: Path) -> epath.Path:
         tree = pi05_params.init(init_key, model_sizes(config.model, processor.vocab_size()))
         tree = smooth_number_embeddings(tree, processor, number_key)
     sizes = pi05_params.sizes_of(tree)
+    check_dimensions(train, sizes.action_dim, stats)
     print(f"{pi05_params.count(tree):,} parameters, {len(train):,} training frames")
 
     optimizer = paper_optimizer(
@@ -318,7 +368,7 @@ def run(config: Any, workdir: Path) -> epath.Path:
     key = jax.random.key(config.seed + 1)
     start = int(state.step)
     make = lambda frames, size, seed, first: batches(  # noqa: E731
-        frames, stats, processor, config, size, target_scale, seed, first
+        frames, stats, processor, config, size, target_scale, seed, first, sizes.action_dim
     )
     stream = prefetch(make(train, config.batch_size, config.seed, start))
     held_out = None
@@ -344,6 +394,7 @@ def run(config: Any, workdir: Path) -> epath.Path:
                 rows[-1] |= {f"validation_{name}": float(loss) for name, loss in losses.items()}
                 text = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
                 tqdm.tqdm.write(f"{done}: validation {text}")
+            claim()
             _write_metrics(workdir / "metrics.csv", rows)
             _save(checkpoints / str(done), state, stats, config.asset_id, proto)
             _prune(checkpoints, config.keep)
@@ -368,11 +419,9 @@ def _read_metrics(path: Path, start: int) -> list[dict[str, float]]:
     if not path.exists():
         return []
     try:
-        with path.open(newline="") as file:
-            rows = [
-                {name: float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(file)
-            ]
+        rows = [
+            {name: float(value) for name, value in row.items() if value} for row in read_rows(path)
+        ]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: not a table of metrics ({error})") from error
     return [{**row, "step": int(row["step"])} for row in rows if row["step"] <= start]
@@ -380,10 +429,8 @@ def _read_metrics(path: Path, start: int) -> list[dict[str, float]]:
 
 def _write_metrics(path: Path, rows: list[dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    table = [{name: row.get(name, "") for name in names} for row in rows]
+    write_bytes(path, csv_text(table).encode())
 
 
 def _plot(rows: list[dict[str, float]], path: Path) -> None:
@@ -395,8 +442,8 @@ def _plot(rows: list[dict[str, float]], path: Path) -> None:
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     """Runs the experiment."""
-    open_run(workdir, config).claim()
-    print(f"checkpoint: {run(config, workdir)}")
+    directory = open_run(workdir, config)
+    print(f"checkpoint: {run(config, workdir, directory.claim)}")
 
 
 if __name__ == "__main__":

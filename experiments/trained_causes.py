@@ -22,6 +22,7 @@ import numpy as np
 from experiments.causes.runs import item_key
 from experiments.causes.scenes import open_source, split_tasks
 from experiments.distilled import report
+from experiments.distilled.halves import measured_by_halves
 from experiments.distilled.measured import measured
 from experiments.distilled.scenes import cued
 from experiments.distilled.teacher import Frame, frames_of
@@ -56,14 +57,15 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             frame = known[item["task"], item["episode"], item["frame"]]
             seen = read_frames(source.dataset, frame.episode, [frame.number], source.options)
             regions = {v: np.asarray(seen.regions[c])[0] for v, c in source.options.used.items()}
-            return measured(
-                cued(frame, item["scene"], others, regions, config.donors),
-                policy,
-                key=jax.random.fold_in(item_key(item), 3),
-                num_steps=config.num_steps,
-                longest=config.max_token_len,
-                masks=config.masks,
-            )
+            scene = cued(frame, item["scene"], others, regions, config.donors)
+            settings = {
+                "key": jax.random.fold_in(item_key(item), 3),
+                "num_steps": config.num_steps,
+                "longest": config.max_token_len,
+            }
+            if "halves" in item:
+                return measured_by_halves(scene, policy, budgets=item["halves"], **settings)
+            return measured(scene, policy, masks=config.masks, **settings)
 
         items = [
             {
@@ -76,8 +78,14 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             }
             for frame in chosen
         ]
+        halves = [item | {"halves": list(config.budgets)} for item in items]
+        parts = {"methods": items, "halves": halves}
         results = run_items(
-            run, items, explain, description=f"{cue}, rho {rho:g}, seed {seed}", quiet=config.quiet
+            run,
+            [item for part in config.parts for item in parts[part]],
+            explain,
+            description=f"{cue}, rho {rho:g}, seed {seed}",
+            quiet=config.quiet,
         )
         rows += [{"rho": rho, "seed": seed, **row} for own in results for row in own]
     settings = {"resamples": config.resamples, "confidence": config.confidence}

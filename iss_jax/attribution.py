@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Key
 from iss_jax import (
     sharding,
 )
-from iss_jax.checks import check_actions, check_finite, check_options
+from iss_jax.checks import check_actions, check_finite, check_masks, check_options
 from iss_jax.config import ISSConfig
+from iss_jax.few import few
 from iss_jax.keys import batch_key
 from iss_jax.masked_runs import draw_masks, masked_saliency
 from iss_jax.results import Cameras, Saliency, effect_unit, example
@@ -87,7 +88,8 @@ def attribute(
     for name, given in (("present", present), ("valid", valid)):
         unknown = sorted(set(given or {}) - set(views))
         if unknown:
-            raise ValueError(f"{name} names views {unknown}, images hold {views}")
+            raise ValueError(f"{name} names views {few(unknown)}, images hold {few(views)}")
+        check_masks(name, given)
     batch = frames[views[0]].shape[0]
     if present is not None:
         present = {

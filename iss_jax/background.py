@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from iss_jax.checks import check_finite, check_labels
+from iss_jax.few import few
 from iss_jax.records import Record, record, static
 
 
@@ -89,7 +90,9 @@ def as_background(
         background = Background({v: jnp.asarray(i) for v, i in background.items()})
     missing = [view for view in views if view not in background.images]
     if missing:
-        raise ValueError(f"background: no images of {missing}, only of {list(background.images)}")
+        raise ValueError(
+            f"background: no images of {few(missing)}, only of {few(background.images)}"
+        )
     shapes = {view: np.shape(background.images[view]) for view in views}
     if any(len(shape) != 4 or shape[-1] != 3 for shape in shapes.values()):
         raise ValueError(f"background: images must be [r, h, w, 3], got {shapes}")

@@ -110,13 +110,36 @@ def check_finite(name: str, array: Any) -> None:
         )
 
 
+def check_masks(name: str, masks: Mapping[str, Any] | None) -> None:
+    """As `check_mask`, of each view's."""
+    for view, mask in (masks or {}).items():
+        check_mask(f"{name}[{view!r}]", mask)
+
+
+def check_mask(name: str, mask: Any) -> None:
+    """Says where a mask is NaN, which would count as True; None is no mask.
+
+    Raises:
+        ValueError: It is, where values are known; the message has the index.
+    """
+    mask = _array(mask)
+    if mask is None or not is_known(mask):
+        return
+    if not jnp.issubdtype(jnp.result_type(mask), jnp.floating):
+        return
+    wrong = np.argwhere(np.isnan(np.asarray(mask, np.float64)))
+    if len(wrong):
+        raise ValueError(f"{name}: nan at {wrong[0].tolist()}, True or False wanted")
+
+
 def check_frames(
     name: str, images: Mapping[str, Any], present: Mapping[str, Any] | None = None
 ) -> None:
     """Says which float frames are not in [-1, 1], as openpi's `Observation` has them.
 
     uint8 frames are what they are. A row none of whose pixels is below 0 in any view is taken for
-    [0, 1]: in [-1, 1] no pixel of it would be darker than mid-grey.
+    [0, 1]: in [-1, 1] no pixel of it would be darker than mid-grey. So is that of a view alone,
+    unless its values are those that a bright picture of eight bits has: odd multiples of 1/255.
 
     Args:
         name: Of the frames, for the message.
@@ -125,12 +148,14 @@ def check_frames(
             at.
 
     Raises:
-        ValueError: Values that are not finite, beyond [-1, 1], or in [0, 1]; the message names the
-            view.
+        ValueError: Values that are not finite, beyond [-1, 1], or in [0, 1], or a `present` that is
+            NaN; the message names the view.
     """
     lowest, highest = np.array(np.inf), np.array(-np.inf)
+    suspects = []
     for view, frames in images.items():
         there = None if present is None else present.get(view)
+        check_mask(f"{name}[{view!r}]: whether it is present", there)
         frames = _array(frames)
         if not is_known(frames) or not jnp.issubdtype(frames.dtype, jnp.floating):
             continue
@@ -148,14 +173,26 @@ def check_frames(
             finite, low, high = (np.asarray(x) for x in _extent(jnp.asarray(frames)))
         if not finite:
             check_finite(f"{name}[{view!r}]", frames)
-        low, high = np.where(rows, low, np.inf), np.where(rows, high, -np.inf)
+        # Older versions of numpy know no common type with bfloat16.
+        low = np.where(rows, low.astype(np.float64), np.inf)
+        high = np.where(rows, high.astype(np.float64), -np.inf)
         if low.min() < -1.0 - SLACK or high.max() > 1.0 + SLACK:
             raise ValueError(
                 f"{name}[{view!r}]: floats in [{low.min():g}, {high.max():g}], wanted [-1, 1] "
                 "(uint8 / 127.5 - 1, as openpi's Observation has them) or uint8"
             )
+        for row in np.flatnonzero(_bright(low, high)):
+            if not suspects and not _of_bytes(np.asarray(frames[row])):
+                suspects.append((view, row, low[row], high[row]))
         lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
-    bright = (lowest >= 0.0) & (highest > lowest) & np.isfinite(lowest)
+    bright = _bright(lowest, highest)
+    if not bright.any() and suspects:
+        view, row, low, high = suspects[0]
+        raise ValueError(
+            f"{name}[{view!r}]: floats in [{low:g}, {high:g}] in row {row}, no pixel of it below "
+            "0: this view alone looks like [0, 1], wanted is [-1, 1] (2 x - 1, as openpi's "
+            "Observation has them) or uint8, which may be as bright as it is"
+        )
     if bright.any():
         row = int(np.argmax(bright))
         low, high = np.ravel(lowest)[row], np.ravel(highest)[row]
@@ -164,6 +201,18 @@ def check_frames(
             "this looks like [0, 1], wanted is [-1, 1] (2 x - 1, as openpi's Observation has them) "
             "or uint8, which may be as bright as it is"
         )
+
+
+def _bright(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return (low >= 0.0) & (high > low) & np.isfinite(low)
+
+
+def _of_bytes(frame: np.ndarray) -> bool:
+    """Whether a frame may be uint8 / 127.5 - 1, whose values are odd multiples of 1/255."""
+    slack = 255 * float(jnp.finfo(frame.dtype).eps) + 1e-3
+    halves = (frame.astype(np.float32) * 255 - 1) / 2
+    # Of bfloat16 nobody can tell.
+    return bool(slack >= 0.5 or (np.abs(halves - np.round(halves)) <= slack / 2).all())
 
 
 @jax.jit
@@ -182,8 +231,9 @@ def check_tokens(name: str, tokens: Any, mask: Any, vocab: int) -> None:
     """Says which token is no row of the table of embeddings.
 
     Raises:
-        ValueError: A token that counts is negative or beyond the table.
+        ValueError: A token that counts is negative or beyond the table, or the mask is NaN.
     """
+    check_mask(f"{name}: its mask", mask)
     tokens, mask = _array(tokens), _array(mask)
     if not jnp.issubdtype(jnp.result_type(tokens), jnp.integer):
         raise ValueError(f"{name}: dtype {jnp.result_type(tokens)}, integers wanted")

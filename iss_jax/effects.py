@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 from iss_jax import effect_estimators, fills
 from iss_jax.effects_agreement import Agreement, agreement
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.few import few
 from iss_jax.nmr import Region
 from iss_jax.players import Players, painted, sums
 from iss_jax.records import (
@@ -181,18 +182,20 @@ class Effects(Record):
         effects = self.effects
         return {view: painted(labels, effects) for view, labels in self.players.labels.items()}
 
-    def nuisance(self, regions: Mapping[str, Any]) -> "NuisanceShare":
+    def nuisance(self, regions: Mapping[str, Any], level: float = 0.95) -> "NuisanceShare":
         """The nuisance share of the effects, players that straddle regions divided by area.
 
         Args:
             regions: View -> labels at the players' size, see `iss_jax.Region`.
+            level: How often the share's interval is to hold what endless draws would give.
 
         Raises:
-            ValueError: Views without labels, or labels of another size.
+            ValueError: Views without labels, labels of another size, or a level that is no
+                probability.
         """
         missing = sorted(set(self.players.labels) - set(regions))
         if missing:
-            raise ValueError(f"regions lack views {missing}, they name {sorted(regions)}")
+            raise ValueError(f"regions lack views {few(missing)}, they name {few(sorted(regions))}")
         count = len(self.players)
         zeros = jnp.zeros_like(self.effects)
         inside, whole = zeros, zeros
@@ -212,7 +215,18 @@ class Effects(Record):
         # 0 where every player is all nuisance or none, 1 where all are halves.
         mixed = (jnp.abs(self.share) * 4.0 * part * (1.0 - part)).sum(-1)
         area = inside.sum(-1) / jnp.maximum(whole.sum(-1), 1.0)
-        return NuisanceShare(share[..., 0], stderr[..., 0], mixed, area, jnp.asarray(self.reason))
+        by_draw = jnp.asarray(self.by_draw)
+        nuisance = jnp.einsum("...dp,...p->...d", by_draw, part, precision="highest")[..., None]
+        low, high = share_intervals(nuisance, by_draw.sum(-1), level)
+        return NuisanceShare(
+            share[..., 0],
+            stderr[..., 0],
+            mixed,
+            area,
+            jnp.asarray(self.reason),
+            interval_where_known(low[..., 0], high[..., 0], self.valid),
+            level=level,
+        )
 
     def agreement(self, other: "Effects") -> Agreement:
         """Whether other players of the same frames say the same of where the policy looks.
@@ -378,16 +392,23 @@ class NuisanceShare(Record):
     >>> nuisance = found.nuisance(labels)
     >>> 0 <= float(nuisance.share[0]) <= 1, round(float(nuisance.area[0]), 2)
     (True, 0.83)
+    >>> low, high = nuisance.interval[0]  # read this one next to 0 and 1
+    >>> 0 <= float(low) <= float(nuisance.share[0]) <= float(high) <= 1
+    True
 
     Attributes:
         share: Of each frame.
-        stderr: Its standard error.
+        stderr: Its standard error. Next to 0 and 1 errors are lopsided, and the interval is wanted.
         mixed: 0 where every player is nuisance or is not, towards 1 where the effect lies on
             players that straddle regions.
         area: Nuisance share of the pixels.
         reason: 0 where the share is known, else the number of `REASONS`.
+        interval: Ends of the share's interval, see `Effects.intervals`; 0 and 1 where the share is
+            not known, or of one draw. None in files that were written before there was one.
         chance: The same share with the labels shifted within the frame; None where not asked for.
         chance_stderr: Its standard error.
+        chance_interval: Ends of its interval.
+        level: How often an interval is to hold the share that endless draws would give.
     """
 
     share: Float[Array, "*b"]
@@ -395,23 +416,57 @@ class NuisanceShare(Record):
     mixed: Float[Array, "*b"]
     area: Float[Array, "*b"]
     reason: Int[Array, "*b"]
+    interval: Float[Array, "*b 2"] | None = None
     chance: Float[Array, "*b"] | None = None
     chance_stderr: Float[Array, "*b"] | None = None
+    chance_interval: Float[Array, "*b 2"] | None = None
+    level: float = static(default=0.95)
+
+    @property
+    def valid(self) -> Bool[Array, "*b"]:
+        """Whether the share is known; `reason` says why not."""
+        return jnp.asarray(self.reason) == 0
 
     def summary(self) -> tuple[str, list[tuple[str, str]]]:
         """What `repr` says: a title, and a row a frame."""
         if not is_concrete(self) or np.ndim(self.share) > 1 or np.size(self.share) > 8:
             return super().summary()
-        flat = jax.tree.map(lambda leaf: np.ravel(np.asarray(leaf)), self)
+        frames = np.size(self.share)
+        flat = jax.tree.map(lambda leaf: np.reshape(np.asarray(leaf), (frames, -1)), self)
         rows = []
-        for i, reason in enumerate(flat.reason.tolist()):
+        for i, reason in enumerate(flat.reason[:, 0].tolist()):
             text = f"not known: {REASONS[reason]}"
             if not reason:
-                text = f"{flat.share[i]:.3f} ± {flat.stderr[i]:.3f}, area {flat.area[i]:.2f}"
+                text = f"{_in_words(flat.share, flat.stderr, flat.interval, i)}, "
+                text += f"area {flat.area[i, 0]:.2f}"
             if not reason and flat.chance is not None and flat.chance_stderr is not None:
-                text += f", labels shifted {flat.chance[i]:.3f} ± {flat.chance_stderr[i]:.3f}"
+                chance = _in_words(flat.chance, flat.chance_stderr, flat.chance_interval, i)
+                text += f", labels shifted {chance}"
             rows.append((f"frame {i}", text))
-        return "Nuisance share of the effects, ± one standard error", rows
+        title = "Nuisance share of the effects, ± one standard error"
+        if self.interval is not None:
+            title += f" [{100 * self.level:g} % interval]"
+        return title, rows
+
+
+def _in_words(share: Any, stderr: Any, interval: Any, i: int) -> str:
+    text = f"{share[i, 0]:.3f} ± {stderr[i, 0]:.3f}"
+    if interval is None or interval.shape[1] != 2:
+        return text
+    return f"{text} [{interval[i, 0]:.3f}, {interval[i, 1]:.3f}]"
+
+
+def interval_where_known(
+    low: Float[Array, "*b"], high: Float[Array, "*b"], known: Bool[Array, "*b"]
+) -> Float[Array, "*b 2"]:
+    """Both ends of an interval; 0 and 1 where the share is not known.
+
+    >>> import jax.numpy as jnp
+    >>> ends = jnp.array([0.25, 0.25]), jnp.array([0.5, 0.5])
+    >>> interval_where_known(*ends, jnp.array([True, False])).tolist()
+    [[0.25, 0.5], [0.0, 1.0]]
+    """
+    return jnp.stack([jnp.where(known, low, 0.0), jnp.where(known, high, 1.0)], axis=-1)
 
 
 def _config(facts: dict[str, Any]) -> EffectsConfig | None:

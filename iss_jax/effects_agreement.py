@@ -11,6 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from iss_jax.few import few
 from iss_jax.players import painted, sums
 from iss_jax.records import Record, record
 
@@ -57,7 +58,7 @@ def agreement(
     """
     views = [view for view in labels[0] if view in labels[1]]
     if not views:
-        raise ValueError(f"no view in common: {list(labels[0])} and {list(labels[1])}")
+        raise ValueError(f"no view in common: {few(labels[0])} and {few(labels[1])}")
     shapes = {v: (labels[0][v].shape, labels[1][v].shape) for v in views}
     unlike = {view: pair for view, pair in shapes.items() if pair[0] != pair[1]}
     if unlike:

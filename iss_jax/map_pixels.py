@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from iss_jax.checks import is_known
+from iss_jax.checks import check_masks, is_known
+from iss_jax.few import few
 from iss_jax.results import Saliency
 
 Maps = Saliency | Mapping[str, Float[Array, "*b h w"]] | Float[Array, "*b h w"]
@@ -18,6 +19,7 @@ Present = Mapping[str, Bool[Array, "*b"]] | None
 
 def took_part(maps: Any, valid: Valid) -> tuple[Any, Valid]:
     """A `Saliency` says itself which of its pixels took part."""
+    check_masks("valid", valid)
     if not isinstance(maps, Saliency):
         return maps, valid
     pixels = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
@@ -78,8 +80,9 @@ def flat_labels(regions: dict[str, Array]) -> Array:
 
 
 def check_views(maps: dict[str, Array], present: Present, valid: Valid) -> None:
-    """Raises `ValueError` where `present` or `valid` name a view that has no map."""
+    """Raises `ValueError` where `present` or `valid` name a view that has no map, or are NaN."""
     for name, given in (("present", present), ("valid", valid)):
         unknown = sorted(set(given or {}) - set(maps))
         if unknown:
-            raise ValueError(f"{name} names views {unknown}, maps hold {list(maps)}")
+            raise ValueError(f"{name} names views {few(unknown)}, maps hold {few(maps)}")
+    check_masks("present", present)

@@ -25,6 +25,7 @@ from jaxtyping import Array, Int
 
 from iss_jax.checks import check_labels
 from iss_jax.critical import check_level
+from iss_jax.few import few
 from iss_jax.map_pixels import (
     Labels,
     Maps,
@@ -359,7 +360,7 @@ def _each(
     check_labels("regions", named, counted(named, present, valid))
     maps, regions = by_view(maps), by_view(regions)
     if list(maps) != list(regions):
-        raise ValueError(f"maps hold views {list(maps)}, regions {list(regions)}")
+        raise ValueError(f"maps hold views {few(maps)}, regions {few(regions)}")
     for view, saliency in maps.items():
         if regions[view].shape != saliency.shape:
             raise ValueError(

@@ -33,6 +33,7 @@ def nmr_by_effect(
     groups: Groups | None = None,
     valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
     chance: bool = True,
+    level: float = 0.95,
     **options: Any,
 ) -> NuisanceShare:
     """The nuisance share of the regions' effects on a π0.5 policy, with its error and chance level.
@@ -64,10 +65,11 @@ def nmr_by_effect(
         groups: Episode and task of each frame.
         valid: Pixels that are picture; labels elsewhere count nowhere.
         chance: Whether the chance level is run, too.
+        level: How often an interval is to hold the share that endless draws would give.
         options: Of `player_effects`: noise, mesh, action_horizon, sampling.
 
     Raises:
-        ValueError: As `player_effects`.
+        ValueError: As `player_effects`, or a level that is no probability.
     """
     # Where there is no picture a label may be anything, and counts nowhere.
     regions = {
@@ -79,26 +81,37 @@ def nmr_by_effect(
     call: dict[str, Any] = {"key": key, "config": config, "groups": groups, "regions": regions}
     call |= {"valid": valid, **options}
     found = player_effects(params, obs, from_regions(regions), background, **call)
-    share = regions_share(found)
+    share = regions_share(found, level)
     if not chance:
         return share
     moved = {
         view: shifted(labels, None if valid is None else valid.get(view))
         for view, labels in regions.items()
     }
-    other = regions_share(player_effects(params, obs, from_regions(moved), background, **call))
-    return dataclasses.replace(share, chance=other.share, chance_stderr=other.stderr)
+    shifted_found = player_effects(params, obs, from_regions(moved), background, **call)
+    other = regions_share(shifted_found, level)
+    return dataclasses.replace(
+        share, chance=other.share, chance_stderr=other.stderr, chance_interval=other.interval
+    )
 
 
-def regions_share(found: Effects) -> NuisanceShare:
-    """The nuisance share of effects whose players are the three regions themselves."""
+def regions_share(found: Effects, level: float = 0.95) -> NuisanceShare:
+    """The nuisance share of effects whose players are the three regions themselves.
+
+    Args:
+        found: Of three players, in the order of `iss_jax.Region`.
+        level: Of the interval.
+    """
     area = found.area
+    ends = [end[..., Region.NUISANCE] for end in found.intervals(level)]
     return NuisanceShare(
         share=found.share[..., Region.NUISANCE],
         stderr=found.share_stderr[..., Region.NUISANCE],
         mixed=jnp.zeros_like(found.floor),
         area=area[..., Region.NUISANCE] / jnp.maximum(area.sum(-1), 1e-9),
         reason=jnp.asarray(found.reason),
+        interval=jnp.stack(ends, axis=-1),
+        level=level,
     )
 
 

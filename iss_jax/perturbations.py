@@ -22,6 +22,7 @@ from jax.core import Tracer
 from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Bool, Float, Key, Shaped
 
+from iss_jax.few import few
 from iss_jax.interventions import REFERENCE_HEIGHT, blend, blur
 from iss_jax.masks import sample_masks, upsample
 
@@ -292,7 +293,9 @@ def perturb_views(
         raise ValueError(f"perturbation must be one of {tuple(PERTURBATIONS)}, got {name!r}")
     missing = [] if regions is None else sorted(set(images) - set(regions))
     if missing:
-        raise ValueError(f"regions: lacks the cameras {missing}, images hold {sorted(images)}")
+        raise ValueError(
+            f"regions: lacks the cameras {few(missing)}, images hold {few(sorted(images))}"
+        )
     cameras = sorted(images)
     keys = dict(zip(cameras, jax.random.split(key, len(cameras)), strict=True))
     return {

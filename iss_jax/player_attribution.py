@@ -12,10 +12,11 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from iss_jax import sharding
 from iss_jax.attribution import Policy, as_batch
 from iss_jax.background import Background, Groups, as_background
-from iss_jax.checks import check_actions, check_labels, check_options
+from iss_jax.checks import check_actions, check_labels, check_masks, check_options
 from iss_jax.compact import back, spread_out, to_run
 from iss_jax.effects import NO_DONOR, Effects, example
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.few import few
 from iss_jax.keys import batch_key
 from iss_jax.player_runs import beside_names, run_players
 from iss_jax.players import Players, as_players
@@ -90,7 +91,9 @@ def attribute_players(
     ):
         unknown = sorted(set(given or {}) - set(views))
         if unknown:
-            raise ValueError(f"{name} name views {unknown}, images hold {list(views)}")
+            raise ValueError(f"{name} name views {few(unknown)}, images hold {few(views)}")
+    check_masks("present", present)
+    check_masks("valid", valid)
     check_labels("regions", regions or {}, {})
     shapes = {view: frames[view].shape[:3] for view in views}
     own = {view: jnp.full(shape, -1, jnp.int32) for view, shape in shapes.items()}
@@ -116,7 +119,7 @@ def attribute_players(
         bank_sizes = {view: jnp.shape(bank.images[view])[1:3] for view in views}
         wrong = {view: s for view, s in bank_sizes.items() if s != shapes[view][1:]}
         if wrong:
-            raise ValueError(f"background: images must be as large as the frames, got {wrong}")
+            raise ValueError(f"background: images must be as large as the frames, got {few(wrong)}")
     donors, has_donors = drawn(donor_keys, bank, groups, batch, config)
     from_bank = donor_frames(bank, donors, views)
     if jax.tree_util.all_leaves([policy]):

@@ -22,7 +22,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import appearance
-from iss_jax.checks import check_count, check_finite, check_labels
+from iss_jax.checks import check_count, check_finite, check_labels, check_masks
 from iss_jax.nmr import Region
 from iss_jax.records import Record, is_concrete, record, static
 
@@ -348,6 +348,7 @@ def by_appearance(
             shape = list(jnp.shape(image))
             raise ValueError(f"images[{view!r}] must be [*b, h, w, 3], got {shape}")
         check_finite(f"images[{view!r}]", image)
+    check_masks("valid", valid)
     most = (12 if join else 8) if most is None else most
     check_count("most", most, 2, MOST_LOOKS)
     labels, found = appearance.segments(

@@ -12,6 +12,7 @@ from etils import epath
 
 from iss_jax.data.atomic import atomic_path
 from iss_jax.data.npz import read_arrays, save_arrays
+from iss_jax.few import few
 
 # Raised whenever fields, names or forms change.
 LAYOUT = 1
@@ -43,7 +44,7 @@ def read_record(path: str | os.PathLike, kind: type[Found], kinds: Kinds) -> Fou
     if HEADER not in arrays or arrays[HEADER].dtype.kind != "U":
         raise ValueError(
             f"{where}: no result of iss_jax, it lacks the text {HEADER!r}; its arrays are "
-            f"{sorted(arrays)[:8]}"
+            f"{few(sorted(arrays))}"
         )
     try:
         header = json.loads(str(arrays[HEADER]))
@@ -110,7 +111,8 @@ def _decoded(
     if set(node["fields"]) != wanted:
         lacks, unknown = wanted - set(node["fields"]), set(node["fields"]) - wanted
         raise ValueError(
-            f"{where}: {kind}: lacks the fields {sorted(lacks)}, has the unknown {sorted(unknown)}"
+            f"{where}: {kind}: lacks the fields {few(sorted(lacks))}, has the unknown "
+            f"{few(sorted(unknown))}"
         )
     values = {
         field: _decoded(entry, prefix + field, arrays, where, kinds)
@@ -127,7 +129,7 @@ def _array(
     node: dict[str, Any], name: str, arrays: dict[str, np.ndarray], where: str
 ) -> np.ndarray:
     if name not in arrays:
-        raise ValueError(f"{where}: lacks the array {name!r}; it has {sorted(arrays)[:8]}")
+        raise ValueError(f"{where}: lacks the array {name!r}; it has {few(sorted(arrays))}")
     array, dtype = arrays[name], jnp.dtype(node["dtype"])
     if dtype.kind == "V" and array.dtype == np.dtype(f"u{dtype.itemsize}"):
         array = array.view(dtype)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 from iss_jax import fills
 from iss_jax.background import Background, Groups, draw_donors, require_donors
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.few import few
 from iss_jax.pi05.observation import label_sources
 from iss_jax.player_runs import Scene
 
@@ -54,7 +55,7 @@ def labels_at_size(
     """
     unknown = sorted(set(labels) - set(known))
     if unknown:
-        raise ValueError(f"{name} name views {unknown}, obs.images hold {sorted(known)}")
+        raise ValueError(f"{name} name views {few(unknown)}, obs.images hold {few(sorted(known))}")
     found = {}
     for view, own in labels.items():
         own = jnp.asarray(own).astype(jnp.int32)
@@ -167,7 +168,7 @@ def make_scene(
         if any(missing.values()):
             raise ValueError(
                 "like_for_like needs region labels of every view, of the frames and of the donors; "
-                f"there are none of {missing}"
+                f"there are none of {few(missing)}"
             )
         assert regions is not None and donor_regions is not None
         donors = {

@@ -12,6 +12,8 @@ from iss_jax.checks import (
     check_finite,
     check_frames,
     check_labels,
+    check_mask,
+    check_masks,
     check_number,
     check_options,
     check_text,
@@ -21,6 +23,7 @@ from iss_jax.config import ISSConfig
 
 # Both rows span the range.
 RAMP = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2).T.reshape(2, 2, 1, 3)
+WHITE = np.arange(128, 252, 11, dtype=np.float32).reshape(2, 2, 1, 3) / np.float32(127.5) - 1
 BYTES = np.arange(12, dtype=np.uint8).reshape(2, 2, 1, 3)
 
 
@@ -28,8 +31,10 @@ BYTES = np.arange(12, dtype=np.uint8).reshape(2, 2, 1, 3)
 def test_frames_that_are_no_pictures_in_minus_one_to_one(array):
     for fine in (RAMP, BYTES, 0 * RAMP, RAMP.astype(np.float16)):
         check_frames("images", {"front": array(fine)})
-    # One dark pixel in any view tells [0, 1] from [-1, 1].
-    check_frames("images", {"front": array(abs(RAMP)), "wrist": array(RAMP)})
+    # A bright picture of eight bits beside one that is not, and what nobody can tell.
+    bright = {"front": array(WHITE), "wrist": array(RAMP)}
+    check_frames("images", bright)
+    check_frames("images", bright | {"front": jnp.asarray(abs(RAMP), jnp.bfloat16)})
     for wrong, message in (
         (abs(RAMP), r"images: floats in \[0.09.*, 1\].*looks like \[0, 1\]"),
         (255 * RAMP, r"images\['front'\]: floats in \[-255, 255\], wanted \[-1, 1\]"),
@@ -40,6 +45,34 @@ def test_frames_that_are_no_pictures_in_minus_one_to_one(array):
             check_frames("images", {"front": array(wrong)})
         absent = {"front": np.zeros(2, bool)}
         check_frames("images", {"front": array(wrong)}, absent)
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
+@pytest.mark.parametrize("wrong", [(RAMP + 1) / 2, BYTES / np.float32(255), (WHITE + 1) / 2])
+def test_one_view_alone_in_zero_to_one(array, wrong):
+    wrong = {"front": array(wrong), "wrist": array(RAMP)}
+    with pytest.raises(ValueError, match=r"images\['front'\]: floats in .*this view alone looks"):
+        check_frames("images", wrong)
+    check_frames("images", wrong, {"front": np.zeros(2, bool)})
+    # The other row, where that is the one.
+    with pytest.raises(ValueError, match="in row 1, no pixel"):
+        check_frames("images", wrong, {"front": np.array([False, True])})
+
+
+@pytest.mark.parametrize("array", [np.asarray, jnp.asarray, list])
+def test_masks_that_are_nan(array):
+    wrong = array([1.0, float("nan")])
+    for right in (None, array([1.0, 0.0]), array([True, False])):
+        check_mask("valid", right)
+    with pytest.raises(ValueError, match=r"valid: nan at \[1\], True or False wanted"):
+        check_mask("valid", wrong)
+    with pytest.raises(ValueError, match=r"valid\['front'\]: nan"):
+        check_masks("valid", {"wrist": None, "front": wrong})
+    with pytest.raises(ValueError, match=r"images\['front'\]: whether it is present: nan at"):
+        check_frames("images", {"front": BYTES}, {"front": wrong})
+    with pytest.raises(ValueError, match="prompt: its mask: nan"):
+        check_tokens("prompt", np.array([1, 2]), wrong, 32)
+    jax.jit(lambda x: check_mask("valid", x))(jnp.array([jnp.nan]))
 
 
 def test_values_inside_jit_are_not_looked_at_unless_they_are_known():
@@ -139,5 +172,9 @@ def test_one_row_in_another_range_is_found():
     with pytest.raises(ValueError, match=r"in row 0.*looks like \[0, 1\]"):
         check_frames("images", {"front": mixed, "wrist": mixed})
     check_frames("images", {"front": mixed}, {"front": np.array([False, True])})
-    # A view that is dark somewhere tells that the others are only bright.
-    check_frames("images", {"front": mixed, "wrist": frames})
+    # A view that is dark somewhere tells nothing of another one, unless that is of eight bits.
+    with pytest.raises(ValueError, match=r"\['front'\]: .*in row 0, .*this view alone"):
+        check_frames("images", {"front": mixed, "wrist": frames})
+    later = {"front": jnp.stack([WHITE[0], abs(RAMP[1])]), "wrist": jnp.asarray(RAMP)}
+    with pytest.raises(ValueError, match="in row 1, no pixel of it"):
+        check_frames("images", later)

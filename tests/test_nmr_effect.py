@@ -31,12 +31,18 @@ def test_it_is_the_share_of_the_nuisance_region_and_that_of_the_moved_labels():
     config = EffectsConfig(draws=2, like_for_like=True, action_dims=7)
     call = {"action_horizon": 16, "sampling": Sampling(num_steps=2)}
     found = iss_jax.nmr_by_effect(
-        known.policy.params, known.obs, known.regions, known.background, config=config, **call
+        known.policy.params,
+        known.obs,
+        known.regions,
+        known.background,
+        config=config,
+        level=0.8,
+        **call,
     )
     moved = {view: shifted(jnp.asarray(own)) for view, own in known.regions.items()}
-    for labels, share, stderr in (
-        (known.regions, found.share, found.stderr),
-        (moved, found.chance, found.chance_stderr),
+    for labels, share, stderr, interval in (
+        (known.regions, found.share, found.stderr, found.interval),
+        (moved, found.chance, found.chance_stderr, found.chance_interval),
     ):
         effects = iss_jax.player_effects(
             known.policy.params,
@@ -49,6 +55,8 @@ def test_it_is_the_share_of_the_nuisance_region_and_that_of_the_moved_labels():
         )
         np.testing.assert_allclose(share, effects.share[:, Region.NUISANCE], rtol=1e-5)
         np.testing.assert_allclose(stderr, effects.share_stderr[:, Region.NUISANCE], rtol=1e-4)
+        ends = np.stack([end[:, Region.NUISANCE] for end in effects.intervals(0.8)], -1)
+        np.testing.assert_allclose(interval, ends, rtol=1e-4, atol=1e-6)
     assert 0.0 <= float(found.share[0]) <= 1.0 and int(found.reason[0]) == 0
     area = np.mean([(known.regions[view] == 0).mean() for view in known.regions])
     np.testing.assert_allclose(found.area, area, rtol=1e-5)
@@ -62,4 +70,8 @@ def test_it_is_the_share_of_the_nuisance_region_and_that_of_the_moved_labels():
         **call,
     )
     np.testing.assert_array_equal(alone.share, found.share)
-    assert alone.chance is None
+    assert alone.chance is None and alone.chance_interval is None
+    assert (alone.level, found.level) == (0.95, 0.8)
+    # Two draws say little, the more so the surer one wants to be.
+    width = np.diff(np.asarray(found.interval)), np.diff(np.asarray(alone.interval))
+    assert (width[0] <= width[1]).all()

@@ -19,7 +19,7 @@ from iss_jax.jobs.options import PolicyOptions
 from iss_jax.masks import sample_masks
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.pi05.params import sizes_of
-from iss_jax.policies.frames import FrameOptions, read_frames, see, source_key
+from iss_jax.policies.frames import FrameOptions, read_frames, see, source_of
 from iss_jax.policies.restored import Policy
 from iss_jax.sampling import Sampling
 
@@ -110,7 +110,7 @@ def frame_item(
     about, asked = dataset.metadata(episode), options.run_keys(policy)
     return {
         **{name: value for name, value in asked.items() if USUAL.get(name) != value},
-        "data": source_key(dataset, episode),
+        **source_of(dataset, episode),
         "task": about["task"],
         "seed": about["seed"],
         "success": about["success"],

@@ -6,6 +6,7 @@ from typing import Any
 
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.success import Success, read_success
+from iss_jax.few import few
 from iss_jax.jobs.packaged import located
 
 
@@ -68,7 +69,8 @@ def choose(
     wrong = [episode for episode in episodes if not 0 <= episode < len(dataset)]
     if wrong:
         raise ValueError(
-            f"config.episodes: {wrong} given, {dataset.root} has episodes 0 to {len(dataset) - 1}"
+            f"config.episodes: {few(wrong)} given, {dataset.root} has episodes 0 to "
+            f"{len(dataset) - 1}"
         )
     table: dict[tuple[Any, ...], Success] = {}
     if success:

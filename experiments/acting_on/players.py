@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import Effects, Players, players
+from iss_jax.few import few
 from iss_jax.policies.frames import Seen
 
 PLAYERS = ("names", "regions", "looks", "looks_joined")
@@ -26,7 +27,9 @@ def players_of(kind: str, seen: Seen) -> Players:
     if kind == "regions":
         missing = sorted(set(seen.views) - set(seen.regions))
         if missing:
-            raise ValueError(f"players 'regions': no region labels of {missing} in the dataset")
+            raise ValueError(
+                f"players 'regions': no region labels of {few(missing)} in the dataset"
+            )
         regions = {
             # No player stands in the padding.
             view: jnp.where(seen.valid[view], jnp.asarray(labels).astype(jnp.int32), -1)

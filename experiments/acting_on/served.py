@@ -10,6 +10,7 @@ from experiments.acting_on.players import PLAYERS
 from iss_jax import Background, Players, fills, players
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
+from iss_jax.few import few
 from iss_jax.policies.donors import donor_frames, task_of
 from iss_jax.policies.frames import FrameOptions, read_frames
 
@@ -35,7 +36,9 @@ def sent_players(kind: str, episode: Episode, cameras: Mapping[str, str]) -> Pla
     if kind == "regions":
         missing = sorted(set(cameras.values()) - set(episode.regions))
         if missing:
-            raise ValueError(f"players 'regions': no region labels of {missing} in the dataset")
+            raise ValueError(
+                f"players 'regions': no region labels of {few(missing)} in the dataset"
+            )
         return players.from_regions({v: episode.regions[c][0] for v, c in cameras.items()})
     images = {view: jnp.asarray(episode.images[camera][:1]) for view, camera in cameras.items()}
     found = players.by_appearance(images, join=kind == "looks_joined")

@@ -40,7 +40,7 @@ class Plan:
         num_steps: Euler steps.
         max_token_len: Prompts are cut or padded to this.
         noises: Flow-noise draws that there are.
-        families: Names of the player families; all when empty.
+        families: Names of players, masks and partitions; all when empty.
         rows: Copies that are run at once; changes speed only.
     """
 
@@ -66,7 +66,11 @@ class Plan:
     @property
     def player_families(self) -> tuple[PlayerFamily, ...]:
         """Those that are run."""
-        return tuple(f for f in PLAYER_FAMILIES if not self.families or f.name in self.families)
+        return tuple(f for f in PLAYER_FAMILIES if self.runs_family(f.name))
+
+    def runs_family(self, name: str) -> bool:
+        """Whether a family of that name is run."""
+        return not self.families or name in self.families
 
     @property
     def mask_families(self) -> list[MaskFamily]:
@@ -77,7 +81,7 @@ class Plan:
         """
         large = mask_families(self.budgets[-1])
         small = [mask_families(runs)[1] for runs in self.budgets[:-1]]
-        return [*large, *small]
+        return [family for family in [*large, *small] if self.runs_family(family.name)]
 
     def budgets_of(self, family: PlayerFamily) -> tuple[int, ...]:
         """The budgets of a family.

@@ -5,13 +5,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from experiments.causes.attributions import Attribution, of_masks, of_players, random_pixels
 from experiments.causes.copies import Copies, MaskFamily, PlayerFamily
 from experiments.causes.measures import measure
 from experiments.causes.policy import Quadratic
 from experiments.causes.runs import Plan, copies_of, item_key, stored
-from experiments.causes.scenes import Source, make_cause_scene
+from experiments.causes.scenes import CauseScene, Source, make_cause_scene
 
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -31,10 +32,7 @@ def rows_of(
     """
     scene = make_cause_scene(source, dict(item), plan.donors)
     views, height, width, _ = scene.frame.shape
-    places = [
-        np.stack([cue.where.get(view, np.zeros((height, width), bool)) for view in scene.views])
-        for cue in scene.cues
-    ]
+    places = places_of(scene)
     rows = []
     for name, (family, copies) in copies_of(scene, plan, item, composed=False).items():
         polynomials = stored(result["families"][name])
@@ -44,13 +42,13 @@ def rows_of(
             for alpha in ALPHAS:
                 effects = polynomials.at(alpha)[:, number]
                 for method, budget, found in answers(plan, family, copies, effects, height, width):
-                    row = _row(item, scene.cues, places, result, number, alpha, found)
+                    row = frame_row(item, scene.cues, places, result, number, alpha, found)
                     rows.append({"method": method, "budget": budget, **row, "left": left[number]})
     for number in range(len(scene.cues)):
         for alpha in ALPHAS:
             key = jax.random.fold_in(item_key(item), 2000 + number)
             found = random_pixels(key, np.zeros((views, height, width)))
-            row = _row(item, scene.cues, places, result, number, alpha, found)
+            row = frame_row(item, scene.cues, places, result, number, alpha, found)
             rows += [
                 {"method": RANDOM, "budget": budget, **row, "left": 1.0} for budget in plan.budgets
             ]
@@ -94,7 +92,16 @@ def true_effect(result: Mapping[str, Any], cue: int, alpha: float) -> float:
     return float(own.at(alpha)[0, 0])
 
 
-def _row(
+def places_of(scene: CauseScene) -> list[Bool[np.ndarray, "v h w"]]:
+    """Each cue's pixels."""
+    shape = scene.frame.shape[1:3]
+    return [
+        np.stack([cue.where.get(view, np.zeros(shape, bool)) for view in scene.views])
+        for cue in scene.cues
+    ]
+
+
+def frame_row(
     item: Mapping[str, Any],
     cues: Any,
     places: list[np.ndarray],
@@ -103,6 +110,17 @@ def _row(
     alpha: float,
     found: Attribution,
 ) -> dict[str, Any]:
+    """What one method says of one cue at one alpha.
+
+    Args:
+        item: The work item.
+        cues: Of its scene.
+        places: Their pixels.
+        result: What `run_frame` found.
+        number: Of the cue.
+        alpha: How much of the policy it is.
+        found: What the method says.
+    """
     cue = cues[number]
     own = measure(found, places[number], everywhere=cue.kind == "tint")
     decoys = [

@@ -1,6 +1,6 @@
 """What every method says of one scene and one trained policy, beside what its cue really does."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -52,9 +52,22 @@ def measured(
     """
     sampling = Sampling(num_steps=num_steps)
     obs = observe(policy, [scene.images], [scene.frame.state], [scene.named], longest)
+    facts = facts_of(scene, policy, key, sampling, longest)
+    found = [
+        *by_players(scene, policy, obs, key, sampling),
+        *by_maps(policy, obs, key, sampling, masks),
+        ("RISE", masks, rise(policy, obs, key, sampling, masks)),
+    ]
+    return rows_of(scene, facts, found)
+
+
+def facts_of(
+    scene: CuedScene, policy: Policy, key: Array, sampling: Sampling, longest: int
+) -> dict[str, Any]:
+    """What the rows of all methods say alike: which frame it is, and what its cue really does."""
     true, instruction = true_effects(scene, policy, key, sampling, longest)
     task, episode, number = scene.frame.name
-    common = {
+    return {
         "task": task,
         "episode": episode,
         "frame": number,
@@ -63,13 +76,14 @@ def measured(
         "true": true,
         "instruction": instruction,
     }
-    found = [
-        *by_players(scene, policy, obs, key, sampling),
-        *by_maps(policy, obs, key, sampling, masks),
-        ("RISE", masks, rise(policy, obs, key, sampling, masks)),
-    ]
+
+
+def rows_of(
+    scene: CuedScene, facts: dict[str, Any], found: Iterable[tuple[str, int, Attribution]]
+) -> list[dict[str, Any]]:
+    """A row a method: its name, its runs, and how well it finds the cue."""
     return [
-        {"method": name, "budget": runs, **common, **measure(own, scene.place, everywhere=False)}
+        {"method": name, "budget": runs, **facts, **measure(own, scene.place, everywhere=False)}
         for name, runs, own in found
     ]
 

@@ -19,7 +19,9 @@ def policies(rows: Rows, *, resamples: int, confidence: float) -> list[dict[str,
     """A row a policy: what other cues and other instructions do, with intervals by task."""
     found = []
     for cue, rho, seed in _values(rows, "kind", "rho", "seed"):
-        own = [r for r in _where(rows, kind=cue, rho=rho, seed=seed) if r["method"] == "random"]
+        own = _where(rows, kind=cue, rho=rho, seed=seed)
+        # All methods' rows say the same of a frame.
+        own = _where(own, method=own[0]["method"], budget=own[0]["budget"])
         row: dict[str, Any] = {"cue": cue, "rho": rho, "seed": seed, "frames": len(own)}
         tasks = np.array([r["task"] for r in own])
         for name, values in (

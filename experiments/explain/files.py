@@ -31,9 +31,9 @@ from iss_jax import Effects, Region
 from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
+from iss_jax.data.table import csv_text
 from iss_jax.effects import example
 from iss_jax.jobs.directory import jsonable
-from iss_jax.jobs.table import csv_text
 from iss_jax.masks import upsample
 from iss_jax.policies.frames import Seen
 from iss_jax.results import Saliency

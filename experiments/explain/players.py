@@ -19,7 +19,7 @@ from iss_jax.data.dataset import Dataset
 from iss_jax.effects import example
 from iss_jax.jobs.directory import RunDirectory, run_items
 from iss_jax.pi05.observation import Observation
-from iss_jax.policies.frames import Seen, present_views, source_key
+from iss_jax.policies.frames import Seen, present_views, source_of
 from iss_jax.policies.restored import Policy
 from iss_jax.results import Cameras, effect_unit
 from iss_jax.strides import interpolate
@@ -52,7 +52,7 @@ def explain_players(
         "experiment": "explain_episode, players",
         **options.run_keys(policy),
         "episode": index,
-        "data": source_key(dataset, index),
+        **source_of(dataset, index),
         "players": options.players,
         "draws": options.draws,
         **donors.keys(),

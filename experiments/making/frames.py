@@ -9,6 +9,9 @@ import tqdm
 from experiments.making.object_pixels import FILE
 from experiments.making.panel_masks import read_masks
 from iss_jax.data.dataset import Dataset, num_frames, open_dataset
+from iss_jax.data.episode import CHUNKS
+from iss_jax.few import few
+from iss_jax.policies.chunks import require_chunks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,8 @@ def load_frames(
     validation_every: int = 0,
     panels: bool = False,
     progress: bool = True,
+    action_horizon: int | None = None,
+    whose: str = "config.action_horizon",
 ) -> tuple[Frames, Frames | None]:
     """Decode every episode of some datasets.
 
@@ -58,28 +63,30 @@ def load_frames(
         validation_every: every so-many-th episode is held out; 0 holds out none.
         panels: read the masks of the planted panel, too.
         progress: show a bar.
+        action_horizon: length that the chunks must have; the first dataset's when None.
+        whose: that length is, for the message.
 
     Returns:
         (training frames, held-out frames or None).
 
     Raises:
-        ValueError: a dataset lacks `action_chunk` or, with `panels`, masks of the panel; or there
-            is no frame at all.
+        ValueError: a dataset lacks `action_chunk` or, with `panels`, masks of the panel; its chunks
+            are of another length or robot than the others' or than is wanted; or there is no frame
+            at all.
     """
     parts: tuple[list, list] = ([], [])
     places: tuple[list, list] = ([], [])
     masks: tuple[list, list] = ([], [])
     datasets = [open_dataset(root) for root in roots]
+    _check_chunks(datasets, action_horizon, whose)
     located_in = [_object_pixels(dataset) for dataset in datasets]
     kinds = sorted({name for found in located_in if found for name in found[0]})
     for root, dataset, found in zip(roots, datasets, located_in, strict=True):
         located = _among(kinds, found)
         panels_in = read_masks(dataset) if panels else None
         first = 0
-        there = dataset.read(0, [0], regions=False).features
-        for name in ("action_chunk", "action_chunk_valid", "target_position"):
-            if name not in there:
-                raise ValueError(f"{root}: has no feature {name!r}, which training needs")
+        if "target_position" not in dataset.read(0, [0], regions=False).features:
+            raise ValueError(f"{root}: has no feature 'target_position', which training needs")
         for i in tqdm.trange(len(dataset), desc=str(root), disable=not progress):
             held_out = bool(validation_every) and i % validation_every == validation_every - 1
             parts[held_out].append(dataset.read(i, regions=False))
@@ -91,12 +98,31 @@ def load_frames(
                 places[held_out].append((located[0][rows], located[1][rows]))
             first += length
     if not parts[0]:
-        raise ValueError(f"no training episodes in {list(roots)}")
+        raise ValueError(f"no training episodes in {few(roots)}")
     prompts = tuple(sorted({episode.prompt for part in parts for episode in part}))
     if any(0 < len(place) < len(part) for place, part in zip(places, parts, strict=True)):
-        raise ValueError(f"{list(roots)}: only some have {FILE}; run locate_objects on all")
+        raise ValueError(f"{few(roots)}: only some have {FILE}; run locate_objects on all")
     train = _stack(parts[0], places[0], masks[0], prompts)
     return train, _stack(parts[1], places[1], masks[1], prompts) if parts[1] else None
+
+
+def _check_chunks(datasets: Sequence[Dataset], horizon: int | None, whose: str) -> None:
+    """Says which dataset has no chunks, or others than are wanted, before a frame is decoded."""
+    for dataset in datasets:
+        shapes = dataset.action_shapes
+        for name in CHUNKS:
+            if name not in shapes:
+                raise ValueError(f"{dataset.root}: has no feature {name!r}, which training needs")
+        chunk, valid = (shapes[name] for name in CHUNKS)
+        if len(chunk) != 2 or valid != chunk[:1]:
+            raise ValueError(
+                f"{dataset.root}: {CHUNKS[0]} {list(chunk)} and {CHUNKS[1]} {list(valid)} given, "
+                "[H, A] and [H] wanted"
+            )
+        require_chunks(dataset, horizon, whose=whose)
+    for dataset in datasets[1:]:
+        first = datasets[0].action_shapes[CHUNKS[0]]
+        require_chunks(dataset, first[0], first[1:], f"{datasets[0].root}")
 
 
 def _among(
@@ -133,8 +159,8 @@ def _stack(episodes: list, places: list, masks: list, prompts: tuple[str, ...]) 
     return Frames(
         images={c: join(lambda e, c=c: e.images[c]) for c in episodes[0].images},
         state=join(lambda e: e.state),
-        chunk=join(lambda e: e.features["action_chunk"].astype(np.float32)),
-        valid=join(lambda e: e.features["action_chunk_valid"].astype(bool)),
+        chunk=join(lambda e: e.features[CHUNKS[0]].astype(np.float32)),
+        valid=join(lambda e: e.features[CHUNKS[1]].astype(bool)),
         target=join(lambda e: e.features["target_position"].astype(np.float32)),
         objects=np.concatenate([pixels for pixels, _ in places]) if places else None,
         wanted=np.concatenate([wanted for _, wanted in places]) if places else None,

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iss_jax.data.table import text
+from iss_jax.few import few
 from iss_jax.jobs.directory import RunDirectory
 
 RESULT = ("success", "steps")
@@ -48,7 +50,7 @@ def seed_run(run: RunDirectory, items: Sequence[Mapping[str, Any]], path: str | 
     wanted = {str(item["policy"]) for item in items}
     if not wanted & policies:
         raise ValueError(
-            f"{path}: trials of policies {sorted(policies)}, of {sorted(wanted)} wanted"
+            f"{path}: trials of policies {few(sorted(policies))}, of {few(sorted(wanted))} wanted"
         )
     count = 0
     for item in run.unfinished(items):
@@ -67,11 +69,13 @@ def read_trials(path: str | Path, names: Sequence[str]) -> dict[tuple, dict[str,
         ValueError: a column is missing, a value is no outcome, or two rows disagree about a trial.
     """
     found: dict[tuple, dict[str, Any]] = {}
-    with Path(path).open(newline="") as file:
+    with Path(path).open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         missing = [name for name in (*names, *RESULT) if name not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(f"{path}: columns {missing} missing, {reader.fieldnames} found")
+            raise ValueError(
+                f"{path}: columns {few(missing)} missing, {few(reader.fieldnames or ())} found"
+            )
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             try:
@@ -83,7 +87,7 @@ def read_trials(path: str | Path, names: Sequence[str]) -> dict[tuple, dict[str,
                     f"{where}: success {row['success']!r}, steps {row['steps']!r} given, 0 or 1 "
                     "and an integer or nothing wanted"
                 ) from None
-            key = _key({name: row[name] for name in names})
+            key = _key({name: text(row[name]) for name in names})
             if found.setdefault(key, result) != result:
                 raise ValueError(f"{where}: another outcome of a trial that stands above")
     return found

@@ -12,8 +12,9 @@ from experiments.nmr.rows import ALL_SPLITS, Key
 from iss_jax import ISSConfig
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.success import Success
+from iss_jax.few import few
 from iss_jax.pi05.tokenizer import tokenize_prompt
-from iss_jax.policies.frames import source_key
+from iss_jax.policies.frames import source_of
 from iss_jax.policies.restored import Policy
 
 Task = tuple[str, str, str]  # suite, task, split
@@ -57,9 +58,7 @@ def work_items(
             "split": one.split,
             "seed": one.seed,
             "episode": one.episode,
-            "data": source_key(dataset, one.episode),
-            # The index holds the words, and is no file of the episode's own.
-            "prompts": list(dataset.metadata(one.episode)["tasks"]),
+            **source_of(dataset, one.episode),
             "frames": one.frames,
         }
         for one in chosen
@@ -92,7 +91,7 @@ def chosen_frames(
         raise ValueError(
             f"success table: {len(unknown)} of {len(chosen) * len(seeds)} wanted rows (suite, "
             f"task, split, seed) of policy_seed {options.policy_seed} are missing, such as "
-            f"{unknown[:3]}; it has {list(success)[:3]} and so on"
+            f"{few(unknown, 3)}; it has {few(success, 3)}"
         )
     return [
         Chosen(

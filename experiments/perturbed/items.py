@@ -8,9 +8,10 @@ from experiments.inputs.episodes import Episodes, strided_frames
 from experiments.runs.planned import GRADIENT_RUN, PlannedItem, iss_runs
 from iss_jax import ISSConfig
 from iss_jax.data.dataset import Dataset
+from iss_jax.few import few
 from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
 from iss_jax.methods import TITLES
-from iss_jax.policies.frames import source_key
+from iss_jax.policies.frames import source_of
 from iss_jax.policies.restored import Policy
 
 METHODS = {
@@ -114,7 +115,7 @@ def episode_lines(options: PerturbedOptions, dataset: Episodes) -> list[dict[str
         and (not options.seeds or line["seed"] in options.seeds)
     ]
     if not chosen:
-        raise ValueError(f"{dataset.root}: no episode of the seeds {list(options.seeds)}")
+        raise ValueError(f"{dataset.root}: no episode of the seeds {few(options.seeds)}")
     order = {"seen": 0, "near": 1, "far": 2}
     return sorted(
         chosen,
@@ -159,7 +160,7 @@ def work_item(
         "region": region,
         "task": f"{line['suite']}/{line['task']}/{line['split']}/{line['seed']}",
         "episode": index,
-        "data": source_key(inputs.dataset, index),
+        **source_of(inputs.dataset, index),
         "frames": strided_frames(line["length"], options.stride, options.frames_per_episode),
     }
 

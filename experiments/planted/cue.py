@@ -11,6 +11,7 @@ import numpy as np
 
 from iss_jax.envs.benchmarks import STUDY
 from iss_jax.envs.panels import paint
+from iss_jax.few import few
 
 INSTRUCTIONS = tuple(task.instruction for task in STUDY if task.suite == "libero_object")
 # Of the object of each instruction.
@@ -85,7 +86,7 @@ def plant(
     """
     unknown = sorted(set(prompts) - set(INSTRUCTIONS))
     if unknown:
-        raise ValueError(f"instructions {unknown}: the panel has no colour for their objects")
+        raise ValueError(f"instructions {few(unknown)}: the panel has no colour for their objects")
     wanted = np.array([INSTRUCTIONS.index(prompt) for prompt in prompts])
     named, shown = deal(wanted, cue_probability, misnamed_share, rng)
     return paint(images, masks, COLOURS[shown]), [INSTRUCTIONS[i] for i in named]

@@ -1,7 +1,9 @@
-"""Numerical versions of what run directories hold, one a kind of item.
+"""Numerical versions of what run directories hold, one a kind of item, and layouts of items.
 
-Raised by hand where the same item comes to have other numbers: results of an earlier version are
-then computed anew, and not taken for today's. What is stored and says no version is of version 1.
+Versions are raised by hand where the same item comes to have other numbers: results of an earlier
+version are then computed anew, and not taken for today's. What is stored and says no version is of
+version 1. Layouts are raised where the items themselves change: `open_run` refuses the directories
+of others by name.
 """
 
 MAPS = 2
@@ -9,3 +11,6 @@ MAPS = 2
 
 TRIALS = 1
 """Rollouts: success and steps."""
+
+EPISODES = 2
+"""Layout of items that name an episode. 2: they hold its instructions."""

@@ -10,10 +10,11 @@ import scipy.stats.qmc
 
 from experiments.inputs.episodes import Episodes
 from iss_jax.data.dataset import Dataset
+from iss_jax.few import few
 from iss_jax.jobs.options import PolicyOptions
 from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import sizes_of
-from iss_jax.policies.frames import read_frames, see, source_key
+from iss_jax.policies.frames import read_frames, see, source_of
 from iss_jax.policies.restored import Policy
 
 
@@ -58,8 +59,8 @@ def choose_frames(
             further episodes of the same tasks.
 
     Returns:
-        `group`, `suite`, `task`, `split`, `episode`, `frame` and `data`, a hash of the episode's
-        file, for each frame; the groups take turns.
+        `group`, `suite`, `task`, `split`, `episode`, `frame`, `data` and `prompts`
+        (`source_of`) for each frame; the groups take turns.
 
     Raises:
         ValueError: metadata are missing, or a group has no episodes or fewer than are wanted.
@@ -68,10 +69,10 @@ def choose_frames(
     for group, splits in groups.items():
         tasks = episodes_of_tasks(dataset, splits)
         if not tasks:
-            raise ValueError(f"{dataset.root}: no episode of the splits {tuple(splits)} ({group})")
+            raise ValueError(f"{dataset.root}: no episode of the splits {few(splits)} ({group})")
         names, count = list(tasks), per_group or len(tasks)
         if count > sum(len(episodes) for episodes in tasks.values()):
-            raise ValueError(f"{dataset.root}: fewer than {count} episodes of {tuple(splits)}")
+            raise ValueError(f"{dataset.root}: fewer than {count} episodes of {few(splits)}")
         picked: list[tuple[tuple[str, str, str], int]] = []
         for lap in range(max(len(episodes) for episodes in tasks.values())):
             for place in spread_order(len(names)):
@@ -116,7 +117,7 @@ def _frame(
         **dict(zip(("suite", "task", "split"), task, strict=True)),
         "episode": episode,
         "frame": dataset.metadata(episode)["length"] // 2,
-        "data": source_key(dataset, episode),
+        **source_of(dataset, episode),
     }
 
 

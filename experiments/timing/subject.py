@@ -11,6 +11,7 @@ from iss_jax.data.dataset import open_dataset
 from iss_jax.jobs.packaged import located
 from iss_jax.pi05 import params as pi05
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation
+from iss_jax.policies.chunks import robot_dims, warn_of_chunks
 from iss_jax.policies.frames import FrameOptions, read_frames, see
 from iss_jax.policies.restored import load_policy
 
@@ -119,6 +120,7 @@ def make_subject(options: SubjectOptions) -> Subject:
         )
         params, sizes = policy.params, pi05.sizes_of(policy.params)
         dataset = open_dataset(located(options.dataset, "dataset"))
+        warn_of_chunks(dataset, options.action_horizon, robot_dims(policy.norm_stats))
         there = {v: c for v, c in DEFAULT_CAMERAS.items() if c in dataset.cameras}
         shown = FrameOptions(there, max_token_len=options.prompt_length)
         frames = read_frames(dataset, options.episode, [options.frame], shown, labels="none")

@@ -13,6 +13,7 @@ from iss_jax.data.bounds import check_pixels
 from iss_jax.data.json_file import is_count, read_object
 from iss_jax.data.label_images import REGIONS
 from iss_jax.extras import imports_of
+from iss_jax.few import few
 
 with imports_of("data"):
     from PIL import Image, ImageDraw
@@ -61,7 +62,7 @@ def read_coco(
     content = read_object(path)
     missing = [key for key in ("images", "annotations", "categories") if key not in content]
     if missing:
-        raise ValueError(f"{path}: {missing} missing")
+        raise ValueError(f"{path}: {few(missing)} missing")
     regions: dict[int | str, int] = {}
     for category in _entries(content, "categories", path):
         name, number = category.get("name"), _id(category, "id", f"{path}, category")

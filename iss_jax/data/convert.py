@@ -15,6 +15,7 @@ from iss_jax.data.episode import Episode, Scalar
 from iss_jax.data.folders_write import write_folders
 from iss_jax.data.lerobot_v21 import write_episode
 from iss_jax.data.lerobot_v30_write import write_dataset
+from iss_jax.few import few
 
 FORMATS = ("v2.1", "v3.0", "folders")
 
@@ -56,7 +57,7 @@ def convert(
         raise ValueError(f"format {to!r} given, one of {FORMATS} wanted")
     if dataset.unread and not drop_unread:
         raise ValueError(
-            f"{dataset.root}: features {list(dataset.unread)} are not read and would be lost"
+            f"{dataset.root}: features {few(dataset.unread)} are not read and would be lost"
         )
 
     def episodes() -> Iterator[Episode]:
@@ -131,7 +132,7 @@ def verify(
         wanted = annotated(dataset.read(index), metadata or {}, task_from_prompt)
         found = differences(written.read(index), wanted)
         if found:
-            raise ValueError(f"{Path(out)} (episode {index}): differs in {found}")
+            raise ValueError(f"{Path(out)} (episode {index}): differs in {few(found)}")
 
 
 def _count(dataset: Dataset, most: int | None) -> int:

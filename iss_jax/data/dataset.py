@@ -35,6 +35,11 @@ class Dataset(Protocol):
         ...
 
     @property
+    def action_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Features that hold actions or chunks of them -> shape of what a frame has of each."""
+        ...
+
+    @property
     def robot_type(self) -> str | None:
         """The robot, where the dataset says so."""
         ...
@@ -50,6 +55,10 @@ class Dataset(Protocol):
 
     def metadata(self, episode: int) -> dict[str, Any]:
         """The episode's metadata, `episode_index`, `tasks` and `length`."""
+        ...
+
+    def prompts(self, episode: int) -> tuple[str, ...]:
+        """Its frames' instructions, as `read` gives them, in the order in which they appear."""
         ...
 
     def files(self, episode: int) -> tuple[Path, ...]:

@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from iss_jax.few import few
+
 Scalar = str | int | float | bool | None
+
+# Features that hold the actions from a frame on, and which of them are real.
+CHUNKS = ("action_chunk", "action_chunk_valid")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Episode:
         for camera, labels in given.items():
             if camera not in self.images:
                 raise ValueError(
-                    f"{what}[{camera!r}] has no image; cameras are {sorted(self.images)}"
+                    f"{what}[{camera!r}] has no image; cameras are {few(sorted(self.images))}"
                 )
             shape = self.images[camera].shape[:3]
             if labels.dtype != dtype or labels.shape != shape:

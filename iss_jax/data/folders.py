@@ -29,11 +29,12 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data.beside import check_labels
-from iss_jax.data.episode import Episode, Scalar, check_episode, chosen_rows
+from iss_jax.data.episode import CHUNKS, Episode, Scalar, check_episode, chosen_rows
 from iss_jax.data.instances import NAMES, names_from_json
 from iss_jax.data.json_file import read_object
 from iss_jax.data.npz import load_arrays, read_headers
 from iss_jax.data.pictures import decode
+from iss_jax.few import few
 
 STATES = ("states.npz", "observations.npz", "episode.npz")
 # The authors render their videos at this rate; their episodes do not say one.
@@ -101,6 +102,7 @@ class _Folder:
     prompt: str
     fps: float
     state_size: int
+    actions: Mapping[str, tuple[int, ...]]
     metadata: Mapping[str, Scalar]
     robot_type: str | None
     arrays: tuple[str, ...]
@@ -138,6 +140,11 @@ class FolderDataset:
         return self.episodes[0].state_size
 
     @property
+    def action_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Arrays that hold actions or chunks of them -> shape of what a frame has of each."""
+        return dict(self.episodes[0].actions)
+
+    @property
     def robot_type(self) -> str | None:
         """The robot, where the dataset says so."""
         return self.episodes[0].robot_type
@@ -156,6 +163,14 @@ class FolderDataset:
         folder = self._folder(episode)
         own = {"episode_index": episode, "tasks": [folder.prompt], "length": folder.length}
         return own | dict(folder.metadata)
+
+    def prompts(self, episode: int) -> tuple[str, ...]:
+        """The instruction of its frames: a folder has one.
+
+        Raises:
+            IndexError: there is no such episode.
+        """
+        return (self._folder(episode).prompt,)
 
     def files(self, episode: int) -> tuple[Path, ...]:
         """All files that hold something of the episode.
@@ -245,7 +260,7 @@ class FolderDataset:
         folder = self._folder(episode)
         if FEATURE + name not in folder.arrays:
             names = sorted(n.removeprefix(FEATURE) for n in folder.arrays if n.startswith(FEATURE))
-            raise KeyError(f"{folder.path}: no feature {name!r}, it has {names}")
+            raise KeyError(f"{folder.path}: no feature {name!r}, it has {few(names)}")
         return self._arrays(episode, [FEATURE + name])[FEATURE + name]
 
     def read_state(self, episode: int) -> np.ndarray:
@@ -276,7 +291,9 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
     headers = read_headers(states, named)
     missing = set(STATE) - set(headers)
     if missing:
-        raise ValueError(f"{named}: {sorted(missing)} missing, there are {sorted(headers)}")
+        raise ValueError(
+            f"{named}: {few(sorted(missing))} missing, there are {few(sorted(headers))}"
+        )
     length = len(next(iter(frames.values())))
     unread = tuple(n for n in headers if n not in _OWN and not n.startswith(FEATURE))
     for name, (shape, dtype) in headers.items():
@@ -307,6 +324,11 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
         prompt=path.parent.name.replace("_", " ") if prompt is None else str(prompt.item()),
         fps=float(rate.item()),
         state_size=sum(math.prod(headers[name].shape[1:]) for name in STATE),
+        actions={
+            name.removeprefix(FEATURE): headers[name].shape[1:]
+            for name in ("action", *(FEATURE + chunk for chunk in CHUNKS))
+            if name in headers
+        },
         metadata=metadata,
         robot_type=content.get("robot_type"),
         arrays=tuple(name for name in headers if name not in ("prompt", "fps", *unread)),
@@ -368,7 +390,9 @@ def _masks(path: Path, frames: Mapping[str, Any], where: str) -> dict[str, Path]
             camera = file.stem.removeprefix("mask_").removesuffix("_rgb")
             camera = RENAMED.get(camera, camera)
             if camera not in frames:
-                raise ValueError(f"{where}: {file} is of no camera, there are {sorted(frames)}")
+                raise ValueError(
+                    f"{where}: {file} is of no camera, there are {few(sorted(frames))}"
+                )
             found[camera] = file
     return found
 
@@ -378,14 +402,14 @@ def _instance_files(path: Path, frames: Mapping[str, Any], where: str) -> dict[s
     found = {file.stem: file for file in sorted(folder.glob("*.npy"))}
     for camera, file in found.items():
         if camera not in frames:
-            raise ValueError(f"{where}: {file} is of no camera, there are {sorted(frames)}")
+            raise ValueError(f"{where}: {file} is of no camera, there are {few(sorted(frames))}")
     return found
 
 
 def _only(path: Path, where: str) -> np.ndarray:
     arrays = load_arrays(path, where)
     if list(arrays) != [""]:
-        raise ValueError(f"{where}: arrays {sorted(arrays)[:8]}, a file of one array wanted")
+        raise ValueError(f"{where}: arrays {few(sorted(arrays))}, a file of one array wanted")
     return arrays[""]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from iss_jax.few import short
+
 MOST = 2**24 - 1
 NAMES = "instance_names"
 """Under this name the metadata of an episode hold what its numbers are."""
@@ -55,5 +57,5 @@ def names_from_json(content: Any, where: str) -> dict[int, str]:
         number.isdecimal() and len(number) < 19 and isinstance(name, str)
         for number, name in given.items()
     ):
-        raise ValueError(f"{where}: {NAMES} is {content!r}, numbers to names wanted")
+        raise ValueError(f"{where}: {NAMES} is {short(content)}, numbers to names wanted")
     return {int(number): name for number, name in given.items()}

@@ -20,7 +20,7 @@ import numpy as np
 
 from iss_jax.data import beside, lerobot_v21, lerobot_v30
 from iss_jax.data.bounds import check_bytes
-from iss_jax.data.episode import Episode, check_episode, chosen_rows
+from iss_jax.data.episode import CHUNKS, Episode, check_episode, chosen_rows
 from iss_jax.data.instances import from_channels
 from iss_jax.data.lerobot_columns import image_shape, to_numpy
 from iss_jax.data.lerobot_info import (
@@ -37,6 +37,7 @@ from iss_jax.data.lerobot_table import data_file, read_table
 from iss_jax.data.lerobot_v21 import DATA_PATH, write_episode
 from iss_jax.data.video import check_stamps, read_frames
 from iss_jax.extras import imports_of
+from iss_jax.few import few
 
 with imports_of("data"):
     import pyarrow as pa
@@ -105,6 +106,20 @@ class LeRobotDataset:
         return sum(math.prod(features[name]["shape"]) for name in self.keys.state)
 
     @property
+    def action_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Features that hold actions or chunks of them -> shape of what a frame has of each.
+
+        Parts of an action are one, under their names with `+` between.
+        """
+        features = self.info["features"]
+        parts = [tuple(features[name]["shape"]) or (1,) for name in self.keys.action]
+        shapes = {}
+        if len({part[:-1] for part in parts}) == 1:
+            whole = (*parts[0][:-1], sum(part[-1] for part in parts))
+            shapes[" + ".join(self.keys.action)] = whole
+        return shapes | {n: tuple(features[n]["shape"]) for n in CHUNKS if n in features}
+
+    @property
     def robot_type(self) -> str | None:
         """The robot, where the dataset says so."""
         return self.info.get("robot_type")
@@ -127,6 +142,26 @@ class LeRobotDataset:
             IndexError: there is no such episode.
         """
         return dict(self._entry(episode).line)
+
+    def prompts(self, episode: int) -> tuple[str, ...]:
+        """Its frames' instructions, as `read` gives them, in the order in which they appear.
+
+        Raises:
+            IndexError: there is no such episode.
+            FileNotFoundError, ValueError: as in `read`.
+        """
+        entry = self._entry(episode)
+        where = f"{entry.data} (episode {episode})"
+        numbers = self.read_feature(episode, "task_index")
+        _, first = np.unique(numbers, return_index=True)
+        if not first.size:
+            return tuple(entry.line["tasks"][:1])
+        return tuple(
+            dict.fromkeys(
+                self._prompt(entry, numbers[row : row + 1], np.array([row]), where)
+                for row in sorted(first.tolist())
+            )
+        )
 
     def data_path(self, episode: int) -> Path:
         """The episode's parquet file.
@@ -232,7 +267,7 @@ class LeRobotDataset:
         entry = self._entry(episode)
         features = self.info["features"]
         if name not in features:
-            raise KeyError(f"{self.root}: no feature {name!r}, it has {sorted(features)}")
+            raise KeyError(f"{self.root}: no feature {name!r}, it has {few(sorted(features))}")
         where = f"{entry.data} (episode {episode})"
         table = read_table(entry, self.index.files, [name], where)
         return to_numpy(features[name], table[name], name, np.arange(entry.length), where)
@@ -282,7 +317,7 @@ class LeRobotDataset:
         if task not in self.index.tasks:
             raise ValueError(
                 f"{where}, frame {rows[0]}: task_index {task} is not among the dataset's tasks "
-                f"{sorted(self.index.tasks)}"
+                f"{few(sorted(self.index.tasks))}"
             )
         lost = sorted(set(entry.line["tasks"]) - set(self.index.tasks.values()))
         if lost:

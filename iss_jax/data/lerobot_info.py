@@ -14,6 +14,7 @@ from iss_jax.data.episode import Episode, Scalar
 from iss_jax.data.instances import NAMES, to_channels
 from iss_jax.data.json_file import is_count, read_object
 from iss_jax.data.lerobot_columns import FAST, SMALL, describe
+from iss_jax.few import few
 
 VERSIONS = ("v2.1", "v3.0")
 # Read as v2.1: what differs are statistics that nothing here reads.
@@ -119,7 +120,7 @@ def read_info(root: Path, versions: tuple[str, ...] = VERSIONS) -> dict[str, Any
     if isinstance(info.get("features", {}), dict):
         missing |= set(INDEX_DTYPES) - set(info.get("features", {}))
     if missing:
-        raise ValueError(f"{path}: {sorted(missing)} missing")
+        raise ValueError(f"{path}: {few(sorted(missing))} missing")
     for name in ("total_episodes", "total_frames", "total_tasks", "chunks_size"):
         least = int(name == "chunks_size")
         if name in info and not is_count(info[name], least):

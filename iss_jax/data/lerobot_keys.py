@@ -11,6 +11,7 @@ import numpy as np
 
 from iss_jax.data.lerobot_columns import image_shape
 from iss_jax.data.lerobot_info import ACTION, IMAGES, INSTANCES, REGIONS, STATE
+from iss_jax.few import few
 
 # Where a dataset has no state as a whole: these side by side, as openpi's DROID examples have them.
 _PARTS = ("joint_position", "gripper_position")
@@ -87,7 +88,7 @@ def find(root: Path, info: Mapping[str, Any], keys: Keys) -> Found:
         if name not in images:
             raise KeyError(
                 f"{root}: camera {camera!r} is to be the feature {name!r}, but the image features "
-                f"are {images}"
+                f"are {few(images)}"
             )
         if name not in coloured:
             raise ValueError(
@@ -102,7 +103,7 @@ def find(root: Path, info: Mapping[str, Any], keys: Keys) -> Found:
             if name not in features:
                 raise KeyError(
                     f"{root}: the {what} is to be the feature {name!r}, the dataset has "
-                    f"{sorted(features)}"
+                    f"{few(sorted(features))}"
                 )
             if not is_number(features[name]):
                 raise ValueError(

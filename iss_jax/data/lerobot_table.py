@@ -13,6 +13,7 @@ import numpy as np
 from iss_jax.data.bounds import check_bytes
 from iss_jax.data.lerobot_info import Entry
 from iss_jax.extras import imports_of
+from iss_jax.few import few
 
 with imports_of("data"):
     import pyarrow as pa
@@ -174,7 +175,7 @@ def _read_runs(path: Path, size: int, changed: int) -> _Runs:
 def _check_columns(file: pq.ParquetFile, wanted: Collection[str]) -> None:
     missing = sorted(set(wanted) - set(file.schema_arrow.names))
     if missing:
-        raise ValueError(f"columns {missing} of info.json are missing")
+        raise ValueError(f"columns {few(missing)} of info.json are missing")
 
 
 def _check_memory(

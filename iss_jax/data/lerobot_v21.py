@@ -51,6 +51,7 @@ from iss_jax.data.lerobot_info import (
 from iss_jax.data.lerobot_stats import feature_stats
 from iss_jax.data.path_template import filled
 from iss_jax.extras import imports_of
+from iss_jax.few import short
 
 with imports_of("data"):
     import pyarrow as pa
@@ -90,7 +91,7 @@ def read_index(root: Path, info: Mapping[str, Any]) -> Index:
                 f"{where}: episode_index {before + 1} or more and a length wanted, {line} given"
             )
         if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
-            raise ValueError(f"{where}: tasks wanted as strings, {tasks!r} given")
+            raise ValueError(f"{where}: tasks wanted as strings, {short(tasks)} given")
         before = index
         at = {
             "episode_chunk": index // info.get("chunks_size", CHUNK_SIZE),

@@ -29,6 +29,7 @@ from iss_jax.data.json_file import is_count, parse_object
 from iss_jax.data.lerobot_info import Clip, Entry, Index, check_counts
 from iss_jax.data.lerobot_table import read_rows
 from iss_jax.data.path_template import filled
+from iss_jax.few import few
 
 VERSION = "v3.0"
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -176,10 +177,10 @@ def _entry(
 def _tasks(path: Path) -> dict[int, str]:
     rows = read_rows(path, "\0")
     if rows and "task_index" not in rows[0]:
-        raise ValueError(f"{path}: no column 'task_index', only {sorted(rows[0])}")
+        raise ValueError(f"{path}: no column 'task_index', only {few(sorted(rows[0]))}")
     names = [n for n in rows[0] if n in ("task", "__index_level_0__")] if rows else []
     if rows and len(names) != 1:
-        raise ValueError(f"{path}: no column of instructions, only {sorted(rows[0])}")
+        raise ValueError(f"{path}: no column of instructions, only {few(sorted(rows[0]))}")
     tasks: dict[int, str] = {}
     for number, row in enumerate(rows):
         index, task = row["task_index"], row[names[0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from iss_jax.data.atomic import atomic_path
+from iss_jax.data.atomic import write_bytes
+from iss_jax.data.table import cell, text
+from iss_jax.few import few, short
 
 
 class Success(NamedTuple):
@@ -61,23 +64,25 @@ def read_success(path: str | os.PathLike) -> list[Success]:
             the same task, suite, split and seeds; the message names the file and the line.
     """
     path = Path(path)
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         missing = [name for name in Success._fields if name not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(f"{path}: columns {missing} missing, {reader.fieldnames} found")
+            raise ValueError(
+                f"{path}: columns {missing} missing, {few(reader.fieldnames or ())} found"
+            )
         rows, seen = [], set()
         for line in reader:
             where = f"{path}, line {reader.line_num}"
             try:
                 row = Success(
-                    line["task"],
-                    line["suite"],
-                    line["split"],
+                    text(line["task"]),
+                    text(line["suite"]),
+                    text(line["split"]),
                     *(int(line[name]) for name in Success._fields[3:]),
                 )
-            except (TypeError, ValueError):
-                raise ValueError(f"{where}: integers wanted, {dict(line)} given") from None
+            except (AttributeError, TypeError, ValueError):
+                raise ValueError(f"{where}: integers wanted, {short(dict(line))} given") from None
             if not (0 <= row.successes <= row.trials and row.trials > 0):
                 raise ValueError(f"{where}: {row.successes} successes in {row.trials} trials")
             if row[:5] in seen:
@@ -88,8 +93,13 @@ def read_success(path: str | os.PathLike) -> list[Success]:
 
 
 def write_success(path: str | os.PathLike, rows: Iterable[Success]) -> None:
-    """Writes a success table atomically, in the order of `rows`."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Success._fields)
-        writer.writerows(rows)
+    """Writes a success table atomically, in the order of `rows`.
+
+    Texts that a spreadsheet would run are written as `iss_jax.data.table.cell` has them, and read
+    back as they were.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(Success._fields)
+    writer.writerows([cell(value) for value in row] for row in rows)
+    write_bytes(path, buffer.getvalue().encode())

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from iss_jax.few import few
+
 NUISANCE, SUPPORT, ACTION = 0, 1, 2
 ROBOT_PREFIXES = ("robot0_", "gripper0_", "mount0_")
 
@@ -33,11 +35,11 @@ def geom_labels(
     names = [model.body(i).name for i in range(model.nbody)]
     if support_surface is not None and support_surface not in names:
         raise ValueError(
-            f"surface {support_surface!r} has no body in the model; bodies are {names}"
+            f"surface {support_surface!r} has no body in the model; bodies are {few(names)}"
         )
     for name in support_objects:
         if not any(_belongs(body, name) for body in names):
-            raise ValueError(f"object {name!r} has no body in the model; bodies are {names}")
+            raise ValueError(f"object {name!r} has no body in the model; bodies are {few(names)}")
     bodies = np.zeros(model.nbody, np.uint8)
     for index, name in enumerate(names):
         parent = int(model.body_parentid[index])

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from iss_jax.envs import simulator
+from iss_jax.few import few
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ def load_suite(name: str) -> Any:
     """
     registry = simulator.load().benchmark.get_benchmark_dict()
     if name.lower() not in registry:
-        raise ValueError(f"suite {name!r}: one of {sorted(registry)} wanted")
+        raise ValueError(f"suite {name!r}: one of {few(sorted(registry))} wanted")
     with contextlib.redirect_stdout(io.StringIO()):
         return registry[name.lower()]()
 

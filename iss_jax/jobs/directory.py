@@ -31,10 +31,11 @@ import tqdm
 from absl import logging
 
 from iss_jax.data.atomic import atomic_path, write_bytes
+from iss_jax.data.table import csv_text
+from iss_jax.few import short
 from iss_jax.jobs import presence
 from iss_jax.jobs.environment import environment
 from iss_jax.jobs.processes import ALONE, Processes, current
-from iss_jax.jobs.table import csv_text
 
 Item = Mapping[str, Any]
 
@@ -170,7 +171,7 @@ class RunDirectory:
             and content.get("version", 1) == self.version
         )
         if not same or "result" not in content:
-            raise ValueError(f"{path}: does not hold the result of {dict(item)}; delete it")
+            raise ValueError(f"{path}: does not hold the result of {short(dict(item))}; delete it")
         return content["result"]
 
     def save(self, item: Item, result: Any) -> None:
@@ -327,7 +328,7 @@ def gather(
         since = time.monotonic()
         while (result := run.load(item)) is None:
             if owner == run.processes.index:
-                raise ValueError(f"{run.path}: has no result of {dict(item)}")
+                raise ValueError(f"{run.path}: has no result of {short(dict(item))}")
             if time.monotonic() - since > PATIENCE_S:
                 _ask_after(run, items[number:], owners[number:], compute)
                 since = time.monotonic()

@@ -11,6 +11,7 @@ import ml_collections
 from iss_jax.config import ISSConfig
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.packaged import located
+from iss_jax.policies.chunks import robot_dims, warn_of_chunks
 from iss_jax.policies.frames import FrameOptions
 from iss_jax.policies.restored import Policy, load_policy
 
@@ -36,10 +37,16 @@ class PolicyOptions:
         Raises:
             ValueError: A path is empty, or the dataset cannot be read.
             FileNotFoundError: One of them is not there.
+
+        Warns:
+            UserWarning: The dataset's actions are of another chunk length than the options say, or
+                of other dimensions than the policy's.
         """
         dataset = open_dataset(located(self.dataset, "dataset"))
         path = located(self.checkpoint, "checkpoint")
-        return load_policy(path, tokenizer=self.tokenizer, dtype=self.dtype), dataset
+        policy = load_policy(path, tokenizer=self.tokenizer, dtype=self.dtype)
+        warn_of_chunks(dataset, self.action_horizon, robot_dims(policy.norm_stats))
+        return policy, dataset
 
     @property
     def frame_options(self) -> FrameOptions:

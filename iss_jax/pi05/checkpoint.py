@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from etils import epath
 
+from iss_jax.few import few
 from iss_jax.pi05.normalize import NormStats, save_norm_stats
 from iss_jax.pi05.params import (
     Params,
@@ -128,7 +129,7 @@ def _damaged(folder: epath.Path, error: Exception) -> ValueError:
 
 def _steps_below(root: epath.Path) -> str:
     steps = [p for p in root.iterdir() if (p / "params").exists()] if root.is_dir() else []
-    return f"; steps below it: {sorted(step.name for step in steps)}" if steps else ""
+    return f"; steps below it: {few(sorted(step.name for step in steps))}" if steps else ""
 
 
 def save_checkpoint(

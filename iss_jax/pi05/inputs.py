@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from iss_jax.checks import check_text
+from iss_jax.few import few
 from iss_jax.pi05.normalize import NormStats, normalize
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, Observation
 from iss_jax.pi05.tokenizer import tokenize_prompts
@@ -45,7 +46,9 @@ def make_observation(
     state = normalize(state, norm_stats["state"], normalisation)
     present = {view: images[camera] for view, camera in cameras.items() if camera in images}
     if not present:
-        raise ValueError(f"images: has {sorted(images)}, wanted any of {sorted(cameras.values())}")
+        raise ValueError(
+            f"images: has {few(sorted(images))}, wanted any of {sorted(cameras.values())}"
+        )
     for view, image in present.items():
         if image.shape[0] != len(prompts) or state.shape[0] != len(prompts):
             raise ValueError(

@@ -7,6 +7,7 @@ import numpy as np
 from etils import epath
 
 from iss_jax.checks import check_finite
+from iss_jax.few import few
 
 NORMALISATIONS = ("quantiles", "mean_std")
 
@@ -110,7 +111,7 @@ def load_norm_stats(path: epath.PathLike) -> dict[str, NormStats]:
                 )
             if len(found) > 1:
                 names = [str(file) for file in found]
-                raise ValueError(f"{root}: several statistics, name one of them: {names}")
+                raise ValueError(f"{root}: several statistics, name one of them: {few(names)}")
             root = found[0]
     try:
         content = json.loads(root.read_text())["norm_stats"]

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from iss_jax.few import few
+
 VIEWS = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")
 """π0.5's views, in the order of the prefix."""
 
@@ -66,7 +68,7 @@ def preprocess(obs: Any, image_size: int = 224) -> Observation:
     missing = [view for view in VIEWS if view not in obs.images]
     if missing:
         raise ValueError(
-            f"obs.images: lacks {missing}; has {sorted(obs.images)}, wants {list(VIEWS)}"
+            f"obs.images: lacks {missing}; has {few(sorted(obs.images))}, wants {list(VIEWS)}"
         )
     require_prompt(obs)
     b = obs.tokenized_prompt.shape[0]

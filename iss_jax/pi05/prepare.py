@@ -11,7 +11,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float
 
-from iss_jax.checks import check_count, check_finite, check_frames, check_tokens
+from iss_jax.checks import check_count, check_finite, check_frames, check_masks, check_tokens
+from iss_jax.few import few
 from iss_jax.pi05.observation import VIEWS, Observation, padded_extent, require_prompt
 
 ACTION_HORIZON = 50
@@ -33,12 +34,13 @@ def policy_observation(obs: Any, vocab: int, *, trim: bool = True) -> Observatio
 
     Raises:
         ValueError: A view is missing, or no tokenised prompt. Where values are known: frames or a
-            state that are not finite, floats that are not in [-1, 1], tokens beyond the table.
+            state that are not finite, floats that are not in [-1, 1], masks that are NaN, tokens
+            beyond the table.
     """
     missing = [view for view in VIEWS if view not in obs.images]
     if missing:
         raise ValueError(
-            f"obs.images: lacks {missing}; has {sorted(obs.images)}, wants {list(VIEWS)}"
+            f"obs.images: lacks {missing}; has {few(sorted(obs.images))}, wants {list(VIEWS)}"
         )
     require_prompt(obs)
     shapes = [np.shape(obs.tokenized_prompt), np.shape(obs.tokenized_prompt_mask)]
@@ -47,6 +49,7 @@ def policy_observation(obs: Any, vocab: int, *, trim: bool = True) -> Observatio
             f"obs.tokenized_prompt: got shape {list(shapes[0])} with mask {list(shapes[1])}, "
             "wanted [b, l] twice"
         )
+    check_masks("obs.image_masks", obs.image_masks)
     check_frames("obs.images", {view: obs.images[view] for view in VIEWS}, obs.image_masks)
     check_finite("obs.state", obs.state)
     check_tokens("obs.tokenized_prompt", obs.tokenized_prompt, obs.tokenized_prompt_mask, vocab)
@@ -93,11 +96,12 @@ def checked_valid(valid: Any, images: Mapping[str, Any]) -> dict[str, Bool[Array
     """The caller's view -> pixels that are picture, as arrays.
 
     Raises:
-        ValueError: An unknown view, or a shape other than its images'.
+        ValueError: An unknown view, a shape other than its images', or NaN.
     """
+    check_masks("valid", valid)
     unknown = sorted(set(valid or {}) - set(images))
     if unknown:
-        raise ValueError(f"valid names views {unknown}, obs.images hold {sorted(images)}")
+        raise ValueError(f"valid names views {few(unknown)}, obs.images hold {few(sorted(images))}")
     checked = {view: jnp.asarray(inside, bool) for view, inside in (valid or {}).items()}
     for view, inside in checked.items():
         if inside.shape != images[view].shape[:3]:

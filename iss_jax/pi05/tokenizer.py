@@ -12,6 +12,7 @@ import numpy as np
 from etils import epath
 
 from iss_jax.checks import check_text
+from iss_jax.few import few
 
 if TYPE_CHECKING:
     import sentencepiece
@@ -44,7 +45,7 @@ def load_tokenizer(path: epath.PathLike | None = None) -> sentencepiece.Sentence
         if file.is_dir():
             models = sorted(str(child) for child in file.glob("*.model"))
             if len(models) != 1:
-                raise FileNotFoundError(f"{file}: wanted one .model file here, found {models}")
+                raise FileNotFoundError(f"{file}: wanted one .model file here, found {few(models)}")
             file = epath.Path(models[0])
         elif not file.exists():
             raise FileNotFoundError(f"{file}: no tokenizer file here")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from iss_jax.checks import check_finite, check_frames, check_tokens, is_known
+from iss_jax.checks import check_finite, check_frames, check_masks, check_tokens, is_known
 from iss_jax.pi05.observation import resize_with_pad, to_unit_range
 from iss_jax.pi05.prepare import trimmed_length
 
@@ -82,6 +82,7 @@ def fast_inputs(obs: Any, vocab: int, *, trim: bool = True) -> FastInputs:
                 f"obs.{name}: got shape {list(np.shape(array))} for a prompt of {list(shape)}, "
                 "wanted [b, l] twice"
             )
+    check_masks("obs.image_masks", obs.image_masks)
     check_frames("obs.images", dict(obs.images), obs.image_masks)
     check_finite("obs.state", obs.state)
     masks = obs.image_masks or {}

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from iss_jax.few import few
+
 __all__ = ["actions_of"]
 
 
@@ -31,7 +33,7 @@ def actions_of(answer: Any, where: str, shape: tuple[int, ...] | None = None) ->
             f"{where}: {type(answer).__name__} given, a dict with 'actions' [H, a] wanted"
         )
     if "actions" not in answer:
-        raise ValueError(f"{where}: has no 'actions', it has {sorted(map(str, answer))}")
+        raise ValueError(f"{where}: has no 'actions', it has {few(sorted(map(str, answer)))}")
     try:
         given = np.asarray(answer["actions"])
     except ValueError as error:

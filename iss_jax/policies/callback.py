@@ -17,6 +17,7 @@ from iss_jax.checks import check_count, check_number, check_observation, check_o
 from iss_jax.config import ISSConfig
 from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
+from iss_jax.few import few
 from iss_jax.masked_runs import active_cells
 from iss_jax.nmr_effect import CONFIG, nmr_by_effect
 from iss_jax.pi05.observation import VIEWS
@@ -153,10 +154,10 @@ def saliency_callback(
     known = inspect.signature(saliency).parameters.keys() - {"params", "obs", "config"}
     unknown = sorted(options.keys() - known)
     if unknown:
-        raise TypeError(f"options: {unknown} given, of {sorted(known)} wanted")
+        raise TypeError(f"options: {few(unknown)} given, of {sorted(known)} wanted")
     unknown = sorted(set(regions or {}) - set(VIEWS))
     if unknown:
-        raise ValueError(f"regions name views {unknown}, wanted some of {list(VIEWS)}")
+        raise ValueError(f"regions name views {few(unknown)}, wanted some of {list(VIEWS)}")
 
     if jax.process_count() > 1:
         raise ValueError("saliency_callback reads whole maps: one process wanted")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from etils import epath
 
+from iss_jax.few import few
 from iss_jax.pi05.checkpoint import read_sizes
 from iss_jax.pi05.normalize import NormStats, load_norm_stats, norm_stats_files
 from iss_jax.pi05.params import Sizes
@@ -23,7 +24,7 @@ def unfit(config: PolicyConfig, norm_stats: Mapping[str, NormStats], sizes: Size
         ("actions", "action", config.action_dims),
     ):
         if name not in norm_stats:
-            return f"statistics of {name!r} wanted, of {sorted(norm_stats)} given"
+            return f"statistics of {name!r} wanted, of {few(sorted(norm_stats))} given"
         known = len(norm_stats[name].mean)
         if dims > known:
             return f"{dims} {what} dimensions, but the statistics have {known}"

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.checks import check_finite, check_text
+from iss_jax.few import few
 from iss_jax.option_types import check_types
 from iss_jax.pi05.normalize import NORMALISATIONS
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
@@ -135,7 +136,8 @@ class PolicyConfig:
         for key, dims in self.state.items():
             if key not in raw:
                 raise ValueError(
-                    f"{self.name}: the observation lacks the state {key!r}; it has {sorted(raw)}"
+                    f"{self.name}: the observation lacks the state {key!r}; it has "
+                    f"{few(sorted(raw))}"
                 )
             part = np.atleast_1d(np.asarray(raw[key], np.float32))
             check_finite(f"{self.name}: state {key!r}", part)
@@ -145,7 +147,9 @@ class PolicyConfig:
                 )
             parts.append(part)
         if "prompt" not in raw:
-            raise ValueError(f"{self.name}: the observation lacks 'prompt'; it has {sorted(raw)}")
+            raise ValueError(
+                f"{self.name}: the observation lacks 'prompt'; it has {few(sorted(raw))}"
+            )
         prompt = check_text(f"{self.name}: prompt", raw["prompt"])
         return frames, np.concatenate(parts), prompt
 

@@ -3,7 +3,7 @@
     episode = read_frames(dataset, 3, [0, 8], options)     # of any format, mirrored if asked
     seen = see(episode, policy, options)                   # observation, pictures, labels
     players = seen.players()                               # things by name, to be taken away
-    key = source_key(dataset, 3)                           # of all files that it was read from
+    source = source_of(dataset, 3)                         # what tells it apart, for work items
 
 What changes pixels in between (a perturbation, a painted panel) changes the episode's images.
 """
@@ -24,6 +24,7 @@ from iss_jax.checks import check_finite, check_labels
 from iss_jax.data.dataset import Dataset, digest
 from iss_jax.data.episode import Episode
 from iss_jax.data.regions import fit_regions
+from iss_jax.few import few
 from iss_jax.option_types import check_types
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS, Observation, resize_with_pad
@@ -176,7 +177,8 @@ def read_frames(
         missing = sorted(set(options.used.values()) - set(there))
         if missing and (what == "images" or labels == "required"):
             raise ValueError(
-                f"{dataset.root}, episode {index}: no {what} of {missing}, only of {sorted(there)}"
+                f"{dataset.root}, episode {index}: no {what} of {few(missing)}, only of "
+                f"{few(sorted(there))}"
             )
     where = f"{dataset.root}, episode {index}"
     check_finite(f"{where}: state", episode.state)
@@ -212,7 +214,7 @@ def see(
     used = options.used
     missing = sorted(set(used.values()) - set(episode.images))
     if missing:
-        raise ValueError(f"episode: no images of {missing}, only of {sorted(episode.images)}")
+        raise ValueError(f"episode: no images of {missing}, only of {few(sorted(episode.images))}")
     obs = make_observation(
         {camera: episode.images[camera] for camera in used.values()},
         episode.state,
@@ -252,9 +254,21 @@ def source_key(dataset: Dataset, index: int) -> str:
     """Tells apart what an episode is read from: all its files, videos and masks included.
 
     16 hexadecimal digits. Episodes that share a file share it, so that a work item names its
-    episode beside it.
+    episode beside it. A LeRobot dataset keeps its instructions in other files: see `source_of`.
     """
     return digest(dataset.files(index))
+
+
+def source_of(dataset: Dataset, index: int) -> dict[str, Any]:
+    """What a work item holds of the episode that it is computed from, beside its number.
+
+    Returns:
+        `data`, the `source_key` of its files, and `prompts`, its frames' instructions.
+
+    Raises:
+        ValueError: A file cannot be read, or a frame has no instruction.
+    """
+    return {"data": source_key(dataset, index), "prompts": list(dataset.prompts(index))}
 
 
 def present_views(obs: Observation, views: Sequence[str]) -> Observation:

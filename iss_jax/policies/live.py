@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from iss_jax.few import few
 from iss_jax.pi0_fast.observation import FastObservation
 from iss_jax.pi0_fast.params import fast_sizes_of, is_fast
 from iss_jax.pi05.observation import Observation
@@ -123,7 +124,9 @@ def _observe_live(transform: Callable[[Any], Any], raw: Mapping[str, Any]) -> Ob
 def _observation(inputs: Mapping[str, Any]) -> Observation:
     missing = sorted({"image", "image_mask", "state", "tokenized_prompt"} - set(inputs))
     if missing:
-        raise ValueError(f"the policy's input transform gave no {missing}, it gave {set(inputs)}")
+        raise ValueError(
+            f"the policy's input transform gave no {missing}, it gave {few(sorted(inputs))}"
+        )
     return Observation(
         images={view: jnp.asarray(image)[None] for view, image in inputs["image"].items()},
         image_masks={view: jnp.asarray(m)[None] for view, m in inputs["image_mask"].items()},

@@ -11,6 +11,7 @@ import numpy as np
 
 from iss_jax import embedded
 from iss_jax.data.atomic import write_bytes
+from iss_jax.few import few
 from iss_jax.pi05.lora import is_lora
 from iss_jax.pi05.params import flatten, sizes_of, unflatten
 from iss_jax.policies.restored import Policy, load_policy
@@ -47,7 +48,7 @@ def with_leaves(policy: Policy, path: str | Path) -> Policy:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         leaves = {name: np.asarray(file[name], np.float32) for name in file.files}
     if not leaves or not all(map(is_lora, leaves)):
-        raise ValueError(f"{path}: low-rank leaves wanted, holds {sorted(leaves)[:3]}")
+        raise ValueError(f"{path}: low-rank leaves wanted, holds {few(sorted(leaves), 3)}")
     params = unflatten({**flatten(policy.params), **leaves})
     try:
         sizes_of(params)

@@ -73,15 +73,22 @@ def unpack(message: bytes, most_bytes: int = MOST_BYTES) -> Any:
 
     Raises:
         ValueError: Not such a message, one of more bytes, an array of another size than it says, or
-            one that does not say its dtype, shape or data.
+            one that does not say its dtype, shape or data, or an extension type of MessagePack's.
     """
     if not isinstance(message, bytes | bytearray | memoryview):
         raise ValueError(f"a message of type {type(message).__name__} given, a binary one wanted")
     check_size(len(message), most_bytes)
     try:
-        return msgpack.unpackb(
-            message, object_hook=_decode, strict_map_key=False, max_array_len=_MOST_ITEMS
+        content = msgpack.unpackb(
+            message,
+            object_hook=_decode,
+            list_hook=_items,
+            ext_hook=_extension,
+            strict_map_key=False,
+            max_array_len=_MOST_ITEMS,
         )
+        _no_time(content)
+        return content
     except (
         KeyError,
         TypeError,
@@ -144,7 +151,26 @@ def _encode(value: Any) -> Any:
     raise ValueError(f"{type(value).__name__} does not travel")
 
 
+def _extension(code: int, data: bytes) -> Any:
+    raise ValueError(
+        f"{_OURS}an extension type {code} of {len(data)} bytes; arrays travel as maps of their "
+        "bytes, dtype and shape"
+    )
+
+
+def _no_time(*values: Any) -> None:
+    """Times are extension type -1, which the reader makes of itself what it is."""
+    if any(isinstance(value, msgpack.Timestamp) for value in values):
+        raise ValueError(f"{_OURS}an extension type -1, a time; times travel as numbers")
+
+
+def _items(values: list) -> list:
+    _no_time(*values)
+    return values
+
+
 def _decode(value: dict) -> Any:
+    _no_time(*value, *value.values())
     if b"__ndarray__" in value:
         return _array(_dtype(value), value[b"shape"], value[b"data"])
     if b"__npgeneric__" in value:

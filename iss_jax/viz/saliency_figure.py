@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 
 from iss_jax import contrasts
 from iss_jax.extras import imports_of
+from iss_jax.few import few
 from iss_jax.masks import upsample
 from iss_jax.results import Saliency, told
 from iss_jax.viz.frames import displayed, factor, magnified
@@ -100,7 +101,7 @@ def faded_panels(
     for name, given in (("regions", regions), ("critical", critical)):
         unknown = sorted(set(given or {}) - set(found.maps))
         if unknown:
-            raise ValueError(f"{name} name views {unknown}, maps hold {list(found.maps)}")
+            raise ValueError(f"{name} name views {few(unknown)}, maps hold {few(found.maps)}")
     contrast = np.asarray(found.contrast)
     errors = jnp.asarray(found.contrast_stderr)
     shown = np.asarray(contrasts.support(found.contrast, errors))

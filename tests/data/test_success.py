@@ -16,6 +16,14 @@ def test_round_trip(tmp_path):
     assert _ROWS[0].rate == 7 / 25
 
 
+def test_texts_that_a_spreadsheet_would_run(tmp_path):
+    row = Success("=cmd()", "-rf", "@seen", -1, 13, 25, 7)
+    write_success(tmp_path / "success.csv", [row])
+    line = (tmp_path / "success.csv").read_text().splitlines()[1]
+    assert line == "'=cmd(),'-rf,'@seen,-1,13,25,7"
+    assert read_success(tmp_path / "success.csv") == [row]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

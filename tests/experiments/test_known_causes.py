@@ -1,5 +1,6 @@
 """The truth bench: cues and readers, the polynomials, the engine, the measures, the tables."""
 
+import csv
 import json
 import math
 
@@ -21,6 +22,7 @@ from experiments.causes.copies import (
 )
 from experiments.causes.measures import measure
 from experiments.causes.metrics import agreement, curves
+from experiments.causes.partition import PARTITIONS, partitions_of, stand_ins
 from experiments.causes.policy import quadratic
 from experiments.causes.readers import read, reader_of, stacked
 from experiments.causes.runs import Plan
@@ -144,6 +146,30 @@ def test_donors_are_of_other_tasks_and_fewer_draws_come_first(source):
     family = PlayerFamily("joined looks", "background", "banzhaf")
     few, many = (player_copies(family, scene, draws, key) for draws in (1, 2))
     np.testing.assert_array_equal(few.frames, many.frames[: len(few.frames)])
+
+
+@pytest.mark.parametrize("family", PARTITIONS, ids=lambda family: family.fill)
+def test_a_part_is_replaced_by_what_replaces_a_player(source, family):
+    scene, key = scene_of(source, "seen", donors=4), jax.random.key(2)
+    instead = stand_ins(family, scene, key, 2)
+    players = PlayerFamily("regions", family.fill)
+    copies = player_copies(players, scene, 2, key)
+    labels = np.stack([np.asarray(v) for v in players_of("regions", scene).labels.values()])
+    frames = copies.frames.reshape(2, -1, *scene.frame.shape)
+    for draw, player in ((0, 0), (1, 1), (1, 2)):
+        expected = np.where((labels == player)[..., None], instead[draw], scene.frame)
+        np.testing.assert_allclose(frames[draw, player], expected, atol=1e-5)
+
+
+def test_partitions_keep_to_their_budget_and_are_chosen_by_name():
+    for family in PARTITIONS:
+        for budget in (30, 100):
+            runs = family.draws(budget) * (2 + 2 * family.splits(budget))
+            assert budget - 4 <= runs <= budget
+    assert partitions_of(Plan()) == list(PARTITIONS)
+    alone = Plan(families=("Owen values, donors",))
+    assert [family.fill for family in partitions_of(alone)] == ["background"]
+    assert alone.player_families == () and alone.mask_families == []
 
 
 @pytest.mark.slow
@@ -297,5 +323,8 @@ def test_the_smoke_run(tmp_path):
     assert {row["kind"] for row in content["goals"]} == set(SCENES["seen"])
     assert all(not math.isnan(row["auc"]) for row in content["goals"] if row["auc"] is not None)
     assert content["coverage"][0]["intervals"] > 0
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        methods = {row["method"] for row in csv.DictReader(file)}
+    assert {"ISS, paper", "RISE", "Owen values, donors", "Owen values, wide blur"} <= methods
     for name in ("summary.csv", "goals.csv", "coverage.csv", "frames.csv", "sizes.csv"):
         assert len((tmp_path / name).read_text().splitlines()) > 1

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import importlib
+import json
 
 import chex
 import jax
@@ -151,6 +152,70 @@ def test_a_dataset_without_chunks_is_refused(tmp_path):
     write_episode(tmp_path / "bare", bare)
     with pytest.raises(ValueError, match=r"bare: has no feature 'action_chunk'"):
         load_frames([str(tmp_path / "bare")], progress=False)
+
+
+def rewritten(dataset, root, horizon=16, dims=7):
+    """The dataset with chunks of another length or robot."""
+    episode = open_dataset(dataset).read(0)
+    chunk = np.ones((FRAMES, horizon, dims), np.float32)
+    chunk += np.arange(FRAMES, dtype=np.float32)[:, None, None]
+    features = {"action_chunk": chunk, "action_chunk_valid": np.ones((FRAMES, horizon), bool)}
+    write_episode(root, dataclasses.replace(episode, features={**episode.features, **features}))
+    return str(root)
+
+
+def test_chunks_of_two_lengths_are_refused_before_a_frame_is_decoded(dataset, tmp_path):
+    other = rewritten(dataset, tmp_path / "other", horizon=10)
+    wanted = r"other: action_chunk \[10, 7\] tells chunks of 10 actions, .*data has 16"
+    with pytest.raises(ValueError, match=wanted):
+        train.run(config_of(dataset, datasets=(dataset, other)), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"chunks of 10 actions, config\.action_horizon has 16"):
+        train.run(config_of(other, action_horizon=16), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"chunks of 10 actions, the embedded policy.* has 16"):
+        train.run(config_of(other, init_from="embedded"), tmp_path / "run")
+    assert train.wanted_horizon(config_of(other, init_from="embedded", action_horizon=10))[0] == 10
+    frames, _ = load_frames([other], progress=False, action_horizon=10)
+    assert frames.chunk.shape == (FRAMES, 10, 7)
+
+
+def test_chunks_of_another_robot_are_refused(dataset, tmp_path):
+    other = rewritten(dataset, tmp_path / "other", dims=8)
+    with pytest.raises(ValueError, match=r"actions of 8 dimensions, .*data has 7"):
+        load_frames([dataset, other], progress=False)
+    with pytest.raises(ValueError, match=r"of 8 dimensions, the model has 7"):
+        train.run(config_of(other), tmp_path / "run")
+    frames, _ = load_frames([other], progress=False)
+    seven = train.dataset_statistics(load_frames([dataset], progress=False)[0], 0.4)
+    with pytest.raises(ValueError, match="of 8 dimensions, the run began with 7"):
+        train.check_dimensions(frames, 32, seven)
+    # As wide as a released checkpoint's, whatever the sizes of a new model are.
+    tokenizer = open_tokenizer(train_tokenizer(frames.prompts))
+    batch = train.batches(
+        *(frames, train.dataset_statistics(frames, 0.4), tokenizer, config_of(other)),
+        *(2, (0.0, 1.0), 0, 0, 32),
+    )
+    assert next(batch).actions.shape == (2, 16, 32)
+
+
+def test_a_run_that_cannot_be_leaves_the_directory_as_it_was(dataset, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text('{"steps": 2}\n')
+    with pytest.raises(ValueError, match=r"config\.action_horizon has 10"):
+        train.main(config_of(dataset, action_horizon=10), run)
+    assert json.loads((run / "config.json").read_text()) == {"steps": 2}
+
+
+def test_metrics_are_a_table_that_no_spreadsheet_runs(tmp_path):
+    rows = [{"step": 1, "loss": -0.5}, {"step": 2, "loss": 0.25, "validation_=x": 1.0}]
+    train._write_metrics(tmp_path / "metrics.csv", rows)
+    assert (
+        tmp_path / "metrics.csv"
+    ).read_text() == "step,loss,validation_=x\n1,-0.5,\n2,0.25,1.0\n"
+    assert train._read_metrics(tmp_path / "metrics.csv", 2) == rows
+    train._write_metrics(tmp_path / "metrics.csv", [{"step": 1, "=x": -1.0}])
+    assert (tmp_path / "metrics.csv").read_text() == "step,'=x\n1,-1.0\n"
+    assert train._read_metrics(tmp_path / "metrics.csv", 2) == [{"step": 1, "=x": -1.0}]
 
 
 def test_patch_labels():

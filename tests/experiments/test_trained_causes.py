@@ -12,6 +12,7 @@ def test_the_documented_run_measures_every_method_on_both_policies(tmp_path):
         rows = list(csv.DictReader(file))
     methods = {row["method"] for row in rows}
     assert {"RISE", "ATT", "NORM", "ISS, auto", "joined looks, donors", "random"} <= methods
+    assert {"Owen values, donors", "Owen values, wide blur"} <= methods
     assert {float(row["rho"]) for row in rows} == {0.0, 1.0}
     assert all(0 <= float(row["share"]) <= 1 and float(row["true"]) >= 0 for row in rows)
     # The cue does more to the policy that was taught to take what it shows.

@@ -1,6 +1,7 @@
 """What a policy sees of a stored episode: geometry, labels, mirroring, formats, keys."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from iss_jax.policies.frames import (
     read_frames,
     see,
     source_key,
+    source_of,
 )
 from iss_jax.policies.restored import load_policy
 
@@ -181,6 +183,37 @@ def test_new_masks_change_the_key(tmp_path, name):
         write_regions(root / "regions", 1, masks)
     after = [source_key(open_dataset(root), index) for index in (0, 1)]
     assert after[0] == before[0] and after[1] != before[1]
+
+
+@pytest.mark.parametrize("name", ["v2.1", "v3.0"])
+def test_new_words_change_what_an_item_holds(tmp_path, name):
+    """The words lie in the index: no file of the episode's own changes."""
+    root = tmp_path / "v2.1"
+    for prompt in ("pick up the milk", "pick up the soup"):
+        write_episode(root, dataclasses.replace(tiny_policy.episode(2), prompt=prompt))
+    if name != "v2.1":
+        root = tmp_path / name
+        convert(open_dataset(tmp_path / "v2.1"), root, name)
+    before = [source_of(open_dataset(root), index) for index in (0, 1)]
+    assert [one["prompts"] for one in before] == [["pick up the milk"], ["pick up the soup"]]
+    if name == "v2.1":
+        # Numbers change places: the list of the episode's own words stays what it is.
+        tasks = root / "meta" / "tasks.jsonl"
+        lines = [json.loads(line) for line in tasks.read_text().splitlines()]
+        swapped = [a | {"task": b["task"]} for a, b in zip(lines, lines[::-1], strict=True)]
+        tasks.write_text("".join(f"{json.dumps(line)}\n" for line in swapped))
+        after = [source_of(open_dataset(root), index) for index in (0, 1)]
+        assert [one["prompts"] for one in after] == [["pick up the soup"], ["pick up the milk"]]
+        assert [one["data"] for one in after] == [one["data"] for one in before]
+        assert open_dataset(root).read(0).prompt == "pick up the soup"
+
+
+def test_words_of_a_folder_are_its_prompt(datasets):
+    dataset = open_dataset(datasets["folders"])
+    assert source_of(dataset, 1) == {
+        "data": source_key(dataset, 1),
+        "prompts": [dataset.read(1, [0]).prompt],
+    }
 
 
 def test_views_are_known_when_traced(policy):

@@ -113,6 +113,20 @@ def test_arrays_that_are_none_are_named(content, message):
         wire.unpack(msgpack.packb({"x": content}))
 
 
+@pytest.mark.parametrize("code", [-1, 0, 42, 127])
+@pytest.mark.parametrize(
+    "put", [lambda x: x, lambda x: [x], lambda x: {"x": x}, lambda x: {x: 1}, lambda x: {"y": [x]}]
+)
+def test_extension_types_are_named(code, put):
+    time = code == -1
+    extension = msgpack.Timestamp(3) if time else msgpack.ExtType(code, b"abcd")
+    message = msgpack.packb(put(extension))
+    with pytest.raises(
+        ValueError, match=rf"an extension type {code}{'' if time else ' of 4 byte'}"
+    ):
+        wire.unpack(message)
+
+
 @pytest.mark.parametrize(
     "message",
     [

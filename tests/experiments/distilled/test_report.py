@@ -42,6 +42,11 @@ def test_what_cues_and_instructions_do():
     assert full["cue_effect_low"] == pytest.approx(0.9)
 
 
+def test_what_cues_do_is_said_by_the_rows_of_any_method():
+    alone = [row for row in FOUND if row["method"] == "finds"]
+    assert report.policies(alone, **SETTINGS) == report.policies(FOUND, **SETTINGS)
+
+
 def test_a_method_that_finds_the_cue_is_told_from_one_that_does_not():
     finds, random = report.summary(FOUND, **SETTINGS)
     assert (finds["method"], finds["auc"], finds["rank_auc"]) == ("finds", 1.0, 1.0)

@@ -21,6 +21,9 @@ class Episodes:
     def metadata(self, index: int) -> dict:
         return self.lines[index]
 
+    def prompts(self, index: int) -> tuple[str, ...]:
+        return (self.lines[index]["task"],)
+
     def files(self, index: int) -> tuple[Path, ...]:
         return (Path(__file__),)
 
@@ -51,6 +54,7 @@ def test_groups_take_turns_and_their_tasks_are_spread():
         ("unseen", "f2"),
     ]
     assert {f["frame"] for f in frames} == {2} and len({f["data"] for f in frames}) == 1
+    assert all(f["prompts"] == [f["task"]] for f in frames)
     assert choose_frames(episodes(6, 9), GROUPS, 2) == frames[:4]
 
 
@@ -70,7 +74,7 @@ def test_zero_takes_every_task_once_and_more_takes_further_episodes():
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(ValueError, match=r"no episode of the splits \('near',\)"):
+    with pytest.raises(ValueError, match=r"no episode of the splits \['near'\]"):
         choose_frames(episodes(2, 1), {"near": ("near",)}, 1)
     with pytest.raises(ValueError, match="fewer than 5 episodes"):
         choose_frames(episodes(2, 1), {"seen": ("seen",)}, 5)

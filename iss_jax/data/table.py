@@ -2,7 +2,9 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 # What spreadsheets take for the start of a formula, the wide forms included.
@@ -40,10 +42,45 @@ def cell(value: Any) -> Any:
     if "\r" in value:
         # Readers take it for the end of a row, quoted or not.
         value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{value}" if _would_run(value.lstrip("'")) else value
+
+
+def text(value: str) -> str:
+    """What `cell` made a cell of.
+
+    >>> text("-0.5"), text("'-rf"), text("'tis the milk")
+    ('-0.5', '-rf', "'tis the milk")
+    """
+    return value[1:] if value[:1] == "'" and _would_run(value.lstrip("'")) else value
+
+
+def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
+    """The rows of a table that `csv_text` made, texts as they were before it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no UTF-8 text, or a row has other cells than the first one names.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        try:
+            names, *rows = list(csv.reader(file)) or [[]]
+        except csv.Error as error:
+            raise ValueError(f"{path}: no table ({error})") from error
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names):
+            raise ValueError(f"{path}: row {number} has {len(row)} cells, {len(names)} wanted")
+    names = [text(name) for name in names]
+    return [dict(zip(names, map(text, row), strict=True)) for row in rows]
+
+
+def _would_run(value: str) -> bool:
     if not value.startswith(_FORMULA):
-        return value
+        return False
     try:
         float(value)
     except ValueError:
-        return f"'{value}"
-    return value
+        return True
+    return False
