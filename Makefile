@@ -101,7 +101,7 @@ test-slow: $(READY) ## Run the rest: the pages' code blocks and the long smoke r
 	$(PY) -m pytest -m "slow and not libero" -n $(WORKERS) --dist load
 
 test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator installed.
-	$(PY) -m pytest -m libero
+	$(PY) -m pytest -m libero -n $(WORKERS) --dist loadfile
 
 # What is slow by nature (the pages' blocks, long smoke runs) is run on the newest stack alone.
 test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
