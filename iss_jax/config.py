@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from iss_jax import divergence, estimators, gradient_estimators, masks as mask_designs
+from iss_jax import divergence, estimators, gradient_estimators, masks as mask_designs, modes
 from iss_jax.option_types import check_types
 
 ESTIMATORS = ("auto", *gradient_estimators.ESTIMATORS, *estimators.ESTIMATORS)
@@ -36,6 +36,10 @@ class ISSConfig:
         micro_batch: Rows run at once; chosen from the device's memory when None, see
             `iss_jax.memory`. Changes memory and speed only.
         noise_draws: Flow-noise draws that effects are averaged over, all masks sharing each draw.
+        divergence: How far a run moved. `error`: the squared error of draws that share their noise.
+            `energy`: the energy distance between the sets of draws, which sees a distribution of
+            several modes and not which noise leads to which; `within` and `weights` are its parts,
+            see `iss_jax.modes`. All but the first want several `noise_draws`.
         action_dims: The first k action dimensions, or their indices; all when None. π0.5 pads
             actions to 32, of which a robot uses the first few.
         horizon: The first steps of the chunk that count; all when None.
@@ -56,6 +60,7 @@ class ISSConfig:
     horizon: int | None = None
     reduction: str = "mean"
     action_weights: tuple[float, ...] | None = None
+    divergence: str = "error"
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -74,6 +79,7 @@ class ISSConfig:
             ("design", mask_designs.DESIGNS),
             ("estimator", ESTIMATORS),
             ("reduction", divergence.REDUCTIONS),
+            ("divergence", modes.DIVERGENCES),
         ):
             value = getattr(self, name)
             if value not in allowed:
@@ -90,6 +96,11 @@ class ISSConfig:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"ISSConfig.{name} must be an integer >= {least}, got {value!r}")
+        if self.divergence != "error" and self.noise_draws < 2:
+            raise ValueError(
+                f"ISSConfig.divergence {self.divergence!r} compares sets of draws: noise_draws "
+                f"of 2 at least wanted, got {self.noise_draws}"
+            )
         if len(self.grid) != 2 or not all(isinstance(g, int) and g >= 1 for g in self.grid):
             raise ValueError(f"ISSConfig.grid must be (rows, columns), both >= 1, got {self.grid}")
         if not 0.0 < self.keep_prob < 1.0:

@@ -58,6 +58,44 @@ def effects(
     return total / jnp.sum(weight) if reduction == "mean" else total
 
 
+def flattened(
+    actions: Float[Array, "*n horizon dims"],
+    *,
+    reduction: str = "mean",
+    action_dims: int | Sequence[int] | None = None,
+    horizon: int | None = None,
+    weights: Sequence[float] | None = None,
+) -> Float[Array, "*n d"]:
+    """Chunks as vectors whose squared distances are `effects`, in float32 at least.
+
+    Args:
+        actions: Action chunks.
+        reduction: As for `effects`, like the rest.
+        action_dims: Likewise.
+        horizon: Likewise.
+        weights: Likewise.
+
+    Raises:
+        ValueError: As for `effects`.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {REDUCTIONS}, got {reduction!r}")
+    chosen = select(actions, action_dims, horizon)
+    dtype = jnp.float32 if chosen.dtype.itemsize < 4 else chosen.dtype
+    chosen = chosen.astype(dtype)
+    steps, dims = chosen.shape[-2:]
+    weight = jnp.ones((steps, dims), dtype)
+    if weights is not None:
+        weight = jnp.asarray(weights, dtype)
+        if weight.shape not in ((dims,), (steps, dims)):
+            raise ValueError(f"weights must be [{dims}] or [{steps}, {dims}], got {weight.shape}")
+        weight = jnp.broadcast_to(weight, (steps, dims))
+    if reduction == "mean":
+        weight = weight / jnp.sum(weight)
+    scaled = chosen * jnp.sqrt(weight).reshape((1,) * (chosen.ndim - 2) + (steps, dims))
+    return scaled.reshape(*chosen.shape[:-2], -1)
+
+
 def gaussian_kl(
     mean_p: Float[Array, "*n horizon dims"],
     mean_q: Float[Array, "*n horizon dims"],

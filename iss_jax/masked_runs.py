@@ -14,6 +14,7 @@ from iss_jax import (
     gradient_estimators,
     masks as mask_designs,
     memory,
+    modes,
     sharding,
 )
 from iss_jax.config import ISSConfig
@@ -189,6 +190,26 @@ def active_cells(
     return jnp.stack(active, axis=1)
 
 
+def distances(
+    actions: Float[Array, "n draws horizon dims"],
+    baseline: Float[Array, "draws horizon dims"],
+    config: ISSConfig,
+) -> Float[Array, " n"]:
+    """How far each run moved from the baseline, by the divergence that `config` names."""
+    chosen: dict[str, Any] = {
+        "reduction": config.reduction,
+        "action_dims": config.action_dims,
+        "horizon": config.horizon,
+        "weights": config.action_weights,
+    }
+    if config.divergence == "error":
+        return divergence.effects(actions, baseline, **chosen).mean(1)
+    if config.divergence == "energy":
+        return modes.energy_distance(actions, baseline, **chosen)
+    within, weights = modes.mode_split(actions, baseline, **chosen)
+    return within if config.divergence == "within" else weights
+
+
 def run_masks(
     run: Callable[[dict[str, Array]], Float[Array, "rows draws horizon dims"]],
     images: dict[str, Float[Array, "h w 3"]],
@@ -237,15 +258,7 @@ def run_masks(
     def measure(copies: Any, baseline: Array, first: Array) -> tuple[Array, Array]:
         actions = run(copies if early else masked(copies))
         baseline = jnp.where(first, actions[0], baseline)
-        effect = divergence.effects(
-            actions,
-            baseline,
-            reduction=config.reduction,
-            action_dims=config.action_dims,
-            horizon=config.horizon,
-            weights=config.action_weights,
-        )
-        return effect.mean(1), baseline
+        return distances(actions, baseline, config), baseline
 
     def step(baseline: Array, args: tuple[Array, Any]) -> tuple[Array, MaskRuns]:
         first, cells = args

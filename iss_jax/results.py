@@ -253,6 +253,11 @@ def effect_unit(config: ISSConfig | EffectsConfig, actions: str) -> str:
     """
     kind = "mean" if config.reduction == "mean" else "sum of the"
     weighted = "" if config.action_weights is None else "weighted "
+    divergence = config.divergence if isinstance(config, ISSConfig) else "error"
+    if divergence != "error":
+        part = {"energy": "", "within": " within modes", "weights": " of the modes' weights"}
+        norm = "root mean square" if config.reduction == "mean" else "norm"
+        return f"energy distance{part[divergence]}, {weighted}{norm} of {actions}"
     return f"{weighted}{kind} squared error, {actions}"
 
 

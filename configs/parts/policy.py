@@ -63,6 +63,8 @@ def iss(num_masks: int = 100, **changes: Any) -> ml_collections.ConfigDict:
             "reduction": "mean",
             # Of each of those dimensions, such as "(1.0, 1.0, 0.5)"; all alike when None.
             "action_weights": config_dict.placeholder(tuple),
+            # Between distributions of several modes: "energy", with noise_draws of 8 and more.
+            "divergence": "error",
             **changes,
         }
     )

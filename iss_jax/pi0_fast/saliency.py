@@ -80,6 +80,10 @@ def fast_saliency(
             "config.action_dims, action_weights: a π0-FAST's effect is of whole tokens, which have "
             "no dimensions; wanted None"
         )
+    if config.noise_draws != 1:
+        raise ValueError(
+            f"config.noise_draws: {config.noise_draws} given, a π0-FAST draws no noise; 1 wanted"
+        )
     valid = checked_valid(valid, obs.images)
     inputs = fast_inputs(obs, sizes.vocab, trim=sampling.savings.trim_prompt)
     batch = inputs.prompt.shape[0]
