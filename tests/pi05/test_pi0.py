@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import goldens
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +16,11 @@ from iss_jax.baselines.gradient import input_gradient
 from iss_jax.data.episode import Episode
 from iss_jax.interventions import blend, blur
 from iss_jax.masks import sample_masks, upsample
-from iss_jax.pi05 import model
+from iss_jax.pi05 import lora, model
 from iss_jax.pi05.checkpoint import read_sizes, save_checkpoint
 from iss_jax.pi05.normalize import NormStats, normalize, unnormalize
 from iss_jax.pi05.observation import VIEWS, preprocess
+from iss_jax.pi05.params import flatten, sizes_of, unflatten
 from iss_jax.pi05.tokenizer import open_tokenizer, train_tokenizer
 from iss_jax.policies import live, openpi
 from iss_jax.policies.configs import PI0_LIBERO, PolicyConfig
@@ -40,6 +42,37 @@ sample = jax.jit(model.sample_actions, static_argnames="sampling")
 
 def acted(obs, noise=NOISE):
     return sample(PARAMS, preprocess(obs, SIZE), noise, sampling=Sampling(2))
+
+
+def golden_actions(params, dtype=None):
+    obs = preprocess(goldens.observation("pi0_a"))
+    return sample(params, obs, goldens.noise("pi0_a"), sampling=Sampling(dtype=dtype))
+
+
+def test_low_rank_leaves_equal_openpis():
+    """Ranks 4 and 2 with alpha 8, on attention and feed-forward of both experts."""
+    golden = goldens.arrays("pi0_a_more")
+    leaves = {k.removeprefix("lora/params/"): v for k, v in golden.items() if "/params/" in k}
+    leaves = {path: jnp.asarray(own) for path, own in leaves.items() if "lora_" in path}
+    adapted = unflatten(flatten(goldens.raw_params("pi0_a")) | leaves)
+    ranks = sizes_of(adapted)
+    assert (len(leaves), ranks.vlm.ffn_rank, ranks.action.attention_rank) == (20, 4, 2)
+    scaled = lora.scale(adapted, vlm_alpha=8.0, action_alpha=8.0)
+    found = golden_actions(scaled)
+    np.testing.assert_allclose(found, golden["lora/actions"], rtol=0, atol=goldens.ATOL)
+    merged = lora.merge_lora(adapted, vlm_alpha=8.0, action_alpha=8.0)
+    np.testing.assert_allclose(golden_actions(merged), found, atol=1e-4)
+
+
+@pytest.mark.parametrize("kept", ["f32", "bf16"])
+def test_bfloat16_equals_openpis(kept):
+    params = goldens.params("pi0_a")
+    if kept == "bf16":
+        params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    wanted = goldens.arrays("pi0_a_more")[f"bf16_compute_{kept}_params/actions"]
+    found = golden_actions(params, jnp.bfloat16)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=goldens.ATOL_BF16)
 
 
 def test_saliency_is_the_policys_own_runs_and_follows_its_state():
