@@ -1,7 +1,7 @@
 """openpi's own code for the tests that run on it: found, imported, and made small.
 
-`ISS_OPENPI_REAL_TOWER=1` keeps the real image tower, 412 million parameters, which takes hours on a
-CPU where the small one takes minutes. `OPENPI_PATH` names the checkout.
+`ISS_OPENPI_REAL_TOWER=1` keeps the real image tower, 412 million parameters, and the vocabulary.
+`OPENPI_PATH` names the checkout.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ import pytest
 ROOT = pathlib.Path(os.environ.get("OPENPI_PATH", "third_party/openpi")).resolve()
 FOLDERS = (ROOT / "src", ROOT / "packages" / "openpi-client" / "src")
 REAL_TOWER = os.environ.get("ISS_OPENPI_REAL_TOWER", "") == "1"
+WORDS = 4096  # openpi's own tokens, PaliGemma's, are 257,152
 TOWER = {"width": 32, "depth": 2, "mlp_dim": 64, "num_heads": 2, "patch_size": (14, 14)}
 
 
@@ -62,11 +63,11 @@ def as_openpi_runs() -> Iterator[None]:
         "jax_numpy_rank_promotion": "allow",
         "jax_numpy_dtype_promotion": "standard",
         "jax_enable_compilation_cache": False,
-        "jax_compilation_cache_dir": jax.config.jax_compilation_cache_dir,
     }
-    before = {name: getattr(jax.config, name) for name in settings}
+    # Their training script sets the last one.
+    before = {name: getattr(jax.config, name) for name in (*settings, "jax_compilation_cache_dir")}
     with pytest.MonkeyPatch.context() as patch:
-        small_tower(patch)
+        small_sizes(patch)
         for name, value in settings.items():
             jax.config.update(name, value)
         yield
@@ -74,11 +75,12 @@ def as_openpi_runs() -> Iterator[None]:
             jax.config.update(name, value)
 
 
-def small_tower(patch: pytest.MonkeyPatch) -> None:
-    """Every new model gets the small image tower, unless the real one is asked for."""
-    siglip = imported("openpi.models.siglip")
+def small_sizes(patch: pytest.MonkeyPatch) -> None:
+    """New models get the small image tower and a small vocabulary, unless the real are asked for."""
+    siglip, gemma = imported("openpi.models.siglip"), imported("openpi.models.gemma")
     if not REAL_TOWER:
         patch.setattr(siglip, "decode_variant", lambda _: TOWER)
+        patch.setattr(gemma, "PALIGEMMA_VOCAB_SIZE", WORDS)
 
 
 def small_experts(patch: pytest.MonkeyPatch) -> None:

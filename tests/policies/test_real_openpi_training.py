@@ -110,6 +110,7 @@ def test_their_training_state_sharded_and_one_of_their_steps(obs, record_propert
         np.testing.assert_allclose(found.actions, one_device.actions, atol=6e-2)
         assert np.corrcoef(found.effects[0], one_device.effects[0])[0, 1] > 0.9
     before = callback(state, 0)
+    assert before is not None
     step = jax.jit(functools.partial(train.train_step, config))
     with sharding.set_mesh(mesh):
         after, info = step(jax.random.key(1), state, (batch, actions))
@@ -149,7 +150,7 @@ _siglip.decode_variant = lambda _: {real_openpi.TOWER}
 """
     CHANGES: Mapping[str, str] = {
         "    wandb,\n": "    _Lines(),\n",
-        "every=1000": "every=4",
+        "every=1000": "every=9",
         "num_masks=100": "num_masks=4",
         "by_appearance(batch[0].images)": "by_appearance(batch[0].images, most=2)",
         "Sampling(dtype": "Sampling(2, dtype",
@@ -175,14 +176,13 @@ _siglip.decode_variant = lambda _: {real_openpi.TOWER}
         (folder / "train.py").write_text(head + theirs)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """By their own command, on one device."""
+        """By their own command, on one device, and compiled as for a user: ten steps repay it."""
         root = pathlib.Path(real_openpi.__file__).parents[1]
-        flags = "" if real_openpi.REAL_TOWER else os.environ["XLA_FLAGS"]
         env = os.environ | {
             "PYTHONPATH": os.pathsep.join(
                 [*map(str, (root, *real_openpi.FOLDERS)), os.environ.get("PYTHONPATH", "")]
             ),
-            "XLA_FLAGS": re.sub(r"--xla_force_host_platform_device_count=\d+", "", flags),
+            "XLA_FLAGS": "",
             "JAX_ENABLE_COMPILATION_CACHE": "false",
         }
         return subprocess.run(
@@ -203,7 +203,7 @@ def test_debug_pi05_trains_unmodified_with_the_guides_callback(tmp_path, obs, re
     done = Debug(tmp_path).run("debug_pi05")
     assert done.returncode == 0, done.stderr[-4000:]
     logged = [json.loads(line) for line in (tmp_path / "logged.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in logged] == [0, 4, 8]
+    assert [line["step"] for line in logged] == [0, 9]
     warned = re.findall(r"saliency_callback: (.+) could not be had", done.stderr)
     assert len(warned) == len(set(warned)), warned
     record_property("warned", warned)
@@ -251,8 +251,7 @@ class HandedOver:
         return LENGTH * len(TASKS)
 
     def __getitem__(self, index):
-        import torch
-
+        torch = imported("torch")
         task, step = divmod(index, LENGTH)
         frames, state, _ = recorded(task, step)
         steps = [min(step + ahead, LENGTH - 1) for ahead in self.steps]
@@ -328,10 +327,8 @@ def agnostos(jax_as_they_use_it, tmp_path_factory):
             wandb_enabled=False,
         )
         configs = imported("openpi.training.config")
-        statistics = script("compute_norm_stats")
-        patch.setattr(statistics._config, "get_config", {config.name: config}.__getitem__)
-        statistics.main(config.name)
-        assert configs.get_config is statistics._config.get_config
+        patch.setattr(configs, "get_config", {config.name: config}.__getitem__)
+        script("compute_norm_stats").main(config.name)
         yield config
 
 
@@ -366,6 +363,7 @@ def test_a_stand_in_hands_over_what_lerobot_does(agnostos):
 def test_the_recipe_for_agnostos_makes_the_batches_of_lerobot_frames(agnostos):
     loader = imported("openpi.training.data_loader").create_data_loader(agnostos, num_batches=2)
     stats = load_norm_stats(agnostos.assets_dirs / "agnostos")["actions"]
+    assert stats.q01 is not None and stats.q99 is not None
     words = open_tokenizer(PROMPT)
     for batch, (seen, actions) in enumerate(loader):
         assert actions.shape == (2, 16, 32) and not np.asarray(actions)[..., 8:].any()
