@@ -76,7 +76,7 @@ def as_openpi_runs() -> Iterator[None]:
 
 
 def small_sizes(patch: pytest.MonkeyPatch) -> None:
-    """New models get the small image tower and a small vocabulary, unless the real are asked for."""
+    """New models get the small image tower and vocabulary, unless the real ones are asked for."""
     siglip, gemma = imported("openpi.models.siglip"), imported("openpi.models.gemma")
     if not REAL_TOWER:
         patch.setattr(siglip, "decode_variant", lambda _: TOWER)
