@@ -1,6 +1,6 @@
 """openpi's own code for the tests that run on it: found, imported, and made small.
 
-`ISS_OPENPI_REAL_TOWER=1` keeps the real image tower, 412 million parameters, and the vocabulary.
+`ISS_OPENPI_REAL_TOWER=1` keeps the real image tower, 412 million parameters.
 `OPENPI_PATH` names the checkout.
 """
 
@@ -67,7 +67,7 @@ def as_openpi_runs() -> Iterator[None]:
     # Their training script sets the last one.
     before = {name: getattr(jax.config, name) for name in (*settings, "jax_compilation_cache_dir")}
     with pytest.MonkeyPatch.context() as patch:
-        small_sizes(patch)
+        small_tower(patch)
         for name, value in settings.items():
             jax.config.update(name, value)
         yield
@@ -75,16 +75,15 @@ def as_openpi_runs() -> Iterator[None]:
             jax.config.update(name, value)
 
 
-def small_sizes(patch: pytest.MonkeyPatch) -> None:
-    """New models get the small image tower and vocabulary, unless the real ones are asked for."""
-    siglip, gemma = imported("openpi.models.siglip"), imported("openpi.models.gemma")
+def small_tower(patch: pytest.MonkeyPatch) -> None:
+    """New models get the small image tower, unless the real one is asked for."""
+    siglip = imported("openpi.models.siglip")
     if not REAL_TOWER:
         patch.setattr(siglip, "decode_variant", lambda _: TOWER)
-        patch.setattr(gemma, "PALIGEMMA_VOCAB_SIZE", WORDS)
 
 
 def small_experts(patch: pytest.MonkeyPatch) -> None:
-    """Every expert gets openpi's dummy sizes and keeps its own LoRA leaves."""
+    """Every expert gets openpi's dummy sizes, few words, and keeps its own LoRA leaves."""
     gemma = imported("openpi.models.gemma")
     real = gemma.get_config
 
@@ -92,6 +91,7 @@ def small_experts(patch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(real("dummy"), lora_configs=real(variant).lora_configs)
 
     patch.setattr(gemma, "get_config", small)
+    patch.setattr(gemma, "PALIGEMMA_VOCAB_SIZE", WORDS)
 
 
 def filled(state: Any) -> Any:
