@@ -154,6 +154,8 @@ _siglip.decode_variant = lambda _: {real_openpi.TOWER}
         "num_masks=100": "num_masks=4",
         "by_appearance(batch[0].images)": "by_appearance(batch[0].images, most=2)",
         "Sampling(dtype": "Sampling(2, dtype",
+        "import ISSConfig": "import EffectsConfig, ISSConfig",
+        "    background=": "    effects_config=EffectsConfig(draws=2),\n    background=",
     }
 
     def __init__(self, folder: pathlib.Path):
