@@ -177,8 +177,11 @@ _siglip.decode_variant = lambda _: {real_openpi.TOWER}
             theirs = theirs.replace(at, lines + at)
         (folder / "train.py").write_text(head + theirs)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """By their own command, on one device, and compiled as for a user: ten steps repay it."""
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Exit status and what was printed, by their own command on one device.
+
+        It is compiled as for a user: ten steps repay it.
+        """
         root = pathlib.Path(real_openpi.__file__).parents[1]
         env = os.environ | {
             "PYTHONPATH": os.pathsep.join(
@@ -187,13 +190,11 @@ _siglip.decode_variant = lambda _: {real_openpi.TOWER}
             "XLA_FLAGS": "",
             "JAX_ENABLE_COMPILATION_CACHE": "false",
         }
-        return subprocess.run(
-            [sys.executable, "train.py", *arguments],
-            cwd=self.folder,
-            env=env,
-            capture_output=True,
-            text=True,
-        )
+        # A file and no pipe: its data loader's processes may outlive one that is killed.
+        with (self.folder / "printed").open("w") as file:
+            command = [sys.executable, "train.py", *arguments]
+            done = subprocess.run(command, cwd=self.folder, env=env, stdout=file, stderr=file)
+        return done.returncode, (self.folder / "printed").read_text()
 
 
 def _indented(code: str, by: int) -> str:
@@ -202,20 +203,20 @@ def _indented(code: str, by: int) -> str:
 
 def test_debug_pi05_trains_unmodified_with_the_guides_callback(tmp_path, obs, record_property):
     imported("openpi.training.data_loader")
-    done = Debug(tmp_path).run("debug_pi05")
-    assert done.returncode == 0, done.stderr[-4000:]
+    status, printed = Debug(tmp_path).run("debug_pi05")
+    assert status == 0, printed[-4000:]
     logged = [json.loads(line) for line in (tmp_path / "logged.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged] == [0, 9]
-    warned = re.findall(r"saliency_callback: (.+) could not be had", done.stderr)
+    warned = re.findall(r"saliency_callback: (.+) could not be had", printed)
     assert len(warned) == len(set(warned)), warned
+    assert printed.count("its saliency is identically zero") == 1
     record_property("warned", warned)
     record_property("logged", logged[0])
     # Its data says of every view that it is absent: nothing can be masked, and the map says so.
     assert all(line["numbers"]["iss/effect"] == 0 for line in logged)
     step = tmp_path / "checkpoints" / "debug_pi05" / "debug_pi05" / "9"
-    sal = iss_jax.saliency(
-        restore_params(step), obs, config=ISSConfig(num_masks=2, action_dims=7), action_horizon=50
-    )
+    options = {"config": ISSConfig(num_masks=2), "sampling": Sampling(2), "action_horizon": 50}
+    sal = iss_jax.saliency(restore_params(step), obs, **options)
     assert np.isfinite(np.asarray(sal.actions)).all()
 
 
