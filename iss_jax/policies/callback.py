@@ -141,7 +141,8 @@ def saliency_callback(
         TypeError: When it is made: options that `saliency` does not have, or of another kind.
 
     Warns:
-        UserWarning: Something could not be measured or pictured; once for each thing.
+        UserWarning: Something could not be measured or pictured; once for each thing. What the
+            measurements themselves warn of is let through once, too.
     """
     check_count("every", every)
     check_count("overlays", overlays, 0)
@@ -161,11 +162,15 @@ def saliency_callback(
 
     if jax.process_count() > 1:
         raise ValueError("saliency_callback reads whole maps: one process wanted")
-    attempt = _Attempts()
+    attempt, once = _Attempts(), _Once()
 
     def callback(state: Any, step: int) -> dict[str, Any] | None:
         if step % every:
             return None
+        with once():
+            return measured(state, step)
+
+    def measured(state: Any, step: int) -> dict[str, Any] | None:
         logged: dict[str, Any] = {}
         pictures: dict[str, np.ndarray] = {}
         with attempt("the map"):
@@ -208,6 +213,23 @@ def saliency_callback(
         return logged
 
     return callback
+
+
+class _Once:
+    """Blocks whose warnings are let through the first time: Python forgets which it has shown."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[type[Warning], str]] = set()
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            yield
+        for one in heard:
+            if (said := (one.category, str(one.message))) not in self._said:
+                self._said.add(said)
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 class _Attempts:

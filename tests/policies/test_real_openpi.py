@@ -1,17 +1,13 @@
-"""openpi's own classes: their model, transforms, training state and training step against ours.
+"""openpi's own classes: their model, transforms, policy and server against ours.
 
 Run against a checkout at `third_party/openpi` or `OPENPI_PATH`, on openpi's stack with what its
 modules import; `docs/making/openpi.md` says how. Skipped, with the reason, where that is absent.
+The image tower is a small one, see `real_openpi.py`.
 """
 
 import dataclasses
-import functools
-import importlib
-import importlib.util
-import os
 import pathlib
 import socket
-import sys
 import threading
 
 import jax
@@ -19,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from real_openpi import as_openpi_runs, filled, imported
 
 import iss_jax
 from iss_jax import ISSConfig
@@ -33,7 +29,6 @@ from iss_jax.policies.client import PolicyClient, ServerError
 from iss_jax.policies.configs import PI05_ALOHA, PI05_DROID, PI05_LIBERO
 from iss_jax.sampling import Sampling
 
-ROOT = pathlib.Path(os.environ.get("OPENPI_PATH", "third_party/openpi")).resolve()
 HORIZON, STEPS = 10, 3
 SAMPLING = Sampling(STEPS)
 ISS = ISSConfig(num_masks=4, micro_batch=5, action_dims=7)
@@ -45,51 +40,8 @@ pytestmark = [pytest.mark.openpi, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture(scope="module", autouse=True)
 def jax_as_they_use_it():
-    strict = {
-        name: getattr(jax.config, name)
-        for name in ("jax_numpy_rank_promotion", "jax_numpy_dtype_promotion")
-    }
-    jax.config.update("jax_numpy_rank_promotion", "allow")
-    jax.config.update("jax_numpy_dtype_promotion", "standard")
-    yield
-    for name, value in strict.items():
-        jax.config.update(name, value)
-
-
-def imported(name):
-    if not (ROOT / "src" / "openpi").is_dir():
-        pytest.skip(f"no checkout of openpi at {ROOT}; set OPENPI_PATH")
-    for folder in (ROOT / "src", ROOT / "packages" / "openpi-client" / "src"):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        pytest.skip(f"openpi's {name} cannot be imported here: {error}")
-
-
-def train_script():
-    imported("openpi.training.config")
-    spec = importlib.util.spec_from_file_location("openpi_train", ROOT / "scripts" / "train.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except ImportError as error:
-        pytest.skip(f"openpi's scripts/train.py cannot be imported here: {error}")
-    return module
-
-
-def filled(state):
-    """A fresh openpi model ignores its images: what starts at zero gets small random values."""
-    rng = np.random.default_rng(0)
-
-    def fill(leaf):
-        if bool(jnp.any(leaf != 0)):
-            return leaf
-        return jnp.asarray(0.05 * rng.standard_normal(leaf.shape, np.float32), leaf.dtype)
-
-    return jax.tree.map(fill, state)
+    with as_openpi_runs():
+        yield
 
 
 def dummy(**changes):
@@ -231,56 +183,6 @@ def test_their_policy_infers_what_ours_does(live, cache):
     np.testing.assert_allclose(ours.infer(raw, noise=noise), wanted, atol=2e-4)
     sal = ours.explain(raw, noise=NOISE, config=ISS, units="robot")
     assert float(sal.effects.min()) > 0
-
-
-def test_their_training_state_sharded_and_one_of_their_steps(obs, record_property, monkeypatch):
-    script, configs = train_script(), imported("openpi.training.config")
-    sharding = imported("openpi.training.sharding")
-    # The dummy form keeps the real image tower, 412 million parameters: here a small one.
-    tower = {"width": 32, "depth": 2, "mlp_dim": 64, "num_heads": 2, "patch_size": (14, 14)}
-    monkeypatch.setattr(imported("openpi.models.siglip"), "decode_variant", lambda _: tower)
-    config = dataclasses.replace(configs.get_config("debug_pi05"), model=dummy(), ema_decay=0.9)
-    mesh = Mesh(np.asarray(jax.devices()[:2]).reshape(1, 2), ("batch", "fsdp"))
-    state, _ = script.init_train_state(config, jax.random.key(0), mesh, resume=False)
-    state = dataclasses.replace(
-        state, params=filled(state.params), ema_params=filled(state.ema_params)
-    )
-    split = [x for x in jax.tree.leaves(state.params) if not x.sharding.is_fully_replicated]
-    assert split
-    rows = NamedSharding(mesh, PartitionSpec(("batch", "fsdp")))
-    batch = jax.tree.map(lambda leaf: jax.device_put(jnp.repeat(leaf, 2, 0), rows), obs)
-    actions = jax.device_put(jnp.zeros((2, HORIZON, 32), jnp.float32), rows)
-
-    logged = []
-
-    class Writer:
-        def log(self, data, step):
-            logged.append((step, data))
-
-    options = {"config": ISS, "sampling": Sampling(STEPS, jnp.bfloat16), "noise": NOISE}
-    regions = {view: np.zeros((1, 224, 224), np.uint8) for view in ("base_0_rgb",)}
-    regions["base_0_rgb"][:, :112] = 2
-    callback = openpi.saliency_callback(Writer(), obs, every=1, regions=regions, **options)
-    whole = jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf), jax.devices()[0]), state)
-    one_device = iss_jax.saliency(whole.params, obs, **options)
-    sharded = iss_jax.saliency(state.params, obs, **options)
-    inside = jax.jit(lambda state, obs: iss_jax.saliency(state.params, obs, **options))(state, obs)
-    for found in (sharded, inside):
-        # bfloat16, in another order of summation.
-        np.testing.assert_allclose(found.actions, one_device.actions, atol=6e-2)
-        assert np.corrcoef(found.effects[0], one_device.effects[0])[0, 1] > 0.9
-    before = callback(state, 0)
-    step = jax.jit(functools.partial(script.train_step, config))
-    with sharding.set_mesh(mesh):
-        after, info = step(jax.random.key(1), state, (batch, actions))
-    assert int(after.step) == 1 and np.isfinite(float(info["loss"]))
-    assert isinstance(after.ema_params, nnx.State)
-    callback(after, 1)
-    assert [number for number, _ in logged] == [0, 1]
-    assert set(before) >= {"iss/nmr_at_10", "iss/nuisance_area", "iss/overlay_0"}
-    assert logged[1][1]["iss/effect"] != before["iss/effect"]
-    record_property("loss of their step", float(info["loss"]))
-    record_property("effect before and after", [data["iss/effect"] for _, data in logged])
 
 
 def test_their_server_answers_our_client():

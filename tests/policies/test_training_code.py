@@ -262,6 +262,19 @@ def test_tensorboard_reads_back_what_was_logged(tmp_path):
     assert (image.height, image.width) == (4, 6) and image.encoded_image_string[:4] == b"\x89PNG"
 
 
+def test_what_a_measurement_warns_of_is_said_once():
+    head = PARAMS["PaliGemma"]["img"]["head"]
+    image = PARAMS["PaliGemma"]["img"] | {"head": jax.tree.map(jnp.zeros_like, head)}
+    fresh = PARAMS | {"PaliGemma": PARAMS["PaliGemma"] | {"img": image}}
+    callback = saliency_callback(Recorder(), OBS, every=1, overlays=0, **OPTIONS)
+    # Python itself shows a warning again whenever its filters have been touched.
+    with pytest.warns(UserWarning) as caught:
+        for step in range(3):
+            logged = callback(fresh, step)
+            assert logged is not None and logged["iss/effect"] == 0
+    assert ["identically zero" in str(one.message) for one in caught] == [True]
+
+
 def test_nothing_that_goes_wrong_ends_a_training_run():
     """Rows without any view, as openpi's debug data has them, and a writer that fails."""
     blind = dataclasses.replace(

@@ -1,0 +1,106 @@
+"""openpi's own code for the tests that run on it: found, imported, and made small.
+
+`ISS_OPENPI_REAL_TOWER=1` keeps the real image tower, 412 million parameters.
+`OPENPI_PATH` names the checkout.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(os.environ.get("OPENPI_PATH", "third_party/openpi")).resolve()
+FOLDERS = (ROOT / "src", ROOT / "packages" / "openpi-client" / "src")
+REAL_TOWER = os.environ.get("ISS_OPENPI_REAL_TOWER", "") == "1"
+WORDS = 4096  # openpi's own tokens, PaliGemma's, are 257,152
+TOWER = {"width": 32, "depth": 2, "mlp_dim": 64, "num_heads": 2, "patch_size": (14, 14)}
+
+
+def imported(name: str) -> ModuleType:
+    """A module of openpi; skips the test, with the reason, where there is none."""
+    if not (ROOT / "src" / "openpi").is_dir():
+        pytest.skip(f"no checkout of openpi at {ROOT}; set OPENPI_PATH")
+    for folder in map(str, FOLDERS):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        pytest.skip(f"openpi's {name} cannot be imported here: {error}")
+
+
+def script(name: str) -> ModuleType:
+    """A file of openpi's `scripts/` as a module."""
+    imported("openpi.training.config")
+    spec = importlib.util.spec_from_file_location(f"openpi_{name}", ROOT / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        pytest.skip(f"openpi's {name} script cannot be imported here: {error}")
+    return module
+
+
+@contextlib.contextmanager
+def as_openpi_runs() -> Iterator[None]:
+    """JAX as openpi uses it, and its small form: the suite's own settings are stricter.
+
+    Programs are not kept on disk, where openpi's training script would keep them.
+    """
+    settings = {
+        "jax_numpy_rank_promotion": "allow",
+        "jax_numpy_dtype_promotion": "standard",
+        "jax_enable_compilation_cache": False,
+    }
+    # Their training script sets the last one.
+    before = {name: getattr(jax.config, name) for name in (*settings, "jax_compilation_cache_dir")}
+    with pytest.MonkeyPatch.context() as patch:
+        small_tower(patch)
+        for name, value in settings.items():
+            jax.config.update(name, value)
+        yield
+        for name, value in before.items():
+            jax.config.update(name, value)
+
+
+def small_tower(patch: pytest.MonkeyPatch) -> None:
+    """New models get the small image tower, unless the real one is asked for."""
+    siglip = imported("openpi.models.siglip")
+    if not REAL_TOWER:
+        patch.setattr(siglip, "decode_variant", lambda _: TOWER)
+
+
+def small_experts(patch: pytest.MonkeyPatch) -> None:
+    """Every expert gets openpi's dummy sizes, few words, and keeps its own LoRA leaves."""
+    gemma = imported("openpi.models.gemma")
+    real = gemma.get_config
+
+    def small(variant: str) -> Any:
+        return dataclasses.replace(real("dummy"), lora_configs=real(variant).lora_configs)
+
+    patch.setattr(gemma, "get_config", small)
+    patch.setattr(gemma, "PALIGEMMA_VOCAB_SIZE", WORDS)
+
+
+def filled(state: Any) -> Any:
+    """A fresh openpi model ignores its images: what starts at zero gets small random values."""
+    rng = np.random.default_rng(0)
+
+    def fill(leaf: jax.Array) -> jax.Array:
+        if bool(jnp.any(leaf != 0)):
+            return leaf
+        return jnp.asarray(0.05 * rng.standard_normal(leaf.shape, np.float32), leaf.dtype)
+
+    return jax.tree.map(fill, state)
