@@ -20,6 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from iss_jax.pi05.normalize import NormStats
+from iss_jax.pi05.tokenizer import train_tokenizer
+from iss_jax.policies.configs import PolicyConfig
+
+PROMPT = train_tokenizer(["pick up the bowl"])
 ROOT = pathlib.Path(os.environ.get("OPENPI_PATH", "third_party/openpi")).resolve()
 FOLDERS = (ROOT / "src", ROOT / "packages" / "openpi-client" / "src")
 REAL_TOWER = os.environ.get("ISS_OPENPI_REAL_TOWER", "") == "1"
@@ -104,3 +109,33 @@ def filled(state: Any) -> Any:
         return jnp.asarray(0.05 * rng.standard_normal(leaf.shape, np.float32), leaf.dtype)
 
     return jax.tree.map(fill, state)
+
+
+def live_policy(live: Any, config: PolicyConfig, state_dims: int, steps: int) -> Any:
+    """Their `Policy` with the transforms of their own training configuration."""
+    configs, policies = imported("openpi.training.config"), imported("openpi.policies.policy")
+    transforms = imported("openpi.transforms")
+    trained = configs.get_config(config.name)
+    settings = dataclasses.replace(trained.model, max_token_len=config.max_token_len)
+    data = trained.data.create(pathlib.Path("/nowhere"), settings)
+    rng = np.random.default_rng(3)
+    ours = {
+        name: NormStats(*(np.sort(rng.normal(size=(4, dims)), axis=0)[[1, 2, 0, 3]]))
+        for name, dims in (("state", state_dims), ("actions", config.action_dims))
+    }
+    theirs = {name: transforms.NormStats(**stats._asdict()) for name, stats in ours.items()}
+    policy = policies.Policy(
+        live,
+        transforms=[
+            *data.data_transforms.inputs,
+            transforms.Normalize(theirs, use_quantiles=data.use_quantile_norm),
+            *data.model_transforms.inputs,
+        ],
+        output_transforms=[
+            *data.model_transforms.outputs,
+            transforms.Unnormalize(theirs, use_quantiles=data.use_quantile_norm),
+            *data.data_transforms.outputs,
+        ],
+        sample_kwargs={"num_steps": steps},
+    )
+    return policy, ours

@@ -5,34 +5,39 @@ modules import; `docs/making/openpi.md` says how. Skipped, with the reason, wher
 The image tower is a small one, see `real_openpi.py`.
 """
 
-import dataclasses
 import pathlib
 import socket
 import threading
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 from flax import nnx
-from real_openpi import as_openpi_runs, filled, imported
+from real_openpi import PROMPT, as_openpi_runs, filled, imported, live_policy
 
 import iss_jax
 from iss_jax import ISSConfig
 from iss_jax.pi05 import model
-from iss_jax.pi05.normalize import NormStats
 from iss_jax.pi05.observation import preprocess
 from iss_jax.pi05.params import as_params
-from iss_jax.pi05.tokenizer import FILE_NAME, open_tokenizer, train_tokenizer
+from iss_jax.pi05.tokenizer import FILE_NAME, open_tokenizer
 from iss_jax.policies import live as live_policies, openpi
 from iss_jax.policies.client import PolicyClient, ServerError
-from iss_jax.policies.configs import PI05_ALOHA, PI05_DROID, PI05_LIBERO
+from iss_jax.policies.configs import (
+    PI0_ALOHA,
+    PI0_DROID,
+    PI0_LIBERO,
+    PI05_ALOHA,
+    PI05_DROID,
+    PI05_LIBERO,
+)
 from iss_jax.sampling import Sampling
 
 HORIZON, STEPS = 10, 3
 SAMPLING = Sampling(STEPS)
 ISS = ISSConfig(num_masks=4, micro_batch=5, action_dims=7)
-PROMPT = train_tokenizer(["pick up the bowl"])
 
 # Their code and its pinned flax were not written for this suite's strictness.
 pytestmark = [pytest.mark.openpi, pytest.mark.filterwarnings("ignore")]
@@ -47,13 +52,21 @@ def jax_as_they_use_it():
 def dummy(**changes):
     configs = imported("openpi.models.pi0_config")
     options = {"pi05": True, "paligemma_variant": "dummy", "action_expert_variant": "dummy"}
-    return configs.Pi0Config(**options, action_horizon=HORIZON, max_token_len=48, **changes)
+    return configs.Pi0Config(**options | changes, action_horizon=HORIZON, max_token_len=48)
 
 
 @pytest.fixture(scope="module")
 def live(jax_as_they_use_it):
     """Their model in float32, nothing of it zero."""
     made = dummy(dtype="float32").create(jax.random.key(0))
+    graph, state = nnx.split(made)
+    return nnx.merge(graph, filled(state))
+
+
+@pytest.fixture(scope="module")
+def live_pi0(jax_as_they_use_it):
+    """The same of their π0."""
+    made = dummy(pi05=False, dtype="float32").create(jax.random.key(0))
     graph, state = nnx.split(made)
     return nnx.merge(graph, filled(state))
 
@@ -68,7 +81,7 @@ def obs():
             view: jnp.asarray(rng.uniform(-1, 1, (1, 224, 224, 3)), jnp.float32) for view in views
         },
         image_masks={view: jnp.asarray([view != "right_wrist_0_rgb"]) for view in views},
-        state=jnp.zeros((1, 32), jnp.float32),
+        state=jnp.asarray(rng.normal(size=(1, 32)), jnp.float32),
         tokenized_prompt=jnp.asarray(rng.integers(1, 250, (1, 48)), jnp.int32),
         tokenized_prompt_mask=jnp.arange(48)[None] < 20,
     )
@@ -77,7 +90,11 @@ def obs():
 NOISE = jnp.asarray(np.random.default_rng(2).normal(size=(1, HORIZON, 32)), jnp.float32)
 
 
-def test_their_sampling_equals_ours_and_so_does_saliency_of_theirs(live, obs, record_property):
+@pytest.mark.parametrize("which", ["live", "live_pi0"])
+def test_their_sampling_equals_ours_and_so_does_saliency_of_theirs(
+    which, obs, record_property, request
+):
+    live = request.getfixturevalue(which)
     theirs = nnx.jit(
         lambda m, o: m.sample_actions(jax.random.key(0), o, noise=NOISE, num_steps=STEPS)
     )
@@ -103,47 +120,21 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENPI_DATA_HOME", str(tmp_path))
 
 
-def live_policy(live, config, state_dims):
-    """Their `Policy` with the transforms of their own training configuration."""
-    configs, policies = imported("openpi.training.config"), imported("openpi.policies.policy")
-    transforms = imported("openpi.transforms")
-    trained = configs.get_config(config.name)
-    settings = dataclasses.replace(trained.model, max_token_len=config.max_token_len)
-    data = trained.data.create(pathlib.Path("/nowhere"), settings)
-    rng = np.random.default_rng(3)
-    ours = {
-        name: NormStats(*(np.sort(rng.normal(size=(4, dims)), axis=0)[[1, 2, 0, 3]]))
-        for name, dims in (("state", state_dims), ("actions", config.action_dims))
-    }
-    theirs = {name: transforms.NormStats(**stats._asdict()) for name, stats in ours.items()}
-    policy = policies.Policy(
-        live,
-        transforms=[
-            *data.data_transforms.inputs,
-            transforms.Normalize(theirs, use_quantiles=data.use_quantile_norm),
-            *data.model_transforms.inputs,
-        ],
-        output_transforms=[
-            *data.model_transforms.outputs,
-            transforms.Unnormalize(theirs, use_quantiles=data.use_quantile_norm),
-            *data.data_transforms.outputs,
-        ],
-        sample_kwargs={"num_steps": STEPS},
-    )
-    return policy, ours
+ROBOTS = [PI05_LIBERO, PI05_DROID, PI05_ALOHA, PI0_LIBERO, PI0_DROID, PI0_ALOHA]
 
 
-@pytest.mark.parametrize("config", [PI05_LIBERO, PI05_DROID, PI05_ALOHA], ids=lambda c: c.name)
-def test_our_transforms_equal_theirs(live, cache, config):
+@pytest.mark.parametrize("config", ROBOTS, ids=lambda c: c.name)
+def test_our_transforms_equal_theirs(live, live_pi0, cache, config):
+    model = live_pi0 if config.model == "π0" else live
     rng = np.random.default_rng(4)
     dims = sum(config.state.values())
-    policy, stats = live_policy(live, config, dims)
+    policy, stats = live_policy(model, config, dims, STEPS)
     frames = {
         camera: rng.integers(0, 256, (224, 224, 3), np.uint8) for camera in config.cameras.values()
     }
     raw = config.join(frames, rng.uniform(0.1, 0.9, dims), "pick up the bowl")
     ours = openpi.from_params(
-        nnx.state(live), config, norm_stats=stats, tokenizer=open_tokenizer(PROMPT)
+        nnx.state(model), config, norm_stats=stats, tokenizer=open_tokenizer(PROMPT)
     )
     theirs = live_policies.from_policy(policy)
     found, wanted = ours.observe(raw), theirs.observe(raw)
@@ -170,7 +161,7 @@ def test_our_transforms_equal_theirs(live, cache, config):
 
 def test_their_policy_infers_what_ours_does(live, cache):
     rng = np.random.default_rng(5)
-    policy, _ = live_policy(live, PI05_LIBERO, 8)
+    policy, _ = live_policy(live, PI05_LIBERO, 8, STEPS)
     frames = {
         camera: rng.integers(0, 256, (224, 224, 3), np.uint8)
         for camera in PI05_LIBERO.cameras.values()
@@ -204,3 +195,64 @@ def test_their_server_answers_our_client():
         assert client.metadata == {"robot": "toy"} and "infer_ms" in answer["server_timing"]
         with pytest.raises(ServerError, match="KeyError: 'state'"):
             client.infer({"prompt": "x"})
+
+
+class Letters:
+    """Their interface of a FAST tokenizer: a prompt by letters, actions by single numbers."""
+
+    def __init__(self, max_len):
+        self.max_len = max_len
+
+    def tokenize(self, prompt, state, actions):
+        del state, actions
+        tokens = [2 + ord(letter) % 250 for letter in prompt][: self.max_len]
+        mask = np.arange(self.max_len) < len(tokens)
+        padded = np.resize(tokens + [0] * self.max_len, self.max_len).astype(np.int32)
+        return padded, mask, np.zeros(self.max_len, np.int32), np.zeros(self.max_len, bool)
+
+    def extract_actions(self, tokens, horizon, dims):
+        return np.resize(tokens, (horizon, dims)).astype(np.float32) / 256
+
+
+@pytest.fixture(scope="module")
+def live_fast(jax_as_they_use_it):
+    kinds, gemma = imported("openpi.models.pi0_fast"), imported("openpi.models.gemma_fast")
+    small = {**gemma.get_config("gemma_2b"), "vocab_size": 256}
+    small |= {"width": 64, "depth": 2, "mlp_dim": 128, "head_dim": 16}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gemma, "get_config", lambda variant: ml_collections.ConfigDict(small))
+        config = kinds.Pi0FASTConfig(
+            dtype="float32",
+            action_dim=7,
+            action_horizon=10,
+            max_token_len=48,
+            fast_model_tokenizer=Letters,
+        )
+        made = config.create(jax.random.key(0))
+    graph, state = nnx.split(made)
+    return nnx.merge(graph, filled(state)), config
+
+
+def test_their_fast_policy_answers_what_ours_does(live_fast):
+    model, settings = live_fast
+    configs, policies = imported("openpi.training.config"), imported("openpi.policies.policy")
+    trained = configs.get_config("pi0_fast_libero")
+    data = trained.data.create(pathlib.Path("/nowhere"), settings)
+    policy = policies.Policy(
+        model,
+        transforms=[*data.data_transforms.inputs, *data.model_transforms.inputs],
+        output_transforms=[*data.model_transforms.outputs, *data.data_transforms.outputs],
+    )
+    rng = np.random.default_rng(6)
+    raw = {
+        "observation/image": rng.integers(0, 256, (224, 224, 3), np.uint8),
+        "observation/wrist_image": rng.integers(0, 256, (224, 224, 3), np.uint8),
+        "observation/state": rng.normal(size=8).astype(np.float32),
+        "prompt": "pick up the bowl",
+    }
+    wanted = policy.infer(dict(raw))["actions"]
+    ours = live_policies.from_policy(policy)
+    assert ours.sampling == Sampling(dtype=jnp.float32)
+    np.testing.assert_allclose(ours.infer(raw)["actions"], wanted, atol=1e-6)
+    sal = ours.explain(raw, config=ISSConfig(num_masks=4, micro_batch=5))
+    assert float(sal.effects.max()) > 0 and set(sal.maps) == set(ours.observe(raw).images)
