@@ -28,7 +28,8 @@ PROMPT = train_tokenizer(["pick up the bowl"])
 ROOT = pathlib.Path(os.environ.get("OPENPI_PATH", "third_party/openpi")).resolve()
 FOLDERS = (ROOT / "src", ROOT / "packages" / "openpi-client" / "src")
 REAL_TOWER = os.environ.get("ISS_OPENPI_REAL_TOWER", "") == "1"
-WORDS = 4096  # openpi's own tokens, PaliGemma's, are 257,152
+# PaliGemma has 257,152. Fewer make no leaf that openpi would split over devices, 4 MB.
+WORDS = 20_480
 TOWER = {"width": 32, "depth": 2, "mlp_dim": 64, "num_heads": 2, "patch_size": (14, 14)}
 
 
@@ -81,14 +82,15 @@ def as_openpi_runs() -> Iterator[None]:
 
 
 def small_tower(patch: pytest.MonkeyPatch) -> None:
-    """New models get the small image tower, unless the real one is asked for."""
-    siglip = imported("openpi.models.siglip")
+    """New models get the small image tower and few words, unless the real ones are asked for."""
+    siglip, gemma = imported("openpi.models.siglip"), imported("openpi.models.gemma")
     if not REAL_TOWER:
         patch.setattr(siglip, "decode_variant", lambda _: TOWER)
+        patch.setattr(gemma, "PALIGEMMA_VOCAB_SIZE", WORDS)
 
 
 def small_experts(patch: pytest.MonkeyPatch) -> None:
-    """Every expert gets openpi's dummy sizes, few words, and keeps its own LoRA leaves."""
+    """Every expert gets openpi's dummy sizes and keeps its own LoRA leaves."""
     gemma = imported("openpi.models.gemma")
     real = gemma.get_config
 
@@ -96,7 +98,6 @@ def small_experts(patch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(real("dummy"), lora_configs=real(variant).lora_configs)
 
     patch.setattr(gemma, "get_config", small)
-    patch.setattr(gemma, "PALIGEMMA_VOCAB_SIZE", WORDS)
 
 
 def filled(state: Any) -> Any:
