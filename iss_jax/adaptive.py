@@ -43,7 +43,9 @@ from iss_jax.attribution import Policy, attribute, differentiable
 from iss_jax.checks import check_options
 from iss_jax.config import ISSConfig
 from iss_jax.masked_runs import cell_scores, draw_masks, pixel_maps
+from iss_jax.pi0_fast.params import is_fast
 from iss_jax.pi05.observation import VIEWS
+from iss_jax.pi05.params import as_params
 from iss_jax.pi05_saliency import saliency
 from iss_jax.records import Record, is_concrete, record
 from iss_jax.results import MaskRuns, Saliency, example
@@ -150,7 +152,9 @@ def saliency_until(
     def step(masks: Array) -> Saliency:
         return saliency(params, obs, key=key, config=config, masks=masks, **options)
 
-    draw = partial(_draw, key, len(VIEWS), config)
+    # A π0-FAST has whatever views it is shown.
+    views = len(obs.images) if is_fast(as_params(params)) else len(VIEWS)
+    draw = partial(_draw, key, views, config)
     return _until(step, draw, target_stderr, most_masks, relative, config, so_far)
 
 

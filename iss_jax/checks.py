@@ -4,6 +4,7 @@ Shapes and dtypes are checked always. Values are looked at where there are some:
 seen inside `jit`.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -138,8 +139,9 @@ def check_frames(
     """Says which float frames are not in [-1, 1], as openpi's `Observation` has them.
 
     uint8 frames are what they are. A row none of whose pixels is below 0 in any view is taken for
-    [0, 1]: in [-1, 1] no pixel of it would be darker than mid-grey. So is that of a view alone,
-    unless its values are those that a bright picture of eight bits has: odd multiples of 1/255.
+    [0, 1]: in [-1, 1] no pixel of it would be darker than mid-grey. It is left alone where its
+    values are those that bright pictures of eight bits have: odd multiples of 1/255. Of a view
+    alone it is said and not refused, for a wrist camera may well see a white wall.
 
     Args:
         name: Of the frames, for the message.
@@ -148,8 +150,11 @@ def check_frames(
             at.
 
     Raises:
-        ValueError: Values that are not finite, beyond [-1, 1], or in [0, 1], or a `present` that is
-            NaN; the message names the view.
+        ValueError: Values that are not finite, beyond [-1, 1], or in [0, 1] in every view, or a
+            `present` that is NaN; the message names the view.
+
+    Warns:
+        UserWarning: One view among darker ones looks like [0, 1].
     """
     lowest, highest = np.array(np.inf), np.array(-np.inf)
     suspects = []
@@ -181,18 +186,24 @@ def check_frames(
                 f"{name}[{view!r}]: floats in [{low.min():g}, {high.max():g}], wanted [-1, 1] "
                 "(uint8 / 127.5 - 1, as openpi's Observation has them) or uint8"
             )
-        for row in np.flatnonzero(_bright(low, high)):
-            if not suspects and not _of_bytes(np.asarray(frames[row])):
-                suspects.append((view, row, low[row], high[row]))
+        suspects += [
+            (view, row, low[row], high[row])
+            for row in np.flatnonzero(_bright(low, high))
+            if not _of_bytes(np.asarray(frames[row]))
+        ]
         lowest, highest = np.minimum(lowest, low), np.maximum(highest, high)
     bright = _bright(lowest, highest)
     if not bright.any() and suspects:
         view, row, low, high = suspects[0]
-        raise ValueError(
+        warnings.warn(
             f"{name}[{view!r}]: floats in [{low:g}, {high:g}] in row {row}, no pixel of it below "
             "0: this view alone looks like [0, 1], wanted is [-1, 1] (2 x - 1, as openpi's "
-            "Observation has them) or uint8, which may be as bright as it is"
+            "Observation has them) or uint8, which may be as bright as it is",
+            stacklevel=3,
         )
+    # Of rows whose views are all bright, those are refused of which one view is no bytes'.
+    of_suspects = np.isin(np.arange(bright.size), [row for _, row, _, _ in suspects])
+    bright = bright & of_suspects.reshape(bright.shape)
     if bright.any():
         row = int(np.argmax(bright))
         low, high = np.ravel(lowest)[row], np.ravel(highest)[row]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import effect_estimators, fills
+from iss_jax.checks import check_labels
 from iss_jax.effects_agreement import Agreement, agreement
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.few import few
@@ -30,10 +31,17 @@ from iss_jax.share_intervals import share_intervals
 NOT_TESTED = 0.02
 """A player that its donors change by less than this was not tested, see `Effects.moved`."""
 
-REASONS = ("", "the effects do not exceed what the frame's own copy gives", "no donor")
+REASONS = (
+    "",
+    "the effects do not exceed what the frame's own copy gives",
+    "no donor",
+    "not tested: the donors do not change the nuisance",
+)
 """Why there are no shares, by `Effects.reason`."""
 
+SILENT = 1
 NO_DONOR = 2
+UNTESTED = 3
 
 # Effects below this, in units of the squared actions, are rounding.
 ROUNDING = 1e-10
@@ -190,9 +198,10 @@ class Effects(Record):
             level: How often the share's interval is to hold what endless draws would give.
 
         Raises:
-            ValueError: Views without labels, labels of another size, or a level that is no
-                probability.
+            ValueError: Views without labels, labels of another size or other than the integers 0,
+                1 and 2, or a level that is no probability.
         """
+        check_labels("regions", regions, {})
         missing = sorted(set(self.players.labels) - set(regions))
         if missing:
             raise ValueError(f"regions lack views {few(missing)}, they name {few(sorted(regions))}")
@@ -218,13 +227,15 @@ class Effects(Record):
         by_draw = jnp.asarray(self.by_draw)
         nuisance = jnp.einsum("...dp,...p->...d", by_draw, part, precision="highest")[..., None]
         low, high = share_intervals(nuisance, by_draw.sum(-1), level)
+        # Where nuisance is spread over players, one that is changed tests it.
+        reason = nuisance_reason(self, part > 0)
         return NuisanceShare(
             share[..., 0],
             stderr[..., 0],
             mixed,
             area,
-            jnp.asarray(self.reason),
-            interval_where_known(low[..., 0], high[..., 0], self.valid),
+            reason,
+            interval_where_known(low[..., 0], high[..., 0], reason == 0),
             level=level,
         )
 
@@ -447,6 +458,19 @@ class NuisanceShare(Record):
         if self.interval is not None:
             title += f" [{100 * self.level:g} % interval]"
         return title, rows
+
+
+def nuisance_reason(found: Effects, of: Bool[Array, "*b players"]) -> Int[Array, "*b"]:
+    """Why a nuisance share is not known: as of the effects, or no donor changes a player of it.
+
+    Args:
+        found: The effects.
+        of: Players that hold nuisance; where none does, the share is known to be 0.
+    """
+    reason = jnp.asarray(found.reason)
+    there = of & (jnp.asarray(found.area) > 0)
+    tested = jnp.any(there & found.tested, -1) | ~jnp.any(there, -1)
+    return jnp.where((reason == 0) & ~tested, UNTESTED, reason)
 
 
 def _in_words(share: Any, stderr: Any, interval: Any, i: int) -> str:

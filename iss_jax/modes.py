@@ -53,8 +53,10 @@ def energy_distance(
         One number a run, in units of the actions.
 
     Raises:
-        ValueError: Dimensions, steps or weights that the chunk does not have.
+        ValueError: Runs and baseline of other draws or chunks; dimensions, steps or weights that
+            the chunk does not have.
     """
+    _check_shapes(actions, baseline)
     chosen = {"action_dims": action_dims, "horizon": horizon, "weights": weights}
     x = flattened(baseline, reduction=reduction, **chosen)
     y = flattened(actions, reduction=reduction, **chosen)
@@ -99,6 +101,7 @@ def mode_split(
     Raises:
         ValueError: As for `energy_distance`.
     """
+    _check_shapes(actions, baseline)
     chosen = {"action_dims": action_dims, "horizon": horizon, "weights": weights}
     x = flattened(baseline, reduction=reduction, **chosen)
     y = flattened(actions, reduction=reduction, **chosen)
@@ -119,6 +122,14 @@ def mode_split(
         common_share = jnp.minimum(share_x[..., mode], share_y[..., mode])
         within = within + jnp.where(both, common_share * distance, 0.0)
     return within, 2.0 * apart * moved
+
+
+def _check_shapes(actions: Array, baseline: Array) -> None:
+    if baseline.ndim != 3 or actions.ndim < 3 or actions.shape[-3:] != baseline.shape:
+        raise ValueError(
+            f"actions must be [..., draws, H, A] and baseline [draws, H, A] of the same, got "
+            f"{list(actions.shape)} and {list(baseline.shape)}"
+        )
 
 
 def _energy(x: Array, y: Array, weight_x: Array, weight_y: Array) -> Array:
@@ -153,8 +164,9 @@ def _normed(weight: Array) -> Array:
 def _norm(z: Array) -> Array:
     """Euclidean, with derivative 0 at 0."""
     squared = jnp.square(z).sum(-1)
-    moved = squared > 0.0
-    return jnp.where(moved, jnp.sqrt(jnp.where(moved, squared, 1.0)), 0.0)
+    # NaN is no zero, and stays what it is.
+    still = squared == 0.0
+    return jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, squared)))
 
 
 def _nearest(z: Array, centres: Float[Array, "2 d"]) -> Int[Array, "*n k"]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
 from iss_jax.background import Background, Groups
-from iss_jax.effects import Effects, NuisanceShare
+from iss_jax.effects import Effects, NuisanceShare, nuisance_reason
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.nmr import Region
 from iss_jax.pi05_effects import player_effects
@@ -103,14 +103,17 @@ def regions_share(found: Effects, level: float = 0.95) -> NuisanceShare:
         level: Of the interval.
     """
     area = found.area
+    is_nuisance = jnp.arange(area.shape[-1]) == Region.NUISANCE
+    reason = nuisance_reason(found, jnp.broadcast_to(is_nuisance, area.shape))
+    known = (reason == 0)[..., None]
     ends = [end[..., Region.NUISANCE] for end in found.intervals(level)]
     return NuisanceShare(
         share=found.share[..., Region.NUISANCE],
         stderr=found.share_stderr[..., Region.NUISANCE],
         mixed=jnp.zeros_like(found.floor),
         area=area[..., Region.NUISANCE] / jnp.maximum(area.sum(-1), 1e-9),
-        reason=jnp.asarray(found.reason),
-        interval=jnp.stack(ends, axis=-1),
+        reason=reason,
+        interval=jnp.where(known, jnp.stack(ends, axis=-1), jnp.array([0.0, 1.0])),
         level=level,
     )
 

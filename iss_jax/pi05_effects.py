@@ -262,7 +262,8 @@ def _player_effects(
     states = None
     if model.reads_state(params):
         of_draws = (own[2].reshape(-1, own[2].shape[-1]) for own in prompts.values())
-        read = (model.state_of(params, own) for own in (obs.state, *of_draws))
+        first = model.state_of(params, obs.state, batch)
+        read = (first, *(model.state_of(params, own) for own in of_draws))
         rows = [own.reshape(batch, -1, own.shape[-1]) for own in read if own is not None]
         states = jnp.concatenate(rows, 1)
     if sampling.savings.embed_prompt_once:

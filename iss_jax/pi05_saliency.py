@@ -125,6 +125,7 @@ def saliency(
     config = config.resolved(differentiable=True)
     if masks is None:
         masks = draw_masks(mask_key, len(VIEWS), config)
+    masks = jnp.asarray(masks)
     if mesh is not None:
         arrays = (params, obs, noise, masks, valid)
         params, obs, noise, masks, valid = sharding.replicate(arrays, mesh)
@@ -183,7 +184,7 @@ def _saliency(
     assert prompt is not None and prompt_mask is not None
     if sampling.savings.embed_prompt_once:
         prompt = model.embed_prompt(params, prompt, sampling)
-    state = model.state_of(params, obs.state)
+    state = model.state_of(params, obs.state, noise.shape[0])
     examples = Shared(prompt, prompt_mask, present, noise, state)
 
     run = partial(actions_of_rows, views=views, sampling=sampling)

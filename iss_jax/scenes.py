@@ -168,7 +168,7 @@ def make_scene(
         if any(missing.values()):
             raise ValueError(
                 "like_for_like needs region labels of every view, of the frames and of the donors; "
-                f"there are none of {few(missing)}"
+                f"there are none of {missing}"
             )
         assert regions is not None and donor_regions is not None
         donors = {

@@ -105,3 +105,19 @@ def test_sets_of_draws_are_wanted():
     with pytest.raises(ValueError, match=r"ISSConfig\.divergence must be one of"):
         ISSConfig(divergence="kl")
     assert iss_jax.ISSConfig(divergence="energy", noise_draws=4).divergence == "energy"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_no_zero(bad):
+    baseline = two(8)
+    broken = baseline.at[3, 0, 1].set(bad)
+    assert not np.isfinite(energy_distance(broken, baseline))
+    assert not np.isfinite(energy_distance(baseline, broken))
+    assert not np.isfinite(mode_split(broken, baseline)[0])
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 2, 6), (5, 2, 3), (2, 3)])
+def test_other_chunks_are_refused(shape):
+    for distance in (energy_distance, mode_split):
+        with pytest.raises(ValueError, match=r"actions must be \[\.\.\., draws, H, A\]"):
+            distance(jnp.zeros(shape), jnp.zeros((4, 2, 3)))

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from embedded_scene import scene
 
 import iss_jax
@@ -75,3 +76,35 @@ def test_it_is_the_share_of_the_nuisance_region_and_that_of_the_moved_labels():
     # Two draws say little, the more so the surer one wants to be.
     width = np.diff(np.asarray(found.interval)), np.diff(np.asarray(alone.interval))
     assert (width[0] <= width[1]).all()
+
+
+def test_a_nuisance_that_no_donor_changes_is_not_tested():
+    """One room: the donors' nuisance is the frame's own."""
+    known = scene()
+    frames = {view: np.asarray(known.obs.images[view]) for view in known.regions}
+    donors = {}
+    for view, frame in frames.items():
+        outside = np.asarray(known.regions[view])[..., None] != Region.NUISANCE
+        donors[view] = np.where(outside, frame[:, ::-1], frame)
+    call = {"action_horizon": 16, "sampling": Sampling(num_steps=2)}
+    config = EffectsConfig(draws=2, action_dims=7)
+    found = iss_jax.nmr_by_effect(
+        known.policy.params, known.obs, known.regions, donors, config=config, chance=False, **call
+    )
+    assert found.reason.tolist() == [3] and not bool(found.valid[0])
+    np.testing.assert_array_equal(found.interval, [[0.0, 1.0]])
+    assert "not tested" in repr(found)
+    effects = iss_jax.player_effects(
+        known.policy.params,
+        known.obs,
+        iss_jax.players.from_regions(known.regions),
+        donors,
+        config=config,
+        **call,
+    )
+    assert effects.nuisance(known.regions).reason.tolist() == [3]
+    # Where there is no nuisance at all its share is known.
+    none = {view: np.ones(labels.shape, np.uint8) for view, labels in known.regions.items()}
+    assert effects.nuisance(none).reason.tolist() == [0]
+    with pytest.raises(ValueError, match="regions"):
+        effects.nuisance({view: np.asarray(own) > 0 for view, own in known.regions.items()})

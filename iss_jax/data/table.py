@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iss_jax.few import few
+
 # What spreadsheets take for the start of a formula, the wide forms included.
 _FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
@@ -62,13 +64,18 @@ def read_rows(path: str | os.PathLike) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no UTF-8 text, or a row has other cells than the first one names.
+        ValueError: It is no UTF-8 text, a column stands twice, or a row has other cells than the
+            first one names.
     """
-    with Path(path).open(newline="", encoding="utf-8") as file:
+    # A spreadsheet may have put a byte order mark before it.
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
         try:
             names, *rows = list(csv.reader(file)) or [[]]
-        except csv.Error as error:
+        except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{path}: no table ({error})") from error
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{path}: columns {few(twice)} stand twice")
     for number, row in enumerate(rows, 2):
         if len(row) != len(names):
             raise ValueError(f"{path}: row {number} has {len(row)} cells, {len(names)} wanted")

@@ -38,17 +38,28 @@ def reads_state(params: Params) -> bool:
     return "state_proj" in params
 
 
-def state_of(params: Params, state: Float[Array, "b s"]) -> Float[Array, "b A"] | None:
+def state_of(
+    params: Params, state: Float[Array, "b s"], rows: int | None = None
+) -> Float[Array, "b A"] | None:
     """The state as π0's token reads it, zeros up to the action dimensions; None for π0.5.
 
+    Args:
+        params: the tree.
+        state: normalised.
+        rows: how many there are to be; any number when None.
+
     Raises:
-        ValueError: it has another number of axes, or more dimensions than there are.
+        ValueError: it has another number of axes or rows, no dimension or more than there are.
     """
     if not reads_state(params):
         return None
     wanted = params["state_proj"]["kernel"].shape[0]
-    if state.ndim != 2 or state.shape[1] > wanted:
-        raise ValueError(f"obs.state: got shape {list(state.shape)}, wanted [b, {wanted}] at most")
+    fits = state.ndim == 2 and rows in (None, state.shape[0]) and 1 <= state.shape[1] <= wanted
+    if not fits:
+        given = "b" if rows is None else rows
+        raise ValueError(
+            f"obs.state: got shape {list(state.shape)}, wanted [{given}, s], s from 1 to {wanted}"
+        )
     return jnp.pad(state.astype(jnp.float32), ((0, 0), (0, wanted - state.shape[1])))
 
 
@@ -84,7 +95,8 @@ def embed_prefix(params: Params, obs: Observation, sampling: Sampling = Sampling
         masks.append(jnp.broadcast_to(obs.image_masks[view][:, None], embedded.shape[:2]))
     tokens.append(embed_prompt(params, obs.tokenized_prompt, sampling))
     masks.append(obs.tokenized_prompt_mask)
-    state = state_of(params, jnp.asarray(obs.state)) if reads_state(params) else None
+    rows = obs.tokenized_prompt.shape[0]
+    state = state_of(params, jnp.asarray(obs.state), rows) if reads_state(params) else None
     return Prefix(jnp.concatenate(tokens, axis=1), jnp.concatenate(masks, axis=1), state)
 
 

@@ -308,7 +308,8 @@ def _other_model(flat: Mapping[str, Any]) -> str:
     experts = ("action_in_proj/", "action_out_proj/", "time_mlp_in/", "PaliGemma/llm/final_norm_1/")
     if "PaliGemma/llm/final_norm/scale" in flat and not any(p.startswith(experts) for p in flat):
         return (
-            "this is a π0-FAST or PaliGemma tree (it has no action expert), which is not supported"
+            "this is a π0-FAST or PaliGemma tree (it has no action expert), of which saliency and "
+            "player_effects alone can be asked"
         )
     return ""
 

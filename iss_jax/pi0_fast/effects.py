@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from iss_jax.background import Groups, as_background
 from iss_jax.checks import check_labels
-from iss_jax.effects import Effects
+from iss_jax.effects import SILENT, Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.keys import batch_key
 from iss_jax.pi0_fast.observation import fast_inputs, fitted_frames
@@ -20,6 +20,7 @@ from iss_jax.pi0_fast.saliency import (
     Question,
     as_actions,
     asked,
+    check_whole_tokens,
     counted_answer,
     distances,
     kl_unit,
@@ -32,6 +33,9 @@ from iss_jax.player_attribution import attribute_players
 from iss_jax.players import Players, as_players
 from iss_jax.sampling import Sampling
 from iss_jax.scenes import fitted_labels, labels_at_size
+
+# Nats that float32 leaves of a divergence of nothing.
+ROUNDING = 1e-6
 
 
 def fast_player_effects(
@@ -55,11 +59,7 @@ def fast_player_effects(
         `actions` are its ids.
     """
     sizes = fast_sizes_of(params)
-    if config.action_dims is not None or config.action_weights is not None:
-        raise ValueError(
-            "config.action_dims, action_weights: a π0-FAST's effect is of whole tokens, which have "
-            "no dimensions; wanted None"
-        )
+    check_whole_tokens(config)
     players, size = as_players(players), sizes.image.image_size
     inputs = fast_inputs(obs, sizes.vocab, trim=sampling.savings.trim_prompt)
     views, batch = tuple(inputs.images), inputs.prompt.shape[0]
@@ -107,8 +107,13 @@ def fast_player_effects(
             )
         )
     effects: Effects = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+    # Of a frame and itself the distance is 0 but for rounding, which is no share of anything.
+    silent = effects.effects.sum(-1) <= ROUNDING
     return dataclasses.replace(
-        effects, actions=as_actions(answer, counted), unit=kl_unit(config.reduction)
+        effects,
+        actions=as_actions(answer, counted),
+        unit=kl_unit(config.reduction),
+        reason=jnp.where((effects.reason == 0) & silent, SILENT, effects.reason),
     )
 
 

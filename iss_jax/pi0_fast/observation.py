@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from iss_jax.checks import check_finite, check_frames, check_masks, check_tokens, is_known
+from iss_jax.few import few
 from iss_jax.pi05.observation import resize_with_pad, to_unit_range
 from iss_jax.pi05.prepare import trimmed_length
 
@@ -65,8 +66,9 @@ def fast_inputs(obs: Any, vocab: int, *, trim: bool = True) -> FastInputs:
         trim: Whether prompt padding that all examples share is cut.
 
     Raises:
-        ValueError: No view, a misshapen prompt or mask. Where values are known: frames that are not
-            finite or not in [-1, 1], tokens beyond the table.
+        ValueError: No view, a misshapen prompt or mask, a mask of an unknown view. Where values are
+            known: frames that are not finite or not in [-1, 1], tokens beyond the table, a row
+            without a token.
     """
     if not obs.images:
         raise ValueError("obs.images: none given, one view at least wanted")
@@ -86,6 +88,16 @@ def fast_inputs(obs: Any, vocab: int, *, trim: bool = True) -> FastInputs:
     check_frames("obs.images", dict(obs.images), obs.image_masks)
     check_finite("obs.state", obs.state)
     masks = obs.image_masks or {}
+    unknown = sorted(set(masks) - set(obs.images))
+    if unknown:
+        raise ValueError(
+            f"obs.image_masks: names views {few(unknown)}, obs.images hold {few(list(obs.images))}"
+        )
+    for view, there in masks.items():
+        if there is not None and np.shape(there) != shape[:1]:
+            raise ValueError(
+                f"obs.image_masks[{view!r}]: got shape {list(np.shape(there))}, wanted [{shape[0]}]"
+            )
     present = {
         view: jnp.ones(shape[:1], bool)
         if masks.get(view) is None
@@ -98,10 +110,18 @@ def fast_inputs(obs: Any, vocab: int, *, trim: bool = True) -> FastInputs:
                 f"obs.images[{view!r}]: got shape {list(np.shape(image))}, wanted "
                 f"[{shape[0]}, h, w, 3]"
             )
-    prompt = jnp.asarray(obs.tokenized_prompt, jnp.int32)
+    check_finite("obs.token_ar_mask", given["token_ar_mask"])
     causal = jnp.asarray(given["token_ar_mask"]).astype(jnp.int32)
     valid = jnp.asarray(obs.tokenized_prompt_mask, bool) & (causal == 0)
-    check_tokens("obs.tokenized_prompt", prompt, valid, vocab)
+    check_tokens("obs.tokenized_prompt", obs.tokenized_prompt, valid, vocab)
+    prompt = jnp.asarray(obs.tokenized_prompt, jnp.int32)
+    if is_known(valid):
+        empty = np.flatnonzero(~np.asarray(valid).any(1))
+        if empty.size:
+            raise ValueError(
+                f"obs.tokenized_prompt: row {empty[0]} has no token that is valid and no answer's; "
+                "one at least wanted"
+            )
     if trim and is_known(valid):
         used = np.flatnonzero(np.asarray(valid).any(0))
         length = trimmed_length(int(used[-1]) + 1 if used.size else 1)

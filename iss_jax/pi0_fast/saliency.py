@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from iss_jax import sharding
 from iss_jax.config import ISSConfig
+from iss_jax.effects_config import EffectsConfig
 from iss_jax.keys import batch_key
 from iss_jax.masked_runs import check_masks, draw_masks, masked_saliency
 from iss_jax.pi0_fast import model
@@ -33,6 +34,19 @@ from iss_jax.sampling import Sampling
 # a compilation.
 ANSWER_MULTIPLE = 16
 NO_TOKEN = -1
+
+
+def check_whole_tokens(config: ISSConfig | EffectsConfig) -> None:
+    """Says that parts of a chunk were asked for, which an answer in tokens has not.
+
+    Raises:
+        ValueError: Dimensions, weights or a horizon.
+    """
+    if (config.action_dims, config.action_weights, config.horizon) != (None, None, None):
+        raise ValueError(
+            "config.action_dims, action_weights, horizon: a π0-FAST's effect is of whole answers, "
+            "whose tokens are no steps and have no dimensions; wanted None"
+        )
 
 
 class Question(NamedTuple):
@@ -75,11 +89,7 @@ def fast_saliency(
         `actions` [b, t, 1] are the ids of the greedy answer, -1 behind its end.
     """
     sizes = fast_sizes_of(params)
-    if config.action_dims is not None or config.action_weights is not None:
-        raise ValueError(
-            "config.action_dims, action_weights: a π0-FAST's effect is of whole tokens, which have "
-            "no dimensions; wanted None"
-        )
+    check_whole_tokens(config)
     if config.noise_draws != 1:
         raise ValueError(
             f"config.noise_draws: {config.noise_draws} given, a π0-FAST draws no noise; 1 wanted"
@@ -90,6 +100,7 @@ def fast_saliency(
     config = config.resolved(differentiable=True)
     if masks is None:
         masks = draw_masks(batch_key(key, batch), len(inputs.images), config)
+    masks = jnp.asarray(masks)
     check_masks(masks, tuple(inputs.images), batch, config)
     sampling = sampling.resolved(compute_dtype(params))
     size = sizes.image.image_size
@@ -275,6 +286,7 @@ def distances(
         sampling=sampling,
     )
     kl = model.token_kl(example.wanted[None], given) * example.weight[None]
-    # The root has no derivative at 0, where rounding alone is left.
-    moved = kl > 0.0
-    return jnp.where(moved, jnp.sqrt(jnp.where(moved, kl, 1.0)), 0.0)[:, None, :, None]
+    # Rounding may leave a little below 0. The root has no derivative at 0; NaN stays what it is.
+    kl = jnp.maximum(kl, 0.0)
+    still = kl == 0.0
+    return jnp.where(still, 0.0, jnp.sqrt(jnp.where(still, 1.0, kl)))[:, None, :, None]

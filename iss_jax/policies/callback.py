@@ -156,9 +156,10 @@ def saliency_callback(
     unknown = sorted(options.keys() - known)
     if unknown:
         raise TypeError(f"options: {few(unknown)} given, of {sorted(known)} wanted")
-    unknown = sorted(set(regions or {}) - set(VIEWS))
+    views = getattr(obs, "images", VIEWS)
+    unknown = sorted(set(regions or {}) - set(views))
     if unknown:
-        raise ValueError(f"regions name views {few(unknown)}, wanted some of {list(VIEWS)}")
+        raise ValueError(f"regions name views {few(unknown)}, wanted some of {few(list(views))}")
 
     if jax.process_count() > 1:
         raise ValueError("saliency_callback reads whole maps: one process wanted")
@@ -272,10 +273,16 @@ def _ratios(found: Saliency, regions: Mapping[str, Any], k: float, prefix: str) 
     ratio = nmr.nuisance_mass_ratio(maps, labels, k=k, valid=valid)
     chance = nmr.chance_level(labels, valid=valid)
     return {
-        f"{prefix}/nmr_at_{k:g}": float(ratio.mean()),
+        f"{prefix}/nmr_at_{k:g}": _mean_of_known(ratio),
         f"{prefix}/nuisance_area": float(chance.mean()),
-        f"{prefix}/excess_at_{k:g}": float((ratio - chance).mean()),
+        f"{prefix}/excess_at_{k:g}": _mean_of_known(ratio - chance),
     }
+
+
+def _mean_of_known(ratio: Any) -> float:
+    """Over the observations that have a ratio; nan where none has."""
+    known = np.asarray(ratio)[np.isfinite(np.asarray(ratio))]
+    return float(known.mean()) if known.size else float("nan")
 
 
 def _labelled(background: Any) -> bool:

@@ -1,6 +1,7 @@
 """A live openpi `Policy`: known by its attributes, nothing of openpi is imported."""
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -77,7 +78,12 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
     params = as_params(nnx.state(live, nnx.Param))
     if is_fast(params):
         return _fast(policy, params, config)
-    sizes_of(params)
+    sizes = sizes_of(params)
+    if config is not None and config.model not in ("", sizes.model):
+        raise ValueError(
+            f"config {config.name!r}: parameters of a {config.model} wanted, the live model is a "
+            f"{sizes.model}"
+        )
     check_finite_params(params)
     steps = getattr(policy, "_sample_kwargs", {}).get("num_steps", Sampling().num_steps)
     return OpenpiPolicy(
@@ -98,6 +104,12 @@ def _fast(policy: Any, params: Any, config: PolicyConfig | None) -> FastPolicy:
     fast_sizes_of(params)
     check_finite_params(params)
     given = getattr(policy, "_sample_kwargs", {})
+    if given.get("temperature"):
+        warnings.warn(
+            f"policy: its temperature is {given['temperature']:g}; the answer that is explained is "
+            "the greedy one",
+            stacklevel=3,
+        )
     tokens = int(given.get("max_decoding_steps", Sampling().answer_tokens))
     return FastPolicy(
         params=params,

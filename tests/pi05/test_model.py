@@ -275,7 +275,9 @@ def test_a_pi0_reads_its_state_and_a_pi05_does_not():
     short = sample(params, obs.replace(state=obs.state[:, :5]), noise)
     zeroed = sample(params, obs.replace(state=obs.state.at[:, 5:].set(0.0)), noise)
     np.testing.assert_array_equal(short, zeroed)
-    with pytest.raises(ValueError, match=r"obs.state: got shape \[2, 8\], wanted \[b, 7\]"):
+    with pytest.raises(
+        ValueError, match=r"obs.state: got shape \[2, 8\], wanted \[2, s\], s from 1 to 7"
+    ):
         model.sample_actions(params, obs.replace(state=jnp.zeros((2, 8), jnp.float32)), noise)
     prefix = model.embed_prefix(params, obs)
     with pytest.raises(ValueError, match="a π0 reads the state, and None was given"):

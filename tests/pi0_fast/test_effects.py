@@ -78,10 +78,20 @@ def run_of(labels):
     ("options", "message"),
     [
         ({"noise": jnp.zeros((2, 2, 3, 8))}, "neither flow noise nor chunks"),
-        ({"config": EffectsConfig(draws=2, action_dims=7)}, "of whole tokens, .* wanted None"),
+        ({"config": EffectsConfig(draws=2, action_dims=7)}, "of whole answers, .*wanted None"),
     ],
     ids=["noise", "dimensions"],
 )
 def test_errors_name_the_argument(options, message):
     with pytest.raises(ValueError, match=message):
         run(**options)
+
+
+def test_rounding_alone_has_no_shares():
+    images = observation().images
+    same = Background({view: image[:1] for view, image in images.items()})
+    found = iss_jax.player_effects(
+        PARAMS, observation(), PLAYERS, same, config=CONFIG, sampling=SAMPLING
+    )
+    # The donor is the first frame itself, and another than the second.
+    assert found.reason.tolist() == [1, 0]

@@ -104,13 +104,54 @@ def test_the_golden_model_is_explained():
     ("options", "message"),
     [
         ({"noise": jnp.zeros((2, 3, 8))}, "neither flow noise nor chunks"),
-        ({"config": ISSConfig(num_masks=3, action_dims=7)}, "of whole tokens, .* wanted None"),
+        ({"config": ISSConfig(num_masks=3, action_dims=7)}, "of whole answers, .*wanted None"),
         ({"obs": observation(images={})}, "one view at least wanted"),
+        ({"config": ISSConfig(num_masks=3, horizon=2)}, "of whole answers"),
+        ({"config": ISSConfig(num_masks=3, noise_draws=2)}, "a π0-FAST draws no noise"),
+        ({"obs": observation(tokenized_prompt=PROMPT.astype(jnp.float32))}, "integers wanted"),
+        ({"obs": observation(tokenized_prompt_mask=PROMPT < 0)}, "row 0 has no token"),
+        ({"obs": observation(image_masks={"side": jnp.ones(2, bool)})}, "names views"),
+        ({"obs": observation(image_masks={FAST_VIEWS[0]: jnp.ones(3, bool)})}, r"wanted \[2\]"),
         ({"obs": observation(tokenized_prompt=PROMPT + 40)}, "tokenized_prompt"),
         ({"obs": observation(token_ar_mask=jnp.zeros((2, 3), jnp.int32))}, "obs.token_ar_mask"),
     ],
-    ids=["noise", "dimensions", "views", "tokens", "causal"],
+    ids=[
+        "noise",
+        "dimensions",
+        "views",
+        "horizon",
+        "draws",
+        "floats",
+        "empty",
+        "unknown",
+        "rows",
+        "tokens",
+        "causal",
+    ],
 )
 def test_errors_name_the_argument(options, message):
     with pytest.raises(ValueError, match=message):
         run(**options)
+
+
+def test_logits_that_are_not_finite_are_no_zero():
+    llm = PARAMS["PaliGemma"]["llm"]
+    broken = {"scale": llm["final_norm"]["scale"].at[0].set(jnp.nan)}
+    params = {"PaliGemma": {**PARAMS["PaliGemma"], "llm": {**llm, "final_norm": broken}}}
+    config = ISSConfig(num_masks=3)
+    found = iss_jax.saliency(params, observation(), masks=BITS, config=config, sampling=SAMPLING)
+    assert np.isnan(found.effects).all()
+
+
+def test_as_many_masks_as_an_error_takes_on_two_views():
+    obs = observation()
+    kept = dict(list(obs.images.items())[:2])
+    found = iss_jax.saliency_until(
+        PARAMS,
+        observation(images=kept, image_masks={}),
+        target_stderr=0.1,
+        most_masks=16,
+        config=ISSConfig(num_masks=4),
+        sampling=SAMPLING,
+    )
+    assert found.saliency.cells.shape[1] == 2
