@@ -20,7 +20,7 @@ from iss_jax.attribution import attribute
 from iss_jax.background import Background, Groups
 from iss_jax.config import ISSConfig
 from iss_jax.critical import CriticalSet, critical_set
-from iss_jax.effects import Effects, NuisanceShare
+from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.nmr import (
     Region,
@@ -30,6 +30,7 @@ from iss_jax.nmr import (
     regional_mass_ratio,
 )
 from iss_jax.nmr_effect import nmr_by_effect
+from iss_jax.nuisance_share import NuisanceShare
 from iss_jax.pi05_effects import player_effects
 from iss_jax.pi05_saliency import saliency
 from iss_jax.player_attribution import attribute_players

@@ -11,10 +11,12 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from iss_jax import effect_estimators, fills
 from iss_jax.checks import check_labels
+from iss_jax.effect_reasons import NOT_TESTED, REASONS
 from iss_jax.effects_agreement import Agreement, agreement
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.few import few
 from iss_jax.nmr import Region
+from iss_jax.nuisance_share import NuisanceShare, interval_where_known, nuisance_reason
 from iss_jax.players import Players, painted, sums
 from iss_jax.records import (
     Record,
@@ -27,21 +29,6 @@ from iss_jax.records import (
 )
 from iss_jax.results import Cameras
 from iss_jax.share_intervals import share_intervals
-
-NOT_TESTED = 0.02
-"""A player that its donors change by less than this was not tested, see `Effects.moved`."""
-
-REASONS = (
-    "",
-    "the effects do not exceed what the frame's own copy gives",
-    "no donor",
-    "not tested: the donors do not change the nuisance",
-)
-"""Why there are no shares, by `Effects.reason`."""
-
-SILENT = 1
-NO_DONOR = 2
-UNTESTED = 3
 
 # Effects below this, in units of the squared actions, are rounding.
 ROUNDING = 1e-10
@@ -190,7 +177,7 @@ class Effects(Record):
         effects = self.effects
         return {view: painted(labels, effects) for view, labels in self.players.labels.items()}
 
-    def nuisance(self, regions: Mapping[str, Any], level: float = 0.95) -> "NuisanceShare":
+    def nuisance(self, regions: Mapping[str, Any], level: float = 0.95) -> NuisanceShare:
         """The nuisance share of the effects, players that straddle regions divided by area.
 
         Args:
@@ -228,7 +215,8 @@ class Effects(Record):
         nuisance = jnp.einsum("...dp,...p->...d", by_draw, part, precision="highest")[..., None]
         low, high = share_intervals(nuisance, by_draw.sum(-1), level)
         # Where nuisance is spread over players, one that is changed tests it.
-        reason = nuisance_reason(self, part > 0)
+        holds = (part > 0) & (self.area > 0)
+        reason = nuisance_reason(jnp.asarray(self.reason), self.tested, holds)
         return NuisanceShare(
             share[..., 0],
             stderr[..., 0],
@@ -379,118 +367,6 @@ class Effects(Record):
             "config": None if config is None else _config(config),
             "unit": facts["unit"],
         }
-
-
-@record
-class NuisanceShare(Record):
-    """NMR by effect: the nuisance share of the players' effects.
-
-    With `policy` and `obs` of `iss_jax.saliency`'s example, players that straddle the regions:
-
-    >>> import numpy as np
-    >>> import iss_jax
-    >>> labels = {view: np.zeros((1, 80, 80), int) for view in obs.images}
-    >>> labels["base_0_rgb"][:, :40] = 2
-    >>> donors = {view: np.asarray(image)[:, ::-1] for view, image in obs.images.items()}
-    >>> found = iss_jax.player_effects(
-    ...     policy.params,
-    ...     obs,
-    ...     iss_jax.players.by_appearance(obs.images, most=3),
-    ...     donors,
-    ...     config=iss_jax.EffectsConfig(draws=2, action_dims=7),
-    ...     action_horizon=16,
-    ... )
-    >>> nuisance = found.nuisance(labels)
-    >>> 0 <= float(nuisance.share[0]) <= 1, round(float(nuisance.area[0]), 2)
-    (True, 0.83)
-    >>> low, high = nuisance.interval[0]  # read this one next to 0 and 1
-    >>> 0 <= float(low) <= float(nuisance.share[0]) <= float(high) <= 1
-    True
-
-    Attributes:
-        share: Of each frame.
-        stderr: Its standard error. Next to 0 and 1 errors are lopsided, and the interval is wanted.
-        mixed: 0 where every player is nuisance or is not, towards 1 where the effect lies on
-            players that straddle regions.
-        area: Nuisance share of the pixels.
-        reason: 0 where the share is known, else the number of `REASONS`.
-        interval: Ends of the share's interval, see `Effects.intervals`; 0 and 1 where the share is
-            not known, or of one draw. None in files that were written before there was one.
-        chance: The same share with the labels shifted within the frame; None where not asked for.
-        chance_stderr: Its standard error.
-        chance_interval: Ends of its interval.
-        level: How often an interval is to hold the share that endless draws would give.
-    """
-
-    share: Float[Array, "*b"]
-    stderr: Float[Array, "*b"]
-    mixed: Float[Array, "*b"]
-    area: Float[Array, "*b"]
-    reason: Int[Array, "*b"]
-    interval: Float[Array, "*b 2"] | None = None
-    chance: Float[Array, "*b"] | None = None
-    chance_stderr: Float[Array, "*b"] | None = None
-    chance_interval: Float[Array, "*b 2"] | None = None
-    level: float = static(default=0.95)
-
-    @property
-    def valid(self) -> Bool[Array, "*b"]:
-        """Whether the share is known; `reason` says why not."""
-        return jnp.asarray(self.reason) == 0
-
-    def summary(self) -> tuple[str, list[tuple[str, str]]]:
-        """What `repr` says: a title, and a row a frame."""
-        if not is_concrete(self) or np.ndim(self.share) > 1 or np.size(self.share) > 8:
-            return super().summary()
-        frames = np.size(self.share)
-        flat = jax.tree.map(lambda leaf: np.reshape(np.asarray(leaf), (frames, -1)), self)
-        rows = []
-        for i, reason in enumerate(flat.reason[:, 0].tolist()):
-            text = f"not known: {REASONS[reason]}"
-            if not reason:
-                text = f"{_in_words(flat.share, flat.stderr, flat.interval, i)}, "
-                text += f"area {flat.area[i, 0]:.2f}"
-            if not reason and flat.chance is not None and flat.chance_stderr is not None:
-                chance = _in_words(flat.chance, flat.chance_stderr, flat.chance_interval, i)
-                text += f", labels shifted {chance}"
-            rows.append((f"frame {i}", text))
-        title = "Nuisance share of the effects, ± one standard error"
-        if self.interval is not None:
-            title += f" [{100 * self.level:g} % interval]"
-        return title, rows
-
-
-def nuisance_reason(found: Effects, of: Bool[Array, "*b players"]) -> Int[Array, "*b"]:
-    """Why a nuisance share is not known: as of the effects, or no donor changes a player of it.
-
-    Args:
-        found: The effects.
-        of: Players that hold nuisance; where none does, the share is known to be 0.
-    """
-    reason = jnp.asarray(found.reason)
-    there = of & (jnp.asarray(found.area) > 0)
-    tested = jnp.any(there & found.tested, -1) | ~jnp.any(there, -1)
-    return jnp.where((reason == 0) & ~tested, UNTESTED, reason)
-
-
-def _in_words(share: Any, stderr: Any, interval: Any, i: int) -> str:
-    text = f"{share[i, 0]:.3f} ± {stderr[i, 0]:.3f}"
-    if interval is None or interval.shape[1] != 2:
-        return text
-    return f"{text} [{interval[i, 0]:.3f}, {interval[i, 1]:.3f}]"
-
-
-def interval_where_known(
-    low: Float[Array, "*b"], high: Float[Array, "*b"], known: Bool[Array, "*b"]
-) -> Float[Array, "*b 2"]:
-    """Both ends of an interval; 0 and 1 where the share is not known.
-
-    >>> import jax.numpy as jnp
-    >>> ends = jnp.array([0.25, 0.25]), jnp.array([0.5, 0.5])
-    >>> interval_where_known(*ends, jnp.array([True, False])).tolist()
-    [[0.25, 0.5], [0.0, 1.0]]
-    """
-    return jnp.stack([jnp.where(known, low, 0.0), jnp.where(known, high, 1.0)], axis=-1)
 
 
 def _config(facts: dict[str, Any]) -> EffectsConfig | None:

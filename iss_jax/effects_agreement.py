@@ -51,7 +51,7 @@ def agreement(
         labels: Of each map, view -> number of each pixel's player.
         density: Of each, effect per area of every player.
         covariance: Of each, of the densities.
-        reasons: Of each, why it has no shares, see `iss_jax.effects.REASONS`.
+        reasons: Of each, why it has no shares, see `iss_jax.effect_reasons.REASONS`.
 
     Raises:
         ValueError: No view in common, or labels of different sizes.

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
 from iss_jax.background import Background, Groups
-from iss_jax.effects import Effects, NuisanceShare, nuisance_reason
+from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.nmr import Region
+from iss_jax.nuisance_share import NuisanceShare, nuisance_reason
 from iss_jax.pi05_effects import player_effects
 from iss_jax.players import from_regions
 
@@ -103,8 +104,8 @@ def regions_share(found: Effects, level: float = 0.95) -> NuisanceShare:
         level: Of the interval.
     """
     area = found.area
-    is_nuisance = jnp.arange(area.shape[-1]) == Region.NUISANCE
-    reason = nuisance_reason(found, jnp.broadcast_to(is_nuisance, area.shape))
+    is_nuisance = jnp.broadcast_to(jnp.arange(area.shape[-1]) == Region.NUISANCE, area.shape)
+    reason = nuisance_reason(jnp.asarray(found.reason), found.tested, (area > 0) & is_nuisance)
     known = (reason == 0)[..., None]
     ends = [end[..., Region.NUISANCE] for end in found.intervals(level)]
     return NuisanceShare(

@@ -19,7 +19,8 @@ from iss_jax.checks import (
     check_tokens,
 )
 from iss_jax.compact import back, spread_out, to_run
-from iss_jax.effects import NO_DONOR, Effects
+from iss_jax.effect_reasons import NO_DONOR
+from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.keys import batch_key
 from iss_jax.pi0_fast.effects import fast_player_effects

@@ -14,7 +14,8 @@ from iss_jax.attribution import Policy, as_batch
 from iss_jax.background import Background, Groups, as_background
 from iss_jax.checks import check_actions, check_labels, check_masks, check_options
 from iss_jax.compact import back, spread_out, to_run
-from iss_jax.effects import NO_DONOR, Effects, example
+from iss_jax.effect_reasons import NO_DONOR
+from iss_jax.effects import Effects, example
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.few import few
 from iss_jax.keys import batch_key

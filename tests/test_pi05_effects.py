@@ -12,7 +12,7 @@ from traces import traced_at_most
 
 import iss_jax
 from iss_jax import Background, EffectsConfig, pi05_effects, player_effects
-from iss_jax.effects import NO_DONOR
+from iss_jax.effect_reasons import NO_DONOR
 from iss_jax.flops import jaxpr_flops
 from iss_jax.pi05 import flops, model, params as pi05
 from iss_jax.pi05.observation import VIEWS, Observation, preprocess

@@ -18,7 +18,7 @@ from iss_jax import (
     player_attribution,
 )
 from iss_jax.effect_estimators import replaced_sets
-from iss_jax.effects import NO_DONOR
+from iss_jax.effect_reasons import NO_DONOR
 from iss_jax.players import Players
 
 SIZE = 8

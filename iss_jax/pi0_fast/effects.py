@@ -11,7 +11,8 @@ from jaxtyping import Array
 
 from iss_jax.background import Groups, as_background
 from iss_jax.checks import check_labels
-from iss_jax.effects import SILENT, Effects
+from iss_jax.effect_reasons import SILENT
+from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.keys import batch_key
 from iss_jax.pi0_fast.observation import fast_inputs, fitted_frames

@@ -18,7 +18,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
 from iss_jax import contrasts, fills
-from iss_jax.effects import REASONS, Effects
+from iss_jax.effect_reasons import REASONS
+from iss_jax.effects import Effects
 from iss_jax.extras import imports_of
 from iss_jax.viz.frames import displayed, factor
 from iss_jax.viz.overlays import grey, magnify

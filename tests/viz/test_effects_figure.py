@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from iss_jax import Effects, EffectsConfig
-from iss_jax.effects import REASONS, example
+from iss_jax.effect_reasons import REASONS
+from iss_jax.effects import example
 from iss_jax.players import Players
 from iss_jax.results import Cameras
 from iss_jax.viz import effects_figure as drawn
