@@ -96,9 +96,11 @@ def test_it_ends_while_the_policy_computes_and_a_client_waits():
 
 
 _SERVER = """
-import resource, sys, time
+import resource, signal, sys, time
 from iss_jax.policies.server import serve
 
+# A suite that runs in a shell's background would hand on that interrupts are ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
 
 def infer(raw):
