@@ -12,6 +12,7 @@ never negative.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,10 +57,14 @@ def energy_distance(
         ValueError: Runs and baseline of other draws or chunks; dimensions, steps or weights that
             the chunk does not have.
     """
-    _check_shapes(actions, baseline)
-    chosen = {"action_dims": action_dims, "horizon": horizon, "weights": weights}
-    x = flattened(baseline, reduction=reduction, **chosen)
-    y = flattened(actions, reduction=reduction, **chosen)
+    x, y = _draws(
+        actions,
+        baseline,
+        reduction=reduction,
+        action_dims=action_dims,
+        horizon=horizon,
+        weights=weights,
+    )
     x = _lifted(x, y.ndim)
     return _energy(x, y, _even(x), _even(y))
 
@@ -101,10 +106,14 @@ def mode_split(
     Raises:
         ValueError: As for `energy_distance`.
     """
-    _check_shapes(actions, baseline)
-    chosen = {"action_dims": action_dims, "horizon": horizon, "weights": weights}
-    x = flattened(baseline, reduction=reduction, **chosen)
-    y = flattened(actions, reduction=reduction, **chosen)
+    x, y = _draws(
+        actions,
+        baseline,
+        reduction=reduction,
+        action_dims=action_dims,
+        horizon=horizon,
+        weights=weights,
+    )
     centres = _two_means(x)
     x = _lifted(x, y.ndim)
     own_x, own_y = (jax.nn.one_hot(_nearest(z, centres), 2, dtype=x.dtype) for z in (x, y))
@@ -124,12 +133,14 @@ def mode_split(
     return within, 2.0 * apart * moved
 
 
-def _check_shapes(actions: Array, baseline: Array) -> None:
+def _draws(actions: Array, baseline: Array, **chosen: Any) -> tuple[Array, Array]:
+    """Draws of the baseline [k, d] and of the runs [*n, k, d] as vectors."""
     if baseline.ndim != 3 or actions.ndim < 3 or actions.shape[-3:] != baseline.shape:
         raise ValueError(
             f"actions must be [..., draws, H, A] and baseline [draws, H, A] of the same, got "
             f"{list(actions.shape)} and {list(baseline.shape)}"
         )
+    return flattened(baseline, **chosen), flattened(actions, **chosen)
 
 
 def _energy(x: Array, y: Array, weight_x: Array, weight_y: Array) -> Array:
