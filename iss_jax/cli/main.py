@@ -1,0 +1,152 @@
+"""The console script: `iss-jax <command> --key value ...`, with what each command needs.
+
+A command is a module of this folder with a `SUMMARY`, a docstring that is its help, `get_config()`
+with its keys and their defaults, and `run(config, workdir)`. Every key is a flag: `--checkpoint X`,
+`--iss.num_masks 50`. Beside them stands `--workdir`, a run directory that is resumed where it
+exists.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import ml_collections
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+COMMANDS = ("doctor", "explain", "nmr", "regions", "compare", "serve")
+
+WORKDIR = "workdir"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs a command; ends the process with its status.
+
+    Args:
+        argv: of the process, its name first.
+
+    Raises:
+        SystemExit: always; 0 when all went well, 1 for what absl cannot parse, 2 for an unknown
+            command.
+    """
+    words = list(sys.argv if argv is None else argv)
+    if len(words) < 2 or words[1] in ("help", "--help", "-h"):
+        print(usage())
+        raise SystemExit(0)
+    name = words[1]
+    if name not in COMMANDS:
+        print(f"iss-jax: no command {name!r}; wanted one of {', '.join(COMMANDS)}", file=sys.stderr)
+        raise SystemExit(2)
+    command = importlib.import_module(f"iss_jax.cli.{name}")
+    if any(word in ("--help", "-h") for word in words[2:]):
+        print(help_of(command, name))
+        raise SystemExit(0)
+    run_command(command, name, words[2:])
+
+
+def usage() -> str:
+    """What there is, a line a command."""
+    lines = ["usage: iss-jax <command> [--key value ...]", ""]
+    lines += [
+        f"  {name:<9} {importlib.import_module(f'iss_jax.cli.{name}').SUMMARY}" for name in COMMANDS
+    ]
+    return "\n".join([*lines, "", "iss-jax <command> --help says what a command takes."])
+
+
+def help_of(command: ModuleType, name: str) -> str:
+    """A command's docstring, and its keys with their defaults."""
+    keys = [f"  --{key} ({value!r})" for key, value in _flat(command.get_config())]
+    return "\n".join(
+        [str(command.__doc__).strip(), "", f"Keys of iss-jax {name}, and their defaults:", *keys]
+    )
+
+
+def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
+    """Parses the words of a command and calls its `run(config, workdir)`."""
+    default = command.get_config()
+    values = flags.FlagValues()
+    workdir = flags.DEFINE_string(
+        WORKDIR, None, "Folder of the results; resumed when it exists.", flag_values=values
+    )
+    try:
+        given = [name, *as_flags(words, default)]
+        # It looks for the keys in these words as it is defined.
+        config = config_flags.DEFINE_config_dict(
+            "config", default, lock_config=True, flag_values=values, sys_argv=given
+        )
+        rest = values(given)
+        if rest[1:]:
+            raise flags.Error(f"unknown arguments {rest[1:]}")
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS([name])
+    except (flags.Error, AttributeError, TypeError, ValueError) as error:
+        print(f"iss-jax {name}: {error}\niss-jax {name} --help says more.", file=sys.stderr)
+        raise SystemExit(1) from None
+
+    def called(argv: list[str]) -> Any:
+        del argv
+        if logging.get_verbosity() == logging.INFO:
+            # absl's default, at which the checkpoint library reports every step.
+            logging.set_verbosity(logging.WARNING)
+        status = command.run(config.value, workdir.value)
+        return status if isinstance(status, int) else 0
+
+    app.run(called, argv=[name])
+
+
+def as_flags(words: Sequence[str], config: ml_collections.ConfigDict) -> list[str]:
+    """`--key value` and `--key=value` as `--config.key=value`, lists without their brackets too.
+
+    >>> from ml_collections import ConfigDict
+    >>> as_flags(["--episodes", "0,1", "--workdir=out"], ConfigDict({"episodes": ()}))
+    ['--config.episodes=(0,1,)', '--workdir=out']
+
+    Raises:
+        ValueError: a word is no flag, or has no value.
+    """
+    found, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise ValueError(f"{word!r} given, a flag such as --dataset wanted")
+        key, equals, value = word[2:].partition("=")
+        own = key.removeprefix("config.")
+        first = own.split(".")[0]
+        if first in config and not equals and isinstance(_value(config, own), bool):
+            # `--quiet` alone, as absl has it.
+            value = rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "True"
+        elif not equals:
+            if not rest:
+                raise ValueError(f"{word} has no value")
+            value = rest.pop(0)
+        if first not in config:
+            if key != WORKDIR and not key.startswith("config."):
+                wanted = ", ".join(f"--{name}" for name in [*config, WORKDIR])
+                raise ValueError(f"{word!r} given, one of {wanted} wanted")
+            found.append(f"--{key}={value}")
+            continue
+        if isinstance(_value(config, own), tuple) and value[:1] not in ("(", "["):
+            value = f"({value},)" if value else "()"
+        found.append(f"--config.{own}={value}")
+    return found
+
+
+def _value(config: ml_collections.ConfigDict, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        if not isinstance(value, ml_collections.ConfigDict) or part not in value:
+            return None
+        value = value[part]
+    return value
+
+
+def _flat(config: ml_collections.ConfigDict, inside: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for key, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict) and value:
+            found += _flat(value, f"{inside}{key}.")
+        else:
+            found.append((f"{inside}{key}", value))
+    return found

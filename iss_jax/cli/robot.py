@@ -1,0 +1,41 @@
+"""One description of a robot: a file, a name of ours, or a configuration of openpi's own.
+
+A robot file is Python that holds one `PolicyConfig`, or several of which one is named `robot`.
+"""
+
+import runpy
+from pathlib import Path
+
+from iss_jax.few import few
+from iss_jax.policies.configs import CONFIGS, PolicyConfig, named
+
+
+def robot_of(given: str) -> PolicyConfig:
+    """The robot's side of a policy.
+
+    Args:
+        given: a Python file, or a name in `iss_jax.policies.configs.CONFIGS`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file holds no `PolicyConfig` or leaves open which, or no such name is known.
+    """
+    if not given.endswith(".py"):
+        if given in CONFIGS:
+            return named(given)
+        raise ValueError(
+            f"--robot: {given!r} given, a Python file or one of {few(sorted(CONFIGS))} wanted"
+        )
+    if not Path(given).is_file():
+        raise FileNotFoundError(f"--robot: there is no file {given!r}")
+    content = runpy.run_path(given)
+    found = {name: one for name, one in content.items() if isinstance(one, PolicyConfig)}
+    if "robot" in found:
+        return found["robot"]
+    own = {id(one): one for one in found.values()}
+    if len(own) == 1:
+        return next(iter(own.values()))
+    raise ValueError(
+        f"--robot: {given} holds {len(own)} PolicyConfigs {few(sorted(found))}; one wanted, or one "
+        "of the name robot"
+    )
