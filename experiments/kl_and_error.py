@@ -25,7 +25,6 @@ from experiments.causes.scenes import open_source, split_tasks
 from experiments.distilled.teacher import Frame, answers, frames_of, observe
 from experiments.fast_student import measured, report, training
 from experiments.fast_student.tokens import ActionTokens, encode, fitted
-from experiments.planted.cue import INSTRUCTIONS
 from experiments.runs import app, versions
 from iss_jax import Sampling, embedded, players
 from iss_jax.background import Background
@@ -117,9 +116,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     content = {
         "frames": len(rows),
         "tasks": len({row["task"] for row in rows}),
-        "summary": report.summary(
-            rows, resamples=config.resamples, confidence=config.confidence
-        ),
+        "summary": report.summary(rows, resamples=config.resamples, confidence=config.confidence),
         "disattenuated": report.disattenuated(rows),
     }
     run.write_csv("frames.csv", rows)
@@ -181,9 +178,7 @@ def trained(
     return state
 
 
-def known(
-    params: Any, obs: Any, taught: np.ndarray, tokens: ActionTokens
-) -> dict[str, float]:
+def known(params: Any, obs: Any, taught: np.ndarray, tokens: ActionTokens) -> dict[str, float]:
     """How well the student knows a frame that it was not taught.
 
     Returns:

@@ -67,8 +67,9 @@ def encode(
 def decode(tokens: ActionTokens, ids: Int[Array, "n length"]) -> Float[Array, "n horizon dims"]:
     """Chunks of ids, each bin as its middle; an id that is no bin counts as the nearest one."""
     kept, dims = tokens.low.shape
-    bins = jnp.clip(ids - tokens.first, 0, tokens.bins - 1).reshape(-1, kept, dims)
-    found = tokens.low + (bins.astype(jnp.float32) + 0.5) * tokens.width
+    bins = jnp.clip(jnp.asarray(ids) - tokens.first, 0, tokens.bins - 1).reshape(-1, kept, dims)
+    low, width = jnp.asarray(tokens.low)[None], jnp.asarray(tokens.width)[None]
+    found = low + (bins.astype(jnp.float32) + 0.5) * width
     basis = scipy.fft.idct(np.eye(tokens.horizon)[:, :kept], axis=0, norm="ortho")
     return jnp.einsum("hk,nkd->nhd", jnp.asarray(basis, jnp.float32), found)
 

@@ -127,7 +127,8 @@ def train_step(
 
     found, gradient = jax.value_and_grad(loss)(state.trainable)
     change, opt_state = optimizer.update((gradient, {}), state.opt_state, (state.trainable, {}))
-    trainable, _ = optax.apply_updates((state.trainable, {}), change)
+    updated: Any = optax.apply_updates((state.trainable, {}), change)
+    trainable, _ = updated
     ema = jax.tree.map(lambda a, b: ema_decay * a + (1 - ema_decay) * b, state.ema, trainable)
     return TrainState(state.step + 1, trainable, {}, {}, ema, opt_state), found
 
