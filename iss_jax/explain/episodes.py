@@ -10,8 +10,8 @@ Writes, for every episode, into `episode_<index>/`:
 - `players.csv`, `players.png`, `players_frames.png`: what the policy acts on, player by player;
 - `episode.mp4`, and where the options ask for them `episode.gif` and `timeline.rrd`;
 
-and over all of them `results.csv`, `results.json` and `figures/`. An interrupted run is resumed by
-running it again.
+and over all of them `explorer.html` (a page to click through), `results.csv`, `results.json` and
+`figures/`. An interrupted run is resumed by running it again.
 """
 
 import dataclasses
@@ -27,11 +27,13 @@ from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.explain.files import Explained, Told, paths_of, tell, write_episode_files
 from iss_jax.explain.nmr import measure_episode
 from iss_jax.explain.options import EpisodeOptions
+from iss_jax.explain.pages import shown_episode, write_pages
 from iss_jax.explain.players import explain_players
 from iss_jax.explain.subject import Subject
 from iss_jax.jobs.directory import RunDirectory, run_items
 from iss_jax.policies.frames import read_frames, source_of
 from iss_jax.strides import interpolate, stride_frames
+from iss_jax.viz.explorer import ShownEpisode
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
 
@@ -54,6 +56,7 @@ def explain_episodes(
     iss = options.iss_config(subject.action_dims)
     donors = subject.donors(dataset, options) if options.players else None
     told: list[Told] = []
+    shown: list[ShownEpisode] = []
     floors: list[float] = []
     for index in options.episodes or range(len(dataset)):
         found, results = explain_episode(run, options, iss, dataset, index, subject)
@@ -65,7 +68,8 @@ def explain_episodes(
             found = dataclasses.replace(found, acted=acted)
         if run.processes.first:
             write_episode_files(run.path / f"episode_{index:06d}", found, options)
-        # Its frames need not stay in memory.
+            shown.append(shown_episode(found, options.players))
+        # Its maps need not stay in memory.
         told.append(tell(found))
     rows = [row for one in told for row in one.rows]
     run.write_csv("results.csv", rows)
@@ -80,6 +84,8 @@ def explain_episodes(
         content["without_nmr"] = f"episodes {unlabelled}: no region labels of all cameras"
     run.write_json("results.json", content)
     _write_figures(run, options, told)
+    if run.processes.first:
+        write_pages(run, shown, title="What the policy acts on")
     return content
 
 

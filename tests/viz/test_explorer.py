@@ -140,7 +140,11 @@ def test_three_hundred_frames_of_three_views_stay_small():
 def test_the_page_counts_as_the_library_does(tmp_path):
     given = episode()
     page = write_explorer(tmp_path / "explorer.html", [given], title="t")
-    words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=60000", "--dump-dom"]
+    flags = (
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync "
+        "disable-background-networking disable-component-update virtual-time-budget=60000 dump-dom"
+    )
+    words = ["chromium", *(f"--{flag}" for flag in flags.split())]
     shown = subprocess.run(
         [*words, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
         check=True,
