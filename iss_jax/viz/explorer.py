@@ -224,10 +224,16 @@ def _packed(array: np.ndarray) -> dict[str, Any]:
 
 
 def _picture(frame: UInt8[np.ndarray, "h w 3"], quality: int) -> str:
-    return base64.b64encode(_webp(frame, quality)).decode()
+    return base64.b64encode(webp(frame, quality)).decode()
 
 
-def _webp(frame: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes:
+def webp(frame: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes:
+    """A picture as a WebP file.
+
+    Args:
+        frame: The picture.
+        quality: 1 to 100.
+    """
     buffer = io.BytesIO()
     Image.fromarray(frame).save(buffer, "WEBP", quality=quality, method=4)
     return buffer.getvalue()
@@ -240,7 +246,7 @@ def _quality(episodes: Sequence[ShownEpisode]) -> int:
         for episode in episodes:
             for image in episode.images.values():
                 some = image[:: max(1, len(image) // 8)]
-                size += len(image) * np.mean([len(_webp(one, quality)) for one in some]).item()
+                size += len(image) * np.mean([len(webp(one, quality)) for one in some]).item()
         if size * 4 / 3 <= MOST_BYTES:
             return quality
     return QUALITIES[-1]
