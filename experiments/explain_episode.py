@@ -35,11 +35,10 @@ from experiments.explain.files import (
 from experiments.explain.nmr import measure_episode
 from experiments.explain.options import Options
 from experiments.explain.players import explain_players
-from experiments.inputs.episodes import Episodes
 from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax import ISSConfig, Sampling, saliency
-from iss_jax.data.dataset import Dataset, open_dataset
+from iss_jax.data.dataset import Dataset, Episodes, open_dataset
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import from_config
 from iss_jax.pi05.observation import Observation

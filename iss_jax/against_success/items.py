@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.inputs.episodes import Episodes, strided_frames
-from experiments.nmr.options import Options
-from experiments.nmr.rows import ALL_SPLITS, Key
 from iss_jax import ISSConfig
-from iss_jax.data.dataset import Dataset
+from iss_jax.against_success.options import Options
+from iss_jax.against_success.rows import ALL_SPLITS, Key
+from iss_jax.data.dataset import Dataset, Episodes
+from iss_jax.data.strided import strided_frames
 from iss_jax.data.success import Success
 from iss_jax.few import few
 from iss_jax.pi05.tokenizer import tokenize_prompt

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.nmr.effects import Bank, EffectOptions, load_bank, measure_effects
-from experiments.nmr.items import work_items
-from experiments.nmr.measure import Measures, measure
-from experiments.nmr.options import Options
-from experiments.nmr.rows import Key, join_success
 from iss_jax import ISSConfig, Sampling
+from iss_jax.against_success.effects import Bank, EffectOptions, load_bank, measure_effects
+from iss_jax.against_success.items import work_items
+from iss_jax.against_success.measure import Measures, measure
+from iss_jax.against_success.options import Options
+from iss_jax.against_success.rows import Key, join_success
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.success import Success, read_success
 from iss_jax.jobs.directory import RunDirectory, run_items

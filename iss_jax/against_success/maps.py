@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.nmr.rows import ALL_SPLITS, Row
+from iss_jax.against_success.rows import ALL_SPLITS, Row
 from iss_jax.config import ISSConfig
 from iss_jax.critical import critical_set
 from iss_jax.data.dataset import Dataset

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.nmr.effects import effect_rows
-from experiments.nmr.units import by_unit, given, reasons_of, unit_of
+from iss_jax.against_success.effects import effect_rows
+from iss_jax.against_success.units import by_unit, given, reasons_of, unit_of
 from iss_jax.data.success import Success
 from iss_jax.stats import correlation as stats
 from iss_jax.stats.correlation import fisher_interval
