@@ -14,6 +14,7 @@ from iss_jax.jobs.packaged import located
 from iss_jax.policies.chunks import robot_dims, warn_of_chunks
 from iss_jax.policies.frames import FrameOptions
 from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.policies.robots import robot_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class PolicyOptions:
     max_token_len: int
     action_horizon: int
     num_steps: int
+    # What `iss_jax.policies.robots.robot_of` finds: its statistics and the space of its state.
+    robot: str = dataclasses.field(default="", kw_only=True)
 
     def load(self) -> tuple[Policy, Dataset]:
         """The policy and the dataset.
@@ -44,7 +47,8 @@ class PolicyOptions:
         """
         dataset = open_dataset(located(self.dataset, "dataset"))
         path = located(self.checkpoint, "checkpoint")
-        policy = load_policy(path, tokenizer=self.tokenizer, dtype=self.dtype)
+        robot = robot_of(self.robot) if self.robot else None
+        policy = load_policy(path, tokenizer=self.tokenizer, dtype=self.dtype, robot=robot)
         warn_of_chunks(dataset, self.action_horizon, robot_dims(policy.norm_stats))
         return policy, dataset
 

@@ -26,6 +26,8 @@ from iss_jax.pi05.normalize import NORMALISATIONS
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.policies import aloha
 
+MODELS = ("", "π0.5", "π0", "π0-FAST")
+
 
 def _same_state(state: np.ndarray) -> np.ndarray:
     return state
@@ -57,7 +59,8 @@ class PolicyConfig:
         action_dims: Dimensions of the robot's action, the first of the policy's.
         discrete_state_input: Whether the prompt tells the state; never that of a π0.
         normalisation: Of state and actions: `quantiles`, or `mean_std` as π0 has it.
-        model: `π0.5` or `π0`, which the parameters are checked against; either when empty.
+        model: `π0.5`, `π0` or `π0-FAST`, which the parameters are checked against; any when
+            empty.
         max_token_len: Length of the prompt with its padding.
         asset_id: Folder of the normalisation statistics under the checkpoint's `assets/`; the only
             one there when it is empty or missing.
@@ -93,7 +96,7 @@ class PolicyConfig:
                 f"PolicyConfig {self.name!r}: cameras must name some of the views {list(VIEWS)}, "
                 f"got {sorted(self.cameras)}"
             )
-        for name, known in (("normalisation", NORMALISATIONS), ("model", ("", "π0.5", "π0"))):
+        for name, known in (("normalisation", NORMALISATIONS), ("model", MODELS)):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"PolicyConfig {self.name!r}: {name} must be one of {known}, got "

@@ -217,7 +217,7 @@ def see(
         raise ValueError(f"episode: no images of {missing}, only of {few(sorted(episode.images))}")
     obs = make_observation(
         {camera: episode.images[camera] for camera in used.values()},
-        episode.state,
+        policy.states(episode.state),
         [episode.prompt] * len(episode),
         tokenizer=policy.tokenizer,
         norm_stats=policy.norm_stats,

@@ -10,22 +10,29 @@ from iss_jax.few import few
 from iss_jax.policies.configs import CONFIGS, PolicyConfig, named
 
 
-def robot_of(given: str) -> PolicyConfig:
+def robot_of(given: str | PolicyConfig) -> PolicyConfig:
     """The robot's side of a policy.
 
     Args:
-        given: a Python file, or a name in `iss_jax.policies.configs.CONFIGS`.
+        given: A Python file, a name in `iss_jax.policies.configs.CONFIGS`, or, where openpi can be
+            imported, the name of one of its training configurations. A `PolicyConfig` is returned
+            as it is.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file holds no `PolicyConfig` or leaves open which, or no such name is known.
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds no `PolicyConfig` or leaves open which, no such name is known, or
+            openpi's configuration does not say all of it.
     """
-    if not given.endswith(".py"):
-        if given in CONFIGS:
-            return named(given)
-        raise ValueError(
-            f"--robot: {given!r} given, a Python file or one of {few(sorted(CONFIGS))} wanted"
-        )
+    if isinstance(given, PolicyConfig) or given in CONFIGS:
+        return named(given)
+    if given.endswith(".py"):
+        return _in_file(given)
+    raise ValueError(
+        f"--robot: {given!r} given, a Python file or one of {few(sorted(CONFIGS))} wanted"
+    )
+
+
+def _in_file(given: str) -> PolicyConfig:
     if not Path(given).is_file():
         raise FileNotFoundError(f"--robot: there is no file {given!r}")
     content = runpy.run_path(given)
