@@ -1,4 +1,4 @@
-"""Versions and layouts of what the experiments store; see `iss_jax.jobs.versions`."""
+"""`iss_jax.jobs.versions`, under the name that commands know."""
 
 from iss_jax.jobs.versions import EPISODES, MAPS, TRIALS
 

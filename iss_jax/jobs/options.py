@@ -80,7 +80,7 @@ class ISSOptions:
 
     iss: dict[str, Any]
 
-    def iss_config(self, action_dims: int) -> ISSConfig:
+    def iss_config(self, action_dims: int | None) -> ISSConfig:
         """The options of ISS; `action_dims` when they leave the action dimensions open."""
         options = dict(self.iss)
         if options["action_dims"] is None:

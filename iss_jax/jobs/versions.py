@@ -14,3 +14,7 @@ TRIALS = 1
 
 EPISODES = 2
 """Layout of items that name an episode. 2: they hold its instructions."""
+
+EXPLAINED = 3
+"""Layout of explained episodes. 2: items name the episode, of which several may lie in one file; 3:
+they hold its words."""

@@ -1,15 +1,18 @@
 """Where the donors of a command's frames come from, and what stands in where there are none."""
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from experiments.acting_on.players import PLAYERS
 from iss_jax import Background, fills
 from iss_jax.background import Groups
 from iss_jax.data.dataset import Dataset, digest, open_dataset
+from iss_jax.explain.frame_players import PLAYERS
 from iss_jax.jobs.options import PolicyOptions, at_least_one
 from iss_jax.jobs.packaged import located
 from iss_jax.policies.donors import background, donor_frames, groups, task_of
+from iss_jax.policies.frames import FrameOptions
 from iss_jax.policies.restored import Policy
 
 AUTO = "auto"
@@ -55,8 +58,16 @@ class Donors:
 
 
 @dataclasses.dataclass(frozen=True)
-class PlayerOptions(PolicyOptions):
-    """What configs say of players and of what replaces them."""
+class PlayersAsked:
+    """What configs say of players and of what replaces them.
+
+    Attributes:
+        players: One of `frame_players.PLAYERS`, or empty.
+        draws: Of each player.
+        fill: A name of `iss_jax.fills`, or `auto`.
+        donors: Most of them.
+        donors_from: Dataset that they come from; see `load_donors`.
+    """
 
     players: str
     draws: int
@@ -77,21 +88,26 @@ class PlayerOptions(PolicyOptions):
         if self.fill != AUTO:
             fills.named(self.fill)
 
+
+@dataclasses.dataclass(frozen=True)
+class PlayerOptions(PolicyOptions, PlayersAsked):
+    """A policy, its players and their donors."""
+
     def load_donors(self, policy: Policy, dataset: Dataset) -> "Donors":
         """The donors that they name."""
         root, most = self.donors_from, self.donors
         return load_donors(self, policy, dataset, fill=self.fill, root=root, most=most)
 
 
-def _has_cameras(dataset: Dataset, options: PolicyOptions) -> bool:
+def _has_cameras(dataset: Dataset, shown: FrameOptions) -> bool:
     first = dataset.read(0, [0], regions=False)
-    return set(options.frame_options.used.values()) <= set(first.images)
+    return set(shown.used.values()) <= set(first.images)
 
 
 def load_donors(
     options: PolicyOptions, policy: Policy, dataset: Dataset, *, fill: str, root: str, most: int
 ) -> Donors:
-    """The donors of a dataset's frames.
+    """The donors of a dataset's frames, as a policy sees them.
 
     Args:
         options: of the policy that is shown them.
@@ -102,11 +118,35 @@ def load_donors(
             the explained dataset for any other.
         most: donors, spread over the tasks.
     """
+    root = root or ("embedded" if options.checkpoint == "embedded" else "")
+    bank = partial(background, image_size=policy.image_size, options=options.frame_options)
+    shown = options.frame_options
+    return find_donors(bank, dataset, shown, fill=fill, root=root, most=most)
+
+
+def find_donors(
+    bank_of: Callable[..., Background],
+    dataset: Dataset,
+    shown: FrameOptions,
+    *,
+    fill: str,
+    root: str,
+    most: int,
+) -> Donors:
+    """The donors of a dataset's frames, and what stands in where there are none.
+
+    Args:
+        bank_of: Dataset and `most=` -> donors, at the size at which frames are explained.
+        dataset: of the frames that are explained.
+        shown: the cameras that are used.
+        fill: a name of `iss_jax.fills`, or `auto`.
+        root: dataset of the donors; the explained one when empty.
+        most: donors, spread over the tasks.
+    """
     if fill != AUTO and not fills.needs_donors(fill):
         return Donors(fill)
-    root = root or ("embedded" if options.checkpoint == "embedded" else "")
     source = open_dataset(located(root, "dataset")) if root else dataset
-    if fill == AUTO and not _has_cameras(source, options):
+    if fill == AUTO and not _has_cameras(source, shown):
         # Donors by default have cameras of other names: nobody says which are which.
         return Donors(WITHOUT_DONORS)
     if fill == AUTO:
@@ -114,7 +154,7 @@ def load_donors(
         own = {task_of(dataset.metadata(index)) for index in range(len(dataset))}
         if any(tasks <= {task} for task in own):
             return Donors(WITHOUT_DONORS)
-    bank = background(source, policy.image_size, options.frame_options, most=most)
+    bank = bank_of(source, most=most)
     read = dict.fromkeys(episode for episode, _ in donor_frames(source, most))
     files = digest([file for episode in read for file in source.files(episode)])
     return Donors("background" if fill == AUTO else fill, bank, source, files)

@@ -8,20 +8,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
-from experiments.acting_on.donors import Donors
-from experiments.acting_on.players import player_columns, players_of
-from experiments.explain.options import Options
-from experiments.explain.overlays import Pictures, pictures_of
-from iss_jax import Effects, EffectsConfig, Players, Sampling, fills, player_effects
+from iss_jax import Effects, EffectsConfig, Players, fills
 from iss_jax.data.dataset import Dataset
 from iss_jax.effects import example
+from iss_jax.explain.donors import Donors
+from iss_jax.explain.frame_players import player_columns, players_of
+from iss_jax.explain.options import EpisodeOptions
+from iss_jax.explain.overlays import Pictures, pictures_of
+from iss_jax.explain.subject import Subject
 from iss_jax.jobs.directory import RunDirectory, run_items
-from iss_jax.pi05.observation import Observation
-from iss_jax.policies.frames import Seen, present_views, source_of
-from iss_jax.policies.restored import Policy
-from iss_jax.results import Cameras, effect_unit
+from iss_jax.policies.frames import Seen, source_of
+from iss_jax.results import Cameras
 from iss_jax.strides import interpolate
 from iss_jax.viz.effects_figure import players_panels, shown
 from iss_jax.viz.frames import magnified
@@ -29,12 +28,12 @@ from iss_jax.viz.frames import magnified
 
 def explain_players(
     run: RunDirectory,
-    options: Options,
+    options: EpisodeOptions,
     dataset: Dataset,
     donors: Donors,
     index: int,
     seen: Seen,
-    policy: Policy,
+    subject: Subject,
     computed: Int[np.ndarray, " n"],
 ) -> Effects:
     """Effects of an episode's players, a batch of its n computed frames.
@@ -43,14 +42,10 @@ def explain_players(
         ValueError: the dataset has no labels of the players that are asked for, or no donors.
     """
     players = players_of(options.players, seen)
-    config = EffectsConfig(
-        draws=options.draws,
-        fill=donors.fill,
-        action_dims=len(policy.norm_stats["actions"].mean),
-    )
+    config = EffectsConfig(draws=options.draws, fill=donors.fill, action_dims=subject.action_dims)
     common = {
         "experiment": "explain_episode, players",
-        **options.run_keys(policy),
+        **subject.run_keys(),
         "episode": index,
         **source_of(dataset, index),
         "players": options.players,
@@ -64,22 +59,9 @@ def explain_players(
 
     def compute(item: Mapping[str, Any]) -> dict[str, Any]:
         frame = item["frame"]
-        obs: Observation = jax.tree.map(lambda leaf: leaf[frame : frame + 1], seen.obs)
         own: Players = jax.tree.map(lambda leaf: leaf[frame : frame + 1], players)
-        found = player_effects(
-            policy.params,
-            present_views(obs, seen.views),
-            own,
-            donors.bank,
-            key=jax.random.fold_in(jax.random.key(item["seed"]), frame),
-            config=config,
-            groups=groups,
-            action_horizon=options.action_horizon,
-            # Prompts were trimmed to the longest of the episode: one program serves all frames.
-            sampling=_sampling(options),
-        )
-        names = ("by_draw", "moved", "floor", "reason", "actions")
-        return {name: np.asarray(getattr(found, name))[0].tolist() for name in names}
+        key = jax.random.fold_in(jax.random.key(item["seed"]), frame)
+        return subject.effects_of(seen, frame, own, donors.bank, groups, key, config)
 
     results = run_items(
         run,
@@ -99,17 +81,27 @@ def explain_players(
         floor=stacked("floor"),
         reason=stacked("reason").astype(jnp.int32),
         players=jax.tree.map(lambda leaf: leaf[jnp.asarray(computed)], players),
-        actions=stacked("actions"),
+        actions=stacked_chunks([result["actions"] for result in results]),
         frames={view: jnp.asarray(image[computed]) for view, image in seen.images.items()},
         cameras=Cameras(seen.cameras),
         config=config,
-        unit=effect_unit(config, "normalised actions"),
+        unit=subject.unit(config),
     )
 
 
-def _sampling(options: Options) -> Sampling:
-    whole = Sampling(num_steps=options.num_steps)
-    return dataclasses.replace(whole, savings=dataclasses.replace(whole.savings, trim_prompt=False))
+def stacked_chunks(chunks: Sequence[Any]) -> Float[Array, "n H A"]:
+    """Chunks of several frames; answers in tokens are of different lengths, their ends are NaN.
+
+    >>> stacked_chunks([[[1.0], [2.0]], [[3.0]]]).tolist()
+    [[[1.0], [2.0]], [[3.0], [nan]]]
+    """
+    arrays = [np.asarray(chunk, np.float32) for chunk in chunks]
+    longest = max(len(array) for array in arrays)
+    whole = [
+        np.pad(array, ((0, longest - len(array)), (0, 0)), constant_values=np.nan)
+        for array in arrays
+    ]
+    return jnp.asarray(np.stack(whole))
 
 
 def of_all_frames(

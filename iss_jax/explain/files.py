@@ -1,4 +1,4 @@
-"""What `explain_episode` writes of one episode."""
+"""What is written of one explained episode."""
 
 import dataclasses
 import json
@@ -11,9 +11,15 @@ import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from experiments.explain.nmr import EpisodeMeasures
-from experiments.explain.options import Options
-from experiments.explain.overlays import (
+from iss_jax import Effects, Region
+from iss_jax.data.atomic import atomic_path, write_bytes
+from iss_jax.data.dataset import Dataset
+from iss_jax.data.episode import Episode
+from iss_jax.data.table import csv_text
+from iss_jax.effects import example
+from iss_jax.explain.nmr import EpisodeMeasures
+from iss_jax.explain.options import EpisodeOptions
+from iss_jax.explain.overlays import (
     Pictures,
     critical_pixels,
     draw_overlays,
@@ -21,18 +27,12 @@ from experiments.explain.overlays import (
     pictures_of,
     saliency_of,
 )
-from experiments.explain.players import (
+from iss_jax.explain.players import (
     footer,
     of_all_frames,
     player_table,
     share_panels,
 )
-from iss_jax import Effects, Region
-from iss_jax.data.atomic import atomic_path, write_bytes
-from iss_jax.data.dataset import Dataset
-from iss_jax.data.episode import Episode
-from iss_jax.data.table import csv_text
-from iss_jax.effects import example
 from iss_jax.jobs.directory import jsonable
 from iss_jax.masks import upsample
 from iss_jax.policies.frames import Seen
@@ -249,7 +249,7 @@ def summary(found: Explained) -> list[dict[str, Any]]:
     ]
 
 
-def write_episode_files(folder: Path, found: Explained, options: Options) -> None:
+def write_episode_files(folder: Path, found: Explained, options: EpisodeOptions) -> None:
     """Everything that is written of one episode."""
     maps = found.maps()
     write_heatmaps(folder / "iss_heatmaps.npz", found, maps)
@@ -421,7 +421,7 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _write_videos(
-    folder: Path, found: Explained, drawn: Drawn, options: Options, acted: Effects | None
+    folder: Path, found: Explained, drawn: Drawn, options: EpisodeOptions, acted: Effects | None
 ) -> None:
     images = {camera: found.seen.images[view] for view, camera in found.cameras.items()}
     plain = pictures_of(lambda t: {c: magnified(image[t]) for c, image in images.items()}, images)

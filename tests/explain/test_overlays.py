@@ -5,7 +5,7 @@ from typing import cast
 
 import numpy as np
 
-from experiments.explain.overlays import critical_pixels, draw_overlays, saliency_of
+from iss_jax.explain.overlays import critical_pixels, draw_overlays, saliency_of
 from iss_jax.policies.frames import Seen
 from iss_jax.viz.saliency_figure import CRITICAL
 
