@@ -9,10 +9,10 @@ from typing import Any
 
 import ml_collections
 
-from experiments.inputs.episodes import Episodes
 from experiments.runs import app
 from experiments.runs.planned import PlannedItem, iss_runs
 from iss_jax import ISSConfig
+from iss_jax.data.dataset import Episodes
 from iss_jax.explain.episodes import explain_episodes, nmr_table
 from iss_jax.explain.openpi_subject import OpenpiSubject
 from iss_jax.explain.options import Options

@@ -16,4 +16,17 @@ def copied(root: Path, workdir: Path) -> Path:
     Raises:
         FileNotFoundError: There is no dataset.
     """
-    return Path(shutil.copytree(root, workdir / root.name, dirs_exist_ok=True))
+    return copy_dataset(root, workdir / root.name)
+
+
+def copy_dataset(root: Path, to: Path) -> Path:
+    """Copies a dataset to a folder and returns that; what lies there already stays.
+
+    Args:
+        root: The dataset's folder.
+        to: Folder of the copy.
+
+    Raises:
+        FileNotFoundError: There is no dataset.
+    """
+    return Path(shutil.copytree(root, to, dirs_exist_ok=True))

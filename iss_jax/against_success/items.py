@@ -1,20 +1,18 @@
 """Work items of the NMR experiment: which frames of which episodes under which seeds."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from experiments.inputs.episodes import Episodes, strided_frames
-from experiments.nmr.options import Options
-from experiments.nmr.rows import ALL_SPLITS, Key
 from iss_jax import ISSConfig
-from iss_jax.data.dataset import Dataset
-from iss_jax.data.success import Success
+from iss_jax.against_success.options import Options
+from iss_jax.against_success.rows import Key
+from iss_jax.data.dataset import Dataset, Episodes
+from iss_jax.data.strided import strided_frames
+from iss_jax.data.success import ALL_SPLITS, Success
 from iss_jax.few import few
-from iss_jax.pi05.tokenizer import tokenize_prompt
 from iss_jax.policies.frames import source_of
+from iss_jax.policies.prompt_length import longest_prompt
 from iss_jax.policies.restored import Policy
 
 Task = tuple[str, str, str]  # suite, task, split
@@ -26,14 +24,24 @@ def work_items(
     dataset: Dataset,
     policy: Policy,
     success: Mapping[Key, Success],
+    chosen: "Sequence[Chosen] | None" = None,
 ) -> list[dict[str, Any]]:
     """An item per task, seed and episode; it holds everything that its result depends on.
+
+    Args:
+        options: of the job.
+        iss: options of ISS.
+        dataset: the episodes.
+        policy: the policy.
+        success: its success.
+        chosen: which frames; those of `chosen_frames` when None.
 
     Raises:
         ValueError: an episode lacks the metadata that name its task, nothing is left to do, or the
             success table lacks a task or seed; the message names it.
     """
-    chosen = chosen_frames(options, dataset, success)
+    if chosen is None:
+        chosen = chosen_frames(options, dataset, success)
     common = {
         "experiment": "nmr_correlation",
         "checkpoint": policy.fingerprint,
@@ -93,18 +101,36 @@ def chosen_frames(
             f"task, split, seed) of policy_seed {options.policy_seed} are missing, such as "
             f"{few(unknown, 3)}; it has {few(success, 3)}"
         )
+    return frames_of(options, dataset, chosen, [(*task, seed) for task in chosen for seed in seeds])
+
+
+def frames_of(
+    options: Options,
+    dataset: Episodes,
+    episodes: Mapping[Task, list[int]],
+    keys: Iterable[Key],
+) -> list[Chosen]:
+    """The frames of some rows of a success table.
+
+    Args:
+        options: how many of a row's episodes and of their frames.
+        dataset: the episodes.
+        episodes: those of every task.
+        keys: the rows.
+    """
     return [
         Chosen(
-            *task,
+            suite,
+            task,
+            split,
             seed,
             episode,
             strided_frames(
                 dataset.metadata(episode)["length"], options.stride, options.frames_per_episode
             ),
         )
-        for task, episodes in chosen.items()
-        for seed in seeds
-        for episode in _of_seed(options, dataset, episodes, seed)
+        for suite, task, split, seed in keys
+        for episode in _of_seed(options, dataset, episodes[suite, task, split], seed)
     ]
 
 
@@ -135,15 +161,7 @@ def choose_episodes(options: Options, dataset: Episodes) -> dict[Task, list[int]
 
 
 def token_length(options: Options, dataset: Dataset, policy: Policy) -> int:
-    """One prompt length for the whole run, hence one compilation.
-
-    No prompt is longer than with every state bin at its last, three-digit value.
-    """
-    state = None
-    if options.discrete_state_input:
-        state = np.ones(dataset.state_size, np.float32)
+    """One prompt length for the whole run, hence one compilation."""
     prompts = {dataset.metadata(episode)["tasks"][0] for episode in range(len(dataset))}
-    return max(
-        int(tokenize_prompt(policy.tokenizer, prompt, state, options.max_token_len)[1].sum())
-        for prompt in prompts
-    )
+    state_size = dataset.state_size if options.discrete_state_input else None
+    return longest_prompt(policy.tokenizer, prompts, state_size, most=options.max_token_len)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from experiments.nmr.effects import EffectOptions
+from iss_jax.against_success.effects import EffectOptions
 from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
 
 

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.nmr.rows import ALL_SPLITS, Row
+from iss_jax.against_success.rows import Row
 from iss_jax.config import ISSConfig
 from iss_jax.critical import critical_set
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.regions import fit_regions
+from iss_jax.data.success import ALL_SPLITS
 from iss_jax.pi05.observation import resize_with_pad
 from iss_jax.policies.frames import FrameOptions, read_frames
 from iss_jax.results import Saliency, effect_unit, of_cells

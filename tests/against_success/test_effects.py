@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.nmr.effects import EffectOptions, effect_rows, nuisance_share
 from iss_jax import embedded
+from iss_jax.against_success.effects import EffectOptions, effect_rows, nuisance_share
 from iss_jax.data.dataset import open_dataset
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.nmr.rows import Row, by_suite
+from iss_jax.against_success.rows import Row, by_suite
 from iss_jax.data.success import Success
 
 

@@ -1,4 +1,4 @@
-"""Figures and the printed summary of the NMR experiment."""
+"""Figures of NMR against success, and what of it is said in words."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.nmr.maps import chosen_rows, maps_figure
-from experiments.nmr.rows import Row, nmr_name, task_names
-from experiments.nmr.units import unit_line
+from iss_jax.against_success.maps import chosen_rows, maps_figure
+from iss_jax.against_success.rows import Row, nmr_name, task_names
+from iss_jax.against_success.units import unit_line
 from iss_jax.data.dataset import Dataset
 from iss_jax.jobs.directory import RunDirectory
 from iss_jax.stats.correlation import Correlation
@@ -101,33 +101,33 @@ def _suite_panels(
     return panels
 
 
-def print_report(
+def report_text(
     run: RunDirectory,
     content: Mapping[str, Any],
     percents: Sequence[float],
     figures: Sequence[Path],
-) -> None:
+) -> str:
     """A short table of the Pearson correlations, and where the rest is."""
-    print(
+    lines = [
         f"\n{content['rows']} rows: {content['tasks']} tasks, seeds {content['seeds']}, "
         f"{content['frames']} frames."
-    )
+    ]
     if content["correlations"]:
-        _print_headline(content)
-        _print_correlations(content, percents)
-        _print_variation(content["success_variation"])
+        lines += [*_headline(content), ""]
+        lines += _correlations(content, percents)
+        lines += variation_lines(content["success_variation"])
     else:
-        print("No correlation with success: three rows or more wanted.")
-    print(f"\nrows:          {run.path / 'results.csv'}")
-    print(f"correlations:  {run.path / 'results.json'}")
-    for path in figures:
-        print(f"figure:        {path}")
+        lines.append("No correlation with success: three rows or more wanted.")
+    lines.append(f"\nrows:          {run.path / 'results.csv'}")
+    lines.append(f"correlations:  {run.path / 'results.json'}")
+    return "\n".join([*lines, *(f"figure:        {path}" for path in figures)])
 
 
-def _print_headline(content: Mapping[str, Any]) -> None:
+def _headline(content: Mapping[str, Any]) -> list[str]:
     """NMR by effect first, where it was measured."""
     found = {entry["measure"]: entry for entry in content["correlations"] if _is_pearson(entry)}
     suites = {entry["measure"]: entry for entry in content["by_suite"]}
+    lines = []
     for name, title in (
         ("nmr_effect", "NMR by effect (nuisance share of what replacing regions does)"),
         ("nmr_effect_chance", "its chance level (labels shifted within the frame)"),
@@ -139,8 +139,8 @@ def _print_headline(content: Mapping[str, Any]) -> None:
         line = f"{title}: {said} over {one['n']} rows"
         if name in suites:
             line += f"; over {suites[name]['n']} suites {_ranked(suites[name])}"
-        print(f"{line}.")
-    print()
+        lines.append(f"{line}.")
+    return lines
 
 
 def _ranked(entry: Mapping[str, Any]) -> str:
@@ -153,17 +153,15 @@ def _is_pearson(entry: Mapping[str, Any]) -> bool:
     return entry["kind"] == "pearson"
 
 
-def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -> None:
-    print(
-        "Pearson correlation with the success rate; beside it random explanations and the partial\n"
-        "correlations given the nuisance area and the split and, within suites, given the area and "
-        f"the suite.\n{unit_line(content)}\n"
-    )
+def _correlations(content: Mapping[str, Any], percents: Sequence[float]) -> list[str]:
     level = f"{100 * content['correlations'][0]['confidence']:g} % interval"
-    print(
+    lines = [
+        "Pearson correlation with the success rate; beside it random explanations and the partial",
+        "correlations given the nuisance area and the split and, within suites, given the area and "
+        f"the suite.\n{unit_line(content)}\n",
         f"{'measure':<24}{'r':>6}  {level:<17}{'p':>8}  {'random r':>8}  "
-        f"{'partial r':>9}  {'in suites':>9}"
-    )
+        f"{'partial r':>9}  {'in suites':>9}",
+    ]
     main = f"{_main_percent(percents):g}"
     shown = ["nmr_effect", "nmr_effect_chance", "excess_effect", "effect", "support_effect"]
     shown += [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
@@ -180,12 +178,9 @@ def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -
                 f"{_number(partial, 9)}  {_number(within, 9)}",
             )
             reason = f"  {entry['reason']}" if np.isnan(entry["r"]) else ""
-            print(f"{entry['measure']:<24}{''.join(cells)}{reason}")
-    for reason in dict.fromkeys(
-        entry["reason"] for entry in content["correlations"] if not np.isnan(entry["r"])
-    ):
-        if reason:
-            print(f"{reason[0].upper()}{reason[1:]}.")
+            lines.append(f"{entry['measure']:<24}{''.join(cells)}{reason}")
+    reasons = [e["reason"] for e in content["correlations"] if not np.isnan(e["r"])]
+    return lines + [f"{one[0].upper()}{one[1:]}." for one in dict.fromkeys(reasons) if one]
 
 
 def _number(value: float | None, width: int, form: str = ".2f") -> str:
@@ -199,14 +194,16 @@ def _interval(ends: Sequence[float]) -> str:
     return "none" if np.isnan(low) else f"[{low:>6.2f}, {high:>6.2f}]"
 
 
-def _print_variation(variation: Mapping[str, Any]) -> None:
+def variation_lines(variation: Mapping[str, Any]) -> list[str]:
+    """Between and inside which suites success varies; nothing where there is one suite."""
     within = variation.get("within_suites", {})
-    if len(within) > 1:
-        suite = max(within, key=within.__getitem__)
-        print(
-            f"\n{100 * variation['between_suites']:.0f} % of what success varies lies between "
-            f"suites; of the rest {100 * within[suite]:.0f} % are inside {suite}."
-        )
+    if len(within) < 2:
+        return []
+    suite = max(within, key=within.__getitem__)
+    return [
+        f"\n{100 * variation['between_suites']:.0f} % of what success varies lies between "
+        f"suites; of the rest {100 * within[suite]:.0f} % are inside {suite}."
+    ]
 
 
 def short_names(names: Sequence[str]) -> list[str]:

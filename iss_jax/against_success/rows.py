@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.nmr.effects import effect_rows
-from experiments.nmr.units import by_unit, given, reasons_of, unit_of
-from iss_jax.data.success import Success
+from iss_jax.against_success.effects import effect_rows
+from iss_jax.against_success.units import by_unit, given, reasons_of, unit_of
+from iss_jax.data.success import ALL_SPLITS, Success
 from iss_jax.stats import correlation as stats
 from iss_jax.stats.correlation import fisher_interval
 from iss_jax.stats.exact import rank_correlation
@@ -16,9 +16,6 @@ from iss_jax.stats.resampling import FEWEST_CLUSTERS
 from iss_jax.stats.units import Variation, variation
 
 Key = tuple[str, str, str, int]  # suite, task, split, seed
-
-# The split of rows whose trials were added up over splits.
-ALL_SPLITS = "all"
 
 
 class Row(NamedTuple):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.nmr.report import print_report
-from experiments.nmr.rows import (
+from iss_jax.against_success.report import report_text
+from iss_jax.against_success.rows import (
     Row,
     by_suite,
     correlations,
@@ -16,11 +16,11 @@ from experiments.nmr.rows import (
     table,
     unit_of_success,
 )
-from experiments.nmr.units import unit_line
+from iss_jax.against_success.units import unit_line
 from iss_jax.data.success import Success
 from iss_jax.jobs.directory import RunDirectory
 
-STUDY = Path(__file__).parents[3] / "docs" / "study" / "nmr.csv"
+STUDY = Path(__file__).parents[2] / "docs" / "study" / "nmr.csv"
 SETTINGS = {"confidence": 0.95, "resamples": 99, "permutations": 99}
 
 
@@ -193,8 +193,7 @@ def test_what_cannot_be_compared_is_nan_with_its_reason_everywhere(
         "success_variation": success_variation(rows),
         "unit": unit_of_success(rows),
     }
-    print_report(RunDirectory(tmp_path), content, (10,), [])
-    said = capsys.readouterr().out
+    said = report_text(RunDirectory(tmp_path), content, (10,), [])
     assert reason in said and " nan" not in said
 
 

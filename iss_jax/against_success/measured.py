@@ -2,18 +2,19 @@
 
 import functools
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from experiments.nmr.effects import Bank, EffectOptions, load_bank, measure_effects
-from experiments.nmr.items import work_items
-from experiments.nmr.measure import Measures, measure
-from experiments.nmr.options import Options
-from experiments.nmr.rows import Key, join_success
 from iss_jax import ISSConfig, Sampling
+from iss_jax.against_success.effects import Bank, EffectOptions, load_bank, measure_effects
+from iss_jax.against_success.items import Chosen, chosen_frames, work_items
+from iss_jax.against_success.labelled import check_labelled
+from iss_jax.against_success.measure import Measures, measure
+from iss_jax.against_success.options import Options
+from iss_jax.against_success.rows import Key, join_success
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.success import Success, read_success
 from iss_jax.jobs.directory import RunDirectory, run_items
@@ -43,15 +44,45 @@ class Measured(NamedTuple):
 
 
 def measured(options: Options, run: RunDirectory) -> Measured:
-    """Measures all work items; those that the run directory holds already are read."""
+    """Measures all work items; those that the run directory holds already are read.
+
+    Episodes and success are joined by the keys that the options name.
+    """
     success = join_success(
         read_success(located(options.success, "success")),
         options.policy_seed,
         by_split=bool(options.split_key),
     )
     policy, dataset = options.load()
+    chosen = chosen_frames(options, dataset, success)
+    return measure_chosen(options, run, policy, dataset, success, chosen)
+
+
+def measure_chosen(
+    options: Options,
+    run: RunDirectory,
+    policy: Policy,
+    dataset: Dataset,
+    success: dict[Key, Success],
+    chosen: Sequence[Chosen],
+) -> Measured:
+    """Measures the frames that were chosen.
+
+    Args:
+        options: of the job.
+        run: where results are kept.
+        policy: the policy.
+        dataset: the episodes.
+        success: the rows of the success table.
+        chosen: frames of episodes, under the seeds of those rows.
+
+    Raises:
+        ValueError: the first of the episodes has no region labels; the message says what helps.
+    """
+    for one in chosen[:1]:
+        check_labelled(dataset, one.episode, options.frame_options)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
-    items = work_items(options, iss, dataset, policy, success)
+    items = work_items(options, iss, dataset, policy, success, chosen)
     bank = functools.cache(
         lambda: load_bank(options.effect_options, dataset, policy, options.frame_options)
     )
