@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from iss_jax.against_success.gallery import write_row_gallery
 from iss_jax.against_success.measured import Measured
 from iss_jax.against_success.options import Options
-from iss_jax.against_success.report import write_figures
+from iss_jax.against_success.report import main_percent, write_figures
 from iss_jax.against_success.rows import (
     by_suite,
     correlations,
@@ -21,7 +22,7 @@ from iss_jax.jobs.directory import RunDirectory
 def write_results(
     run: RunDirectory, options: Options, found: Measured
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Writes `results.csv`, `results.json` and `figures/`.
+    """Writes `results.csv`, `results.json`, `figures/` and `gallery.html`.
 
     Args:
         run: where to.
@@ -64,4 +65,8 @@ def write_results(
         options.overlay_rows,
         content["by_suite"],
     )
+    if run.processes.first:
+        path = run.path / "gallery.html"
+        write_row_gallery(path, rows, found.items, found.dataset, main_percent(percents))
+        figures.append(path)
     return content, figures

@@ -37,7 +37,7 @@ def write_figures(
 
     Without correlations (fewer than three rows) there are the maps alone.
     """
-    main = _main_percent(percents)
+    main = main_percent(percents)
     chosen = chosen_rows(rows, overlay_rows)
     maps = maps_figure(chosen, items, results, dataset, main, list(percents).index(main))
     if not found:
@@ -162,7 +162,7 @@ def _correlations(content: Mapping[str, Any], percents: Sequence[float]) -> list
         f"{'measure':<24}{'r':>6}  {level:<17}{'p':>8}  {'random r':>8}  "
         f"{'partial r':>9}  {'in suites':>9}",
     ]
-    main = f"{_main_percent(percents):g}"
+    main = f"{main_percent(percents):g}"
     shown = ["nmr_effect", "nmr_effect_chance", "excess_effect", "effect", "support_effect"]
     shown += [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
     shown += [e["measure"] for e in content["correlations"] if f"@{main} in " in e["measure"]]
@@ -226,5 +226,6 @@ def _correlation(found: Sequence[Mapping[str, Any]], measure: str) -> Correlatio
     return Correlation(**{name: entry[name] for name in Correlation._fields})
 
 
-def _main_percent(percents: Sequence[float]) -> float:
+def main_percent(percents: Sequence[float]) -> float:
+    """The paper's cutoff where it is among them, else the first."""
     return DEFAULT_PERCENT if DEFAULT_PERCENT in percents else percents[0]

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import re
 import shutil
 
 import jax
@@ -144,6 +145,20 @@ def test_a_run_writes_rows_correlations_and_figures(finished):
     config = json.loads((workdir / "config.json").read_text())
     assert config["iss"]["num_masks"] == 10
     assert len(list((workdir / "items").iterdir())) == 12
+
+
+def test_the_gallery_shows_every_row_with_its_own_frames(inputs, finished):
+    page = (finished[0] / "gallery.html").read_text()
+    found = re.search(r'<script type="application/json" id="content">(.*?)</script>', page, re.S)
+    assert found
+    content = json.loads(found[1])
+    rows = _csv(finished[0] / "results.csv")
+    assert [point["y"] for point in content["points"]] == [float(r["success_rate"]) for r in rows]
+    column = content["measures"].index("the paper's NMR@10")
+    for point, row in zip(content["points"], rows, strict=True):
+        assert row["task"] in point["name"] and f"seed {row['seed']}" in point["name"]
+        assert point["values"][column] == pytest.approx(float(row["nmr@10"]))
+        assert [list(frame) for frame in point["frames"]] == [["front", "wrist"]] * 2
 
 
 def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
