@@ -81,8 +81,12 @@ def fit_table(rows: Sequence[Row]) -> str:
     )
 
 
-def require_fit(rows: Sequence[Row], robot: PolicyConfig) -> None:
+def require_fit(rows: Sequence[Row], name: str) -> None:
     """Refuses what cannot be explained.
+
+    Args:
+        rows: What fits and what does not.
+        name: Of the robot.
 
     Raises:
         ValueError: Something does not fit; the message holds the whole table.
@@ -90,7 +94,7 @@ def require_fit(rows: Sequence[Row], robot: PolicyConfig) -> None:
     wrong = misfits(rows)
     if wrong:
         raise ValueError(
-            f"robot {robot.name!r} does not fit: {', '.join(row.what for row in wrong)}\n"
+            f"robot {name!r} does not fit: {', '.join(row.what for row in wrong)}\n"
             f"{fit_table(rows)}\ngive another --robot, or mend its file"
         )
 

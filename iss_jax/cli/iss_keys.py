@@ -1,29 +1,35 @@
-"""The key `iss` of a command: one entry per attribute of `ISSConfig`, all of them pinned."""
+"""The key `iss` of a command: an entry per attribute of `ISSConfig`, with its defaults."""
 
 import dataclasses
+from typing import Any
 
 import ml_collections
 from ml_collections import config_dict
 
 from iss_jax.config import ISSConfig
 
-# Of those that are left open: the type that a flag gives them.
-_OPEN = {"micro_batch": int, "action_dims": int, "horizon": int, "action_weights": tuple}
+# Of attributes that are None by default: what they are otherwise.
+_OPEN = {
+    "num_masks": int,
+    "micro_batch": int,
+    "action_dims": int,
+    "horizon": int,
+    "action_weights": tuple,
+}
 
 
-def iss_keys(defaults: ISSConfig) -> ml_collections.ConfigDict:
-    """Keys and defaults.
+def iss_keys(**changes: Any) -> ml_collections.ConfigDict:
+    """A config of the options of ISS.
 
-    >>> iss_keys(ISSConfig(num_masks=50)).num_masks
-    50
+    >>> iss_keys(num_masks=10).num_masks
+    10
 
     Args:
-        defaults: What holds where a flag says nothing.
+        changes: Other defaults.
     """
-    keys = dataclasses.asdict(defaults)
-    return ml_collections.ConfigDict(
-        {
-            name: config_dict.placeholder(_OPEN[name]) if value is None else value
-            for name, value in keys.items()
-        }
-    )
+    values = {field.name: field.default for field in dataclasses.fields(ISSConfig)}
+    found = {
+        name: config_dict.placeholder(_OPEN[name]) if value is None else value
+        for name, value in values.items()
+    }
+    return ml_collections.ConfigDict(found | changes)

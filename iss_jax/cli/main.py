@@ -1,12 +1,14 @@
 """The console script: `iss-jax <command> --key value ...`, with what each command needs.
 
 A command is a module of this folder with a `SUMMARY`, a docstring that is its help, `get_config()`
-with its keys and their defaults, and `run(config, workdir)`. Every key is a flag: `--checkpoint X`,
+with its keys and their defaults, and `run(config, workdir)`. Where it has `WORDS`, words without a
+flag that come first give those keys, in their order. Every key is a flag: `--checkpoint X`,
 `--iss.num_masks 50`. Beside them stands `--workdir`, a run directory that is resumed where it
 exists.
 """
 
 import importlib
+import itertools
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -71,7 +73,8 @@ def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
         WORKDIR, None, "Folder of the results; resumed when it exists.", flag_values=values
     )
     try:
-        given = [name, *as_flags(words, default)]
+        named = named_words(words, getattr(command, "WORDS", ()))
+        given = [name, *as_flags(named, default)]
         # It looks for the keys in these words as it is defined.
         config = config_flags.DEFINE_config_dict(
             "config", default, lock_config=True, flag_values=values, sys_argv=given
@@ -94,6 +97,17 @@ def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
         return status if isinstance(status, int) else 0
 
     app.run(called, argv=[name])
+
+
+def named_words(words: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Words without a flag that come first, as the flags of some keys.
+
+    >>> named_words(["one", "two", "--seed", "3"], ("a", "b"))
+    ['--a=one', '--b=two', '--seed', '3']
+    """
+    own = list(itertools.takewhile(lambda word: not word.startswith("--"), words))
+    own = own[: len(keys)]
+    return [*(f"--{key}={word}" for key, word in zip(keys, own, strict=False)), *words[len(own) :]]
 
 
 def as_flags(words: Sequence[str], config: ml_collections.ConfigDict) -> list[str]:

@@ -28,8 +28,8 @@ from iss_jax.against_success.options import Options
 from iss_jax.against_success.report import report_text
 from iss_jax.cli.iss_keys import iss_keys
 from iss_jax.cli.options import policy_options, set_keys
+from iss_jax.cli.plainly import plainly
 from iss_jax.cli.words import words_of
-from iss_jax.config import ISSConfig
 from iss_jax.data.add_metadata import add_metadata, read_metadata_table
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.success import read_table
@@ -62,7 +62,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.frames_per_episode = 4
     config.stride = 1
     config.batch = 4
-    config.iss = iss_keys(ISSConfig(num_masks=100, design="balanced", estimator="centred"))
+    config.iss = iss_keys(num_masks=100)
     # NMR by effect: draws of each region (0 leaves it out), whether a pixel is replaced by donor
     # pixels of its own region, donor frames, and whether its chance level is run.
     config.effects = ml_collections.ConfigDict(
@@ -79,8 +79,28 @@ def get_config() -> ml_collections.ConfigDict:
     return config
 
 
-def run(config: ml_collections.ConfigDict, workdir: str | None) -> dict[str, Any]:
-    """Runs it; returns what `results.json` holds."""
+def run(config: ml_collections.ConfigDict, workdir: str | None) -> None:
+    """Measures what is not measured yet; says what was joined and what was found.
+
+    Args:
+        config: With the keys of `get_config`.
+        workdir: Folder of the results, `runs/nmr` when None.
+
+    Raises:
+        SystemExit: What was given cannot be; the message was printed.
+    """
+    with plainly("nmr"):
+        against_success(config, Path(workdir or WORKDIR))
+
+
+def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str, Any]:
+    """As `run`; returns what `results.json` holds.
+
+    Raises:
+        FileNotFoundError: The table, the checkpoint or the dataset is not there.
+        ValueError: One of them cannot be read, they do not fit, nothing of the table has episodes,
+            or the episodes have no region labels.
+    """
     if not config.success:
         raise ValueError("--success: none given; wanted a CSV file with task,trials,successes")
     table = read_table(located(config.success, "success"))
@@ -98,7 +118,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> dict[str, Any
         raise ValueError(f"--seeds: {options.seeds} given, no row of the table has one of them")
     # Before the parameters are read, which takes its time.
     check_labelled(dataset, chosen[0].episode, options.frame_options)
-    directory = open_run(Path(workdir or WORKDIR), config, version=versions.MAPS)
+    directory = open_run(folder, config, version=versions.MAPS)
     policy, dataset = options.load()
     found = measure_chosen(options, directory, policy, dataset, joined.success, chosen)
     content, figures = write_results(directory, options, found)

@@ -8,8 +8,10 @@ from ml_collections import config_dict
 
 from iss_jax.cli.chosen_robot import choose_robot
 from iss_jax.cli.fit import Row, fit_rows, require_fit
+from iss_jax.cli.lerobot_fit import lerobot_cameras, lerobot_rows
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.packaged import located
+from iss_jax.pi0_fast.observation import FAST_VIEWS
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.policies.checkpoint_facts import CheckpointFacts, checkpoint_facts
 from iss_jax.policies.configs import PolicyConfig
@@ -40,7 +42,10 @@ def set_keys(config: ml_collections.ConfigDict) -> None:
     # bfloat16 as openpi infers when empty, float32 for the embedded policy.
     config.dtype = ""
     # View of the policy to camera of the dataset: by name when empty, left out when "none".
-    config.cameras = ml_collections.ConfigDict(dict.fromkeys(VIEWS, ""))
+    views: dict[str, str] = dict.fromkeys((*VIEWS, *FAST_VIEWS), "")
+    config.cameras = ml_collections.ConfigDict(views)
+    # The same of a LeRobot policy: its cameras and the dataset's, as in "top=front,hand=wrist".
+    config.renamed = ""
     # These are the robot's where they are not given.
     config.discrete_state_input = config_dict.placeholder(bool)
     config.max_token_len = 0
@@ -54,7 +59,7 @@ class Described(NamedTuple):
     """What a command was given, opened and checked.
 
     Attributes:
-        robot: With what the flags say in its place.
+        robot: With what the flags say in its place; None of a LeRobot policy, which says it all.
         given: What `robot_of` finds it by again; empty where it was inferred from defaults.
         cameras: View -> camera of the dataset, "" where a view is absent.
         checkpoint: What the checkpoint says; None behind a server.
@@ -63,7 +68,7 @@ class Described(NamedTuple):
         rows: What fits.
     """
 
-    robot: PolicyConfig
+    robot: PolicyConfig | None
     given: str
     cameras: dict[str, str]
     checkpoint: CheckpointFacts | None
@@ -86,6 +91,11 @@ def describe(config: ml_collections.ConfigDict) -> Described:
     facts = None
     if config.checkpoint:
         facts = checkpoint_facts(located(config.checkpoint, "checkpoint"))
+    if facts is not None and facts.is_lerobot:
+        cameras = lerobot_cameras(facts, dataset, config.renamed)
+        note = "--robot is not read: a LeRobot policy says itself what it takes"
+        rows = lerobot_rows(facts, dataset, cameras)
+        return Described(None, "", cameras, facts, dataset, note if config.robot else "", rows)
     given = config.robot
     if not given and config.checkpoint == "embedded":
         given = "embedded"
@@ -145,7 +155,12 @@ def options_of(found: Described, config: ml_collections.ConfigDict) -> dict[str,
     Raises:
         ValueError: They do not fit.
     """
-    require_fit(found.rows, found.robot)
+    if found.robot is None or found.checkpoint is None or found.checkpoint.sizes is None:
+        model = "a policy behind a server" if found.checkpoint is None else found.checkpoint.model
+        raise ValueError(
+            f"--checkpoint: {model} given, a π0.5 or π0 wanted; iss-jax explain takes the others"
+        )
+    require_fit(found.rows, found.robot.name)
     return {
         "checkpoint": config.checkpoint,
         "dataset": config.dataset,

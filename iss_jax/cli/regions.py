@@ -22,6 +22,7 @@ from typing import Any
 
 import ml_collections
 
+from iss_jax.cli.plainly import plainly
 from iss_jax.cli.words import words_of
 from iss_jax.data.copies import copy_dataset
 from iss_jax.data.dataset import Dataset, open_dataset
@@ -73,8 +74,27 @@ def get_config() -> ml_collections.ConfigDict:
     return config
 
 
-def run(config: ml_collections.ConfigDict, workdir: str | None) -> list[dict[str, Any]]:
-    """Runs it; returns the rows of `results.csv`."""
+def run(config: ml_collections.ConfigDict, workdir: str | None) -> None:
+    """Labels the dataset; says what is of which region.
+
+    Args:
+        config: With the keys of `get_config`.
+        workdir: Folder of the table and the sheet, `runs/regions` when None.
+
+    Raises:
+        SystemExit: What was given cannot be; the message was printed.
+    """
+    with plainly("regions"):
+        label(config, Path(workdir or WORKDIR))
+
+
+def label(config: ml_collections.ConfigDict, folder: Path) -> list[dict[str, Any]]:
+    """As `run`; returns the rows of `results.csv`.
+
+    Raises:
+        FileNotFoundError: The dataset or a source is not there.
+        ValueError: Not exactly one source, or one that does not fit the dataset.
+    """
     if not config.dataset:
         raise ValueError("--dataset: none given; wanted a folder")
     given = [name for name in SOURCES if config[name]]
@@ -87,7 +107,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> list[dict[str
         root = copy_dataset(root, Path(config.out))
         source, cameras, found = source_of(config, open_dataset(root))
     rows = write_labels(open_dataset(root), source, replace=config.replace, quiet=config.quiet)
-    directory = open_run(Path(workdir or WORKDIR), config)
+    directory = open_run(folder, config)
     directory.write_csv("results.csv", rows)
     if not config.quiet:
         for region in REGIONS:

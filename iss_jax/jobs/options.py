@@ -11,6 +11,7 @@ import ml_collections
 from iss_jax.config import ISSConfig
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.packaged import located
+from iss_jax.pi0_fast.params import is_fast
 from iss_jax.policies.chunks import robot_dims, warn_of_chunks
 from iss_jax.policies.frames import FrameOptions
 from iss_jax.policies.restored import Policy, load_policy
@@ -38,7 +39,7 @@ class PolicyOptions:
         """The policy and the dataset.
 
         Raises:
-            ValueError: A path is empty, or the dataset cannot be read.
+            ValueError: A path is empty, the dataset cannot be read, or the policy is a π0-FAST.
             FileNotFoundError: One of them is not there.
 
         Warns:
@@ -49,6 +50,8 @@ class PolicyOptions:
         path = located(self.checkpoint, "checkpoint")
         robot = robot_of(self.robot) if self.robot else None
         policy = load_policy(path, tokenizer=self.tokenizer, dtype=self.dtype, robot=robot)
+        if is_fast(policy.params):
+            raise ValueError(f"{path}: a π0-FAST given, a π0.5 or π0 wanted here")
         warn_of_chunks(dataset, self.action_horizon, robot_dims(policy.norm_stats))
         return policy, dataset
 

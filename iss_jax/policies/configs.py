@@ -22,6 +22,7 @@ import numpy as np
 from iss_jax.checks import check_finite, check_text
 from iss_jax.few import few
 from iss_jax.option_types import check_types
+from iss_jax.pi0_fast.observation import FAST_VIEWS
 from iss_jax.pi05.normalize import NORMALISATIONS
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.policies import aloha
@@ -90,10 +91,11 @@ class PolicyConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        unknown = sorted(set(self.cameras) - set(VIEWS))
+        views = VIEWS if self.model != "π0-FAST" else tuple(dict.fromkeys((*VIEWS, *FAST_VIEWS)))
+        unknown = sorted(set(self.cameras) - set(views))
         if unknown or not self.cameras:
             raise ValueError(
-                f"PolicyConfig {self.name!r}: cameras must name some of the views {list(VIEWS)}, "
+                f"PolicyConfig {self.name!r}: cameras must name some of the views {list(views)}, "
                 f"got {sorted(self.cameras)}"
             )
         for name, known in (("normalisation", NORMALISATIONS), ("model", MODELS)):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import embedded
+from iss_jax.pi0_fast.params import fast_sizes_of, is_fast
 from iss_jax.pi05.checkpoint import located, params_folder, restore_params
 from iss_jax.pi05.normalize import NormStats, load_norm_stats, norm_stats_files
 from iss_jax.pi05.params import sizes_of
@@ -80,7 +81,7 @@ def load_policy(
     params = restore_params(root, dtype=jnp.dtype(dtype))
     model = checkpoint_tokenizer(root, tokenizer or None)
     digest = hashlib.sha256(fingerprint(root).encode() + model.serialized_model_proto())
-    sizes = sizes_of(params)
+    sizes = fast_sizes_of(params) if is_fast(params) else sizes_of(params)
     digest.update(_told_by(robot, root))
     return Policy(
         params=params,
@@ -88,7 +89,7 @@ def load_policy(
         tokenizer=model,
         image_size=sizes.image.image_size,
         fingerprint=digest.hexdigest()[:16],
-        reads_state=sizes.reads_state,
+        reads_state=getattr(sizes, "reads_state", False),
         decode_state=None if robot is None else robot.decode_state,
     )
 

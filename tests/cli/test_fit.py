@@ -77,5 +77,5 @@ def test_the_table_lines_up_and_the_error_holds_it(facts, dataset):
     column = table[0].index("fits")
     assert {line[column:] for line in table[1:]} == {YES, NO, UNKNOWN}
     with pytest.raises(ValueError, match="robot 'embedded' does not fit: action\n"):
-        require_fit(rows, robot)
-    require_fit(fit_rows(EMBEDDED, facts, dataset), EMBEDDED)
+        require_fit(rows, "embedded")
+    require_fit(fit_rows(EMBEDDED, facts, dataset), "embedded")

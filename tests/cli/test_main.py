@@ -42,6 +42,17 @@ def test_bad_words_are_named(config, words, said):
         cli.as_flags(words, config)
 
 
+def test_words_without_a_flag_are_the_keys_that_a_command_says():
+    command = Command()
+    command.WORDS = ("checkpoint",)
+    with pytest.raises(SystemExit):
+        cli.run_command(command, "keep", ["here", "--iss.num_masks", "4"])
+    assert command.kept[0][0]["checkpoint"] == "here"
+    # One more than there are keys is a mistake.
+    assert cli.named_words(["a", "b"], ("checkpoint",)) == ["--checkpoint=a", "b"]
+    assert cli.named_words(["--seed", "3"], ("checkpoint",)) == ["--seed", "3"]
+
+
 def test_an_unknown_command_names_the_known_ones(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["iss-jax", "explian"])

@@ -95,13 +95,13 @@ def finished(inputs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measured, "compute", measures_of)
-        nmr.run(config_of(inputs, quiet=True), str(workdir))
+        nmr.against_success(config_of(inputs, quiet=True), workdir)
     return workdir
 
 
 @pytest.mark.slow
 def test_of_measured_effects_a_share_is_nuisance(inputs, tmp_path):
-    nmr.run(config_of(inputs, quiet=True), str(tmp_path))
+    nmr.against_success(config_of(inputs, quiet=True), tmp_path)
     rows = rows_of(tmp_path)
     assert len(rows) == 2 and all(0 < float(row["nmr_effect"]) < 1 for row in rows)
 
@@ -133,7 +133,7 @@ def test_prompts_are_as_long_as_the_longest_and_no_longer(finished):
 
 def test_what_was_joined_is_said(inputs, finished, capsys):
     """Nothing is computed again: the run directory has all of it."""
-    nmr.run(config_of(inputs), str(finished))
+    nmr.against_success(config_of(inputs), finished)
     said = capsys.readouterr().out
     assert "2 rows of 2 tasks have 2 episodes; 2 frames" in said
     assert "note: 'Pick up the milk.' of the table is 'pick up the milk' of the episodes" in said
@@ -153,7 +153,7 @@ def test_metadata_are_added_where_they_are_asked_for(inputs, tmp_path, capsys):
     )
     # The door was opened by night: no row is left.
     with pytest.raises(ValueError, match=r"\['lab/open the door \(day\)'\]; 3 episodes"):
-        nmr.run(config, str(tmp_path / "run"))
+        nmr.against_success(config, tmp_path / "run")
     assert "metadata of 3 episodes" in capsys.readouterr().out
     assert open_dataset(tmp_path / "episodes").metadata(2)["split"] == "night"
     assert not (tmp_path / "run").exists()
@@ -164,7 +164,7 @@ def test_without_labels_the_ways_to_some_are_named(inputs, tmp_path):
     write_folders(tmp_path / "episodes", [plain])
     add_metadata(open_dataset(tmp_path / "episodes"), {0: {"task": "pick up the soup"}})
     with pytest.raises(ValueError, match=r"no region labels of \['front', 'wrist'\]") as error:
-        nmr.run(config_of(inputs, dataset=str(tmp_path / "episodes")), str(tmp_path / "run"))
+        nmr.against_success(config_of(inputs, dataset=str(tmp_path / "episodes")), tmp_path / "run")
     assert str(error.value).count("iss-jax regions") == 3
 
 
@@ -178,4 +178,4 @@ def test_without_labels_the_ways_to_some_are_named(inputs, tmp_path):
 )
 def test_what_is_missing_is_named(inputs, tmp_path, changes, said):
     with pytest.raises(ValueError, match=said):
-        nmr.run(config_of(inputs, quiet=True, **changes), str(tmp_path))
+        nmr.against_success(config_of(inputs, quiet=True, **changes), tmp_path)

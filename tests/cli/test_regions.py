@@ -79,7 +79,7 @@ def test_each_source_gives_the_same_labels(kind, dataset, tmp_path):
             "nuisance": "*",
         },
     }[kind]
-    rows = regions.run(config_of(dataset, **changes), str(tmp_path / "run"))
+    rows = regions.label(config_of(dataset, **changes), tmp_path / "run")
     assert [(row["camera"], row["action"], row["nuisance"]) for row in rows] == [
         ("front", 0.5, 0.5),
         ("wrist", 0.5, 0.5),
@@ -87,7 +87,7 @@ def test_each_source_gives_the_same_labels(kind, dataset, tmp_path):
     labels = open_dataset(dataset).read(0).regions["front"]
     assert (labels[..., :16] == 2).all() and (labels[..., 16:] == 0).all()
     with pytest.raises(ValueError, match=r"masks of 1 episodes are there.*replace=True"):
-        regions.run(config_of(dataset, **changes), str(tmp_path / "run"))
+        regions.label(config_of(dataset, **changes), tmp_path / "run")
 
 
 def test_a_copy_leaves_the_dataset_as_it_is(dataset, tmp_path, capsys):
@@ -120,5 +120,5 @@ def test_a_copy_leaves_the_dataset_as_it_is(dataset, tmp_path, capsys):
 def test_what_does_not_fit_is_named_before_anything_is_written(dataset, tmp_path, changes, said):
     out = {"out": str(tmp_path / "copy")}
     with pytest.raises(ValueError, match=said):
-        regions.run(config_of(dataset, **{**out, **changes}), str(tmp_path / "run"))
+        regions.label(config_of(dataset, **{**out, **changes}), tmp_path / "run")
     assert not (tmp_path / "copy").exists() and not (tmp_path / "run").exists()
