@@ -110,7 +110,6 @@ def test_a_map_is_that_of_the_plain_function(make):
     wanted = batched.saliency(plain, FRAMES, config=ISS, key=jax.random.key(3))
     np.testing.assert_array_equal(found.cells, wanted.cells)
     assert float(np.abs(found.cells[0]).max()) > 0
-    assert float(np.abs(found.cells[1]).max()) < float(np.abs(found.cells[0]).max())
     assert found.unit == "mean squared error, normalised actions"
     robot = policy.saliency(FRAMES, STATE, config=ISS, key=jax.random.key(3), units="robot")
     np.testing.assert_allclose(robot.effects, 100.0 * found.effects, rtol=1e-4)
