@@ -91,7 +91,10 @@ def params_folder(path: epath.PathLike) -> epath.Path:
     what = "not an orbax parameter checkpoint" if folder.exists() else "no checkpoint here"
     torch = [name for name in ("model.safetensors", "pytorch_model.bin") if (root / name).exists()]
     if torch:
-        what = f"a PyTorch checkpoint ({torch[0]}), openpi's JAX checkpoint wanted"
+        what = (
+            f"a PyTorch checkpoint ({torch[0]}), openpi's JAX checkpoint wanted, which "
+            "iss_jax.pi05.from_pytorch.convert_checkpoint makes of a model.safetensors"
+        )
     raise FileNotFoundError(
         f"{root}: {what}; looked for {folder / '_METADATA'}. Wanted is the folder of one step, "
         f"which holds params/_METADATA and assets/<asset_id>/norm_stats.json{_steps_below(root)}"
