@@ -34,6 +34,8 @@ from iss_jax.policies.frames import read_frames
 from iss_jax.policies.low_rank import with_leaves
 from iss_jax.policies.restored import load_policy
 
+KEYS = ("donors", "masks", "noise")
+
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
@@ -74,6 +76,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
                 "episode": frame.episode,
                 "frame": frame.number,
                 "policy": policy.fingerprint,
+                # What is drawn from keys of its own: results that shared one are computed anew.
+                "keys": list(KEYS),
                 **{name: config[name] for name in options},
             }
             for frame in chosen

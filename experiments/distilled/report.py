@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.stats.correlation import coefficient
-from iss_jax.stats.groups import auc, clustered_mean
+from iss_jax.stats.groups import Estimate, auc, clustered_mean
 
 Rows = Sequence[dict[str, Any]]
 
@@ -48,7 +48,8 @@ def summary(rows: Rows, *, resamples: int, confidence: float) -> list[dict[str, 
         `auc` of the cue's share, rho 1 against rho 0, with `low` and `high` by resampled tasks;
         `rank_auc`, the same of its pixels' rank; `rank` and `first` at rho 1 (the latter where the
         true effect exceeds half the instruction's, of `strong` frames); `false_first` at rho 0;
-        `spearman` of the cue's share with its true share over all policies and frames.
+        `spearman` of the cue's share with its true share over all policies and frames; `reason`,
+        why what needs policies of both rho is empty: nan, where the rows have but one of them.
     """
     found = []
     for cue, method, budget in _values(rows, "kind", "method", "budget"):
@@ -76,6 +77,7 @@ def summary(rows: Rows, *, resamples: int, confidence: float) -> list[dict[str, 
                     np.array([_share(r) for r in own]),
                     kind="spearman",
                 ),
+                "reason": _reason(full, none),
             }
         )
     return found
@@ -93,13 +95,20 @@ def lines(content: dict[str, Any]) -> list[str]:
     out += [
         f"  {r['cue']:<10} {r['method'] + ', ' + str(r['budget']):<34} {r['auc']:.2f} "
         f"[{r['low']:.2f}, {r['high']:.2f}]   {r['first']:.2f}   {r['false_first']:.2f}   "
-        f"{r['spearman']:.2f}"
+        f"{r['spearman']:.2f}{r['reason'] and '   ' + r['reason']}"
         for r in content["summary"]
     ]
     return out
 
 
-def _auc(full: Rows, none: Rows, name: str, resamples: int, confidence: float) -> Any:
+def _reason(full: Rows, none: Rows) -> str:
+    missing = [rho for rho, own in (("0", none), ("1", full)) if not own]
+    return f"no policy of rho {' and none of rho '.join(missing)}" if missing else ""
+
+
+def _auc(full: Rows, none: Rows, name: str, resamples: int, confidence: float) -> Estimate:
+    if not full or not none:
+        return Estimate(math.nan, math.nan, math.nan)
     return auc(
         np.array([r[name] for r in full]),
         np.array([r[name] for r in none]),
