@@ -26,6 +26,7 @@ from experiments.distilled.halves import measured_by_halves
 from experiments.distilled.measured import measured
 from experiments.distilled.scenes import cued
 from experiments.distilled.teacher import Frame, frames_of
+from experiments.distilled.tokens import measured_by_tokens
 from experiments.runs import app, versions
 from iss_jax import embedded
 from iss_jax.data.dataset import open_dataset
@@ -67,6 +68,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             }
             if "halves" in item:
                 return measured_by_halves(scene, policy, budgets=item["halves"], **settings)
+            if "tokens" in item:
+                return measured_by_tokens(scene, policy, budgets=item["tokens"], **settings)
             return measured(scene, policy, masks=config.masks, **settings)
 
         items = [
@@ -82,8 +85,10 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             }
             for frame in chosen
         ]
-        halves = [item | {"halves": list(config.budgets)} for item in items]
-        parts = {"methods": items, "halves": halves}
+        parts = {"methods": items} | {
+            part: [item | facts | {part: list(config.budgets)} for item in items]
+            for part, facts in (("halves", {"effect": "wholes"}), ("tokens", {}))
+        }
         results = run_items(
             run,
             [item for part in config.parts for item in parts[part]],

@@ -10,7 +10,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from experiments.causes.attributions import Attribution
-from experiments.causes.owen import Box, halved, owen_values, picture, pixels_of, solved, spread
+from experiments.causes.owen import (
+    Box,
+    halved,
+    of_halves,
+    owen_values,
+    picture,
+    pixels_of,
+    solved,
+)
 from experiments.causes.partition import PARTITIONS, PartitionFamily
 from experiments.distilled.measured import HORIZON, facts_of, rows_of
 from experiments.distilled.scenes import CuedScene
@@ -83,7 +91,7 @@ def by_halves(
         for runs in budgets:
             search = owen_values(picture(frame.shape[:3]), halved, family.splits(runs))
             (credit,) = solved([search], partial(game.values, family=family, runs=runs))
-            yield family.name, runs, Attribution(spread(credit, frame.shape[:3]))
+            yield family.name, runs, of_halves(credit, frame.shape[:3])
 
 
 def donors_and_noise(
