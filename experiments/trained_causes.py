@@ -9,7 +9,8 @@ names. What the cue really does is measured by changing it.
 
 The workdir receives `frames.csv` (a row a policy, frame and method), `policies.csv` (what cue and
 instruction do to each policy), `summary.csv` (a row a cue, method and budget, training seeds
-pooled), `seeds.csv` (how far training seeds lie apart) and `results.json`. An interrupted run is resumed by running it again.
+pooled), `seeds.csv` (how far training seeds lie apart) and `results.json`. An interrupted
+run is resumed by running it again.
 """
 
 from collections.abc import Iterable
