@@ -10,8 +10,8 @@ r"""Which explanation finds a cause inside a trained network?
 
 Variants: `full` (one policy a cue and rho), `grid` (three cues, four rho, and three training seeds
 at rho 0 and 1: 24 policies), `shipped` (the two that ship with the package; a few minutes),
-`halves` (the same two, Owen values alone), `tokens` (the same two, image tokens alone), `smoke` (one
-frame, few runs; half a minute).
+`halves` (the same two, Owen values alone), `tokens` (the same two, image tokens alone), `smoke`
+(one frame, few runs; half a minute).
 """
 
 import ml_collections
