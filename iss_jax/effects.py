@@ -309,7 +309,7 @@ class Effects(Record):
             np.asarray(one.area).tolist(),
             strict=True,
         )
-        there = [row[:4] for row in rows if row[4] > 0]
+        there = [row[:4] for row in rows if row[4] > 0 or row[3]]
         return sorted(there, key=lambda row: -row[1])
 
     def sentence(self, index: int | tuple[int, ...] = 0, *, most: int = 3) -> str:
