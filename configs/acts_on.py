@@ -1,12 +1,14 @@
 r"""What a policy acts on: the players of some frames, their shares and errors.
 
     python -m experiments.acts_on --config=configs/acts_on.py
+    python -m experiments.acts_on --config=configs/acts_on.py:modalities
     python -m experiments.acts_on --config=configs/acts_on.py:smoke
     python -m experiments.acts_on --config=configs/acts_on.py \
         --config.checkpoint=<folder> --config.dataset=<folder> --config.success=
 
 - `embedded` (default): four frames of the embedded policy's rollouts, from success in all trials to
   success in none.
+- `modalities`: which kind of input counts, whole views, instruction or state, in sixteen frames.
 - `smoke`: one frame; seconds.
 """
 
@@ -15,7 +17,7 @@ import ml_collections
 from configs.parts.policy import set_policy
 from configs.parts.variants import chosen
 
-VARIANTS = ("embedded", "smoke")
+VARIANTS = ("embedded", "modalities", "smoke")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
@@ -30,7 +32,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # The middle frames of so many episodes, or of those that are named, such as "(0, 12)".
     config.frames = 4
     config.episodes = ()
-    # names, regions, looks (segments of each view) or looks_joined (joined over views).
+    # names, regions, looks (segments of each view) or looks_joined (joined over views); or
+    # modalities: whole views, the instruction and the state, with exact Shapley values.
     config.players = "names"
     config.draws = 8
     # background (donor frames of other tasks), blur, mean, inpaint, or auto: donors where there are
@@ -41,6 +44,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # explained dataset for any other.
     config.donors_from = ""
     config.seed = 0
+    if variant == "modalities":
+        # Two a suite, and the average of all.
+        config.players, config.frames = "modalities", 16
     if variant == "smoke":
         config.frames, config.draws, config.donors = 1, 2, 8
     return config

@@ -3,11 +3,13 @@ r"""Which explanation finds a cause that is known exactly?
     python -m experiments.known_causes --config=configs/known_causes.py
     python -m experiments.known_causes --config=configs/known_causes.py:chosen
     python -m experiments.known_causes --config=configs/known_causes.py:partition
+    python -m experiments.known_causes --config=configs/known_causes.py:tokens
     python -m experiments.known_causes --config=configs/known_causes.py:smoke
 
 Variants: `embedded` (both splits; an hour on two cores, and twenty minutes for Owen values),
 `chosen` (only the split on which methods were chosen, in the same run directory; a quarter of it),
-`partition` (both splits, Owen values alone), `smoke` (one frame, few methods; seconds).
+`partition` (both splits, Owen values alone), `tokens` (both, patches of image tokens alone),
+`smoke` (one frame, few methods; seconds).
 The policy takes 4 Euler steps instead of 10, to save time.
 """
 
@@ -15,14 +17,16 @@ import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("embedded", "chosen", "partition", "smoke")
+VARIANTS = ("embedded", "chosen", "partition", "tokens", "smoke")
 
 MASKS = ("ISS, paper", "ISS, centred", "ISS, centred, wide blur", "RISE")
+TOKENS = ("token patches, donors, alone", "token patches, mean, alone")
 PARTITIONS = ("Owen values, wide blur", "Owen values, donors")
 
 HELDOUT_FAMILIES = (
     *MASKS,
     *PARTITIONS,
+    *TOKENS,
     "joined looks, donors, alone",
     "joined looks, wide blur, alone",
     "joined looks, paper's blur, alone",
@@ -41,7 +45,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     smoke = chosen(variant, VARIANTS) == "smoke"
     config = ml_collections.ConfigDict()
-    alone = variant in ("partition", "smoke")
+    alone = variant in ("partition", "tokens", "smoke")
     config.name = f"known_causes-{variant}" if alone else "known_causes"
     config.checkpoint = "embedded"
     # Of each split: its tasks are every second one of these suites, the first `tasks` of them, all
@@ -95,11 +99,12 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     )
     config.resamples = 2_000
     config.confidence = 0.95
-    if variant == "partition":
-        config.families = ml_collections.ConfigDict({"chosen": PARTITIONS, "heldout": PARTITIONS})
+    if variant in ("partition", "tokens"):
+        names = PARTITIONS if variant == "partition" else TOKENS
+        config.families = ml_collections.ConfigDict({"chosen": names, "heldout": names})
         config.reference_draws, config.metrics_stride = (), 0
-        config.answers = tuple((name, 100) for name in PARTITIONS)
-        config.shown = tuple((name, budget) for name in PARTITIONS for budget in config.budgets)
+        config.answers = tuple((name, 100) for name in names)
+        config.shown = tuple((name, budget) for name in names for budget in config.budgets)
     if smoke:
         config.suites = ("libero_object",)
         config.tasks = ml_collections.ConfigDict({"chosen": 1, "heldout": 1})

@@ -2,19 +2,30 @@ r"""Which explanation finds a cause inside a trained network?
 
     # After `python -m experiments.distil`, as in configs/distil.py:
     python -m experiments.trained_causes --config=configs/trained_causes.py
+    python -m experiments.trained_causes --config=configs/trained_causes.py:grid
     python -m experiments.trained_causes --config=configs/trained_causes.py:shipped
     python -m experiments.trained_causes --config=configs/trained_causes.py:halves
+    python -m experiments.trained_causes --config=configs/trained_causes.py:tokens
     python -m experiments.trained_causes --config=configs/trained_causes.py:smoke
 
-Variants: `full` (all distilled policies), `shipped` (the two that ship with the package; a few
-minutes), `halves` (the same two, Owen values alone), `smoke` (one frame, few runs; half a minute).
+Variants: `full` (one policy a cue and rho), `grid` (three cues, four rho, and three training seeds
+at rho 0 and 1: 24 policies), `shipped` (the two that ship with the package; a few minutes),
+`halves` (the same two, Owen values alone), `tokens` (the same two, image tokens alone), `smoke`
+(one frame, few runs; half a minute).
 """
 
 import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("full", "shipped", "halves", "smoke")
+VARIANTS = ("full", "grid", "shipped", "halves", "tokens", "smoke")
+
+GRID = tuple(
+    (cue, rho, seed)
+    for cue in ("panel_one", "panel_two", "patch")
+    for rho, seeds in ((0.0, 3), (0.5, 1), (0.9, 1), (1.0, 3))
+    for seed in range(seeds)
+)
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
@@ -34,9 +45,10 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         ("patch", 0.0, 0),
         ("patch", 1.0, 0),
     )
-    # Owen values spend their runs one after the other, so that they are a part of their own, with
-    # the runs of `budgets`.
-    config.parts = ("halves",) if variant == "halves" else ("methods", "halves")
+    # Owen values spend their runs one after the other, and tokens are no pixels: each is a part of
+    # its own, with the runs of `budgets`.
+    alone = variant in ("halves", "tokens")
+    config.parts = (variant,) if alone else ("methods", "halves", "tokens")
     config.budgets = (30, 100)
     # Frames of each held-out task of these suites.
     config.suites = ("libero_object", "libero_object_object", "libero_object_swap")
@@ -48,7 +60,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.max_token_len = 40
     config.resamples = 2_000
     config.confidence = 0.95
-    if variant in ("shipped", "halves", "smoke"):
+    if variant == "grid":
+        config.policies = GRID
+    if variant in ("shipped", "halves", "tokens", "smoke"):
         config.leaves = "shipped"
         config.policies = (("panel_one", 0.0, 0), ("panel_one", 1.0, 0))
     if variant == "smoke":

@@ -8,6 +8,9 @@ Each player of a frame (a named object where the dataset has instance labels, el
 look, a labelled region) is replaced alone by the same pixels of other tasks' frames, and its share
 of what that does to the actions is read off, with its error. No labels are needed.
 
+`--config.players=modalities` asks which kind of input counts instead: whole views, the instruction
+and the state, replaced by those of frames of other tasks, with exact Shapley values.
+
 The workdir receives `players.csv` (a row a frame and player), `results.json` and
 `figures/acts_on.png`.
 """
@@ -31,10 +34,14 @@ from iss_jax.explain.donors import AUTO, Donors, load_donors
 from iss_jax.explain.frame_players import PLAYERS, player_columns, players_of
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import PolicyOptions, at_least_one, from_config
+from iss_jax.modalities import modality_effects
+from iss_jax.policies.donors import donor_texts
 from iss_jax.policies.frames import read_frames, see
 from iss_jax.policies.restored import Policy
 from iss_jax.results import Cameras
 from iss_jax.viz.effects_rows import effects_rows
+
+MODALITIES = "modalities"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +68,14 @@ class Options(PolicyOptions):
         at_least_one(self, "draws", "donors", "frames")
         if self.fill != AUTO:
             fills.named(self.fill)
-        if self.players not in PLAYERS:
-            raise ValueError(f"config.players: {self.players!r} given, one of {PLAYERS} wanted")
+        known = (*PLAYERS, MODALITIES)
+        if self.players not in known:
+            raise ValueError(f"config.players: {self.players!r} given, one of {known} wanted")
+        if self.players == MODALITIES and self.fill not in (AUTO, "background"):
+            raise ValueError(
+                f"config.fill: {self.fill!r} given, but whole inputs are replaced by a donor's: "
+                "'background' wanted"
+            )
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -116,7 +129,7 @@ def player_rows(found: Effects) -> list[dict[str, Any]]:
     return [
         {"player": name, **{column: own[i] for column, own in values.items()}}
         for i, name in enumerate(found.names)
-        if values["area"][i] > 0
+        if values["area"][i] > 0 or values["moved"][i] > 0
     ]
 
 
@@ -133,21 +146,34 @@ def effects_of(
         read_frames(dataset, frame.episode, [frame.frame], shown, labels="optional"), policy, shown
     )
     key = jax.random.fold_in(jax.random.key(options.seed), frame.episode)
-    effects = player_effects(
-        policy.params,
-        seen.obs,
-        players_of(options.players, seen),
-        donors.bank,
-        key=jax.random.fold_in(key, frame.frame),
-        config=EffectsConfig(
-            draws=options.draws,
-            fill=donors.fill,
-            action_dims=len(policy.norm_stats["actions"].mean),
-        ),
-        groups=donors.groups(dataset, frame.episode),
-        action_horizon=options.action_horizon,
-        sampling=Sampling(num_steps=options.num_steps),
+    config = EffectsConfig(
+        draws=options.draws,
+        fill=donors.fill,
+        action_dims=len(policy.norm_stats["actions"].mean),
     )
+    call: dict[str, Any] = {
+        "key": jax.random.fold_in(key, frame.frame),
+        "groups": donors.groups(dataset, frame.episode),
+        "action_horizon": options.action_horizon,
+        "sampling": Sampling(num_steps=options.num_steps),
+    }
+    if options.players == MODALITIES:
+        if donors.bank is None:
+            raise ValueError(
+                "config.players: 'modalities' given, but there are no donors of other tasks; name "
+                "a dataset that has some, config.donors_from"
+            )
+        episode = seen.episode
+        texts = donor_texts(policy, donors.bank, [episode.prompt], episode.state, shown)
+        config = dataclasses.replace(config, estimator="shapley")
+        effects = modality_effects(
+            policy.params, seen.obs, donors.bank, texts, config=config, **call
+        )
+    else:
+        players = players_of(options.players, seen)
+        effects = player_effects(
+            policy.params, seen.obs, players, donors.bank, config=config, **call
+        )
     frames = {view: jnp.asarray(np.asarray(image)) for view, image in seen.images.items()}
     return dataclasses.replace(effects, frames=frames, cameras=Cameras(seen.cameras))
 

@@ -84,7 +84,7 @@ def measured(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, 
         known = {frame_of(item): result for item, result in zip(items, results, strict=True)}
         halves = run_items(
             run,
-            [item | facts | {"partitions": names} for item in items if names],
+            [item | facts | {"partitions": names, "effect": "wholes"} for item in items if names],
             lambda item, plan=plan, known=known: run_partition(
                 source, policy, plan, item, known[frame_of(item)]
             ),

@@ -8,10 +8,12 @@ every policy on the same held-out frames, in which the cue shows another object 
 names. What the cue really does is measured by changing it.
 
 The workdir receives `frames.csv` (a row a policy, frame and method), `policies.csv` (what cue and
-instruction do to each policy), `summary.csv` (a row a cue, method and budget) and `results.json`.
-An interrupted run is resumed by running it again.
+instruction do to each policy), `summary.csv` (a row a cue, method and budget, training seeds
+pooled), `seeds.csv` (how far training seeds lie apart) and `results.json`. An interrupted
+run is resumed by running it again.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +27,24 @@ from experiments.distilled import report
 from experiments.distilled.halves import measured_by_halves
 from experiments.distilled.measured import measured
 from experiments.distilled.scenes import cued
+from experiments.distilled.seeds import by_seed
 from experiments.distilled.teacher import Frame, frames_of
+from experiments.distilled.tokens import measured_by_tokens
 from experiments.runs import app, versions
 from iss_jax import embedded
 from iss_jax.data.dataset import open_dataset
+from iss_jax.few import few
 from iss_jax.jobs.directory import Item, open_run, run_items
 from iss_jax.policies.frames import read_frames
 from iss_jax.policies.low_rank import with_leaves
 from iss_jax.policies.restored import load_policy
 
+KEYS = ("donors", "masks", "noise")
+
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
+    require_leaves(config.leaves, config.policies)
     run = open_run(workdir, config, version=versions.MAPS)
     source = open_source(open_dataset(embedded.episodes_path()))
     heldout = [t for t in split_tasks(source)["heldout"] if t.split("/")[0] in config.suites]
@@ -65,6 +73,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             }
             if "halves" in item:
                 return measured_by_halves(scene, policy, budgets=item["halves"], **settings)
+            if "tokens" in item:
+                return measured_by_tokens(scene, policy, budgets=item["tokens"], **settings)
             return measured(scene, policy, masks=config.masks, **settings)
 
         items = [
@@ -74,12 +84,16 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
                 "episode": frame.episode,
                 "frame": frame.number,
                 "policy": policy.fingerprint,
+                # What is drawn from keys of its own: results that shared one are computed anew.
+                "keys": list(KEYS),
                 **{name: config[name] for name in options},
             }
             for frame in chosen
         ]
-        halves = [item | {"halves": list(config.budgets)} for item in items]
-        parts = {"methods": items, "halves": halves}
+        parts = {"methods": items} | {
+            part: [item | facts | {part: list(config.budgets)} for item in items]
+            for part, facts in (("halves", {"effect": "wholes"}), ("tokens", {}))
+        }
         results = run_items(
             run,
             [item for part in config.parts for item in parts[part]],
@@ -92,10 +106,12 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     content = {
         "policies": report.policies(rows, **settings),
         "summary": report.summary(rows, **settings),
+        "seeds": by_seed(rows),
     }
     run.write_csv("frames.csv", rows)
     run.write_csv("policies.csv", content["policies"])
     run.write_csv("summary.csv", content["summary"])
+    run.write_csv("seeds.csv", content["seeds"])
     run.write_json("results.json", content)
     if not config.quiet:
         print("\n".join(report.lines(content)))
@@ -107,6 +123,25 @@ def leaves_of(pattern: str, cue: str, rho: float, seed: int) -> Path:
     if pattern == "shipped":
         return embedded.planted_path(follows=rho > 0.5)
     return Path(pattern.format(cue=cue, rho=rho, seed=seed))
+
+
+def require_leaves(pattern: str, policies: Iterable[tuple[str, float, int]]) -> None:
+    """Says before anything is run which policies there are none of.
+
+    Args:
+        pattern: Of `leaves_of`.
+        policies: Cue, rho and seed of each.
+
+    Raises:
+        FileNotFoundError: Some have no leaves; the message names them and the first one's file.
+    """
+    missing = [one for one in policies if not leaves_of(pattern, *one).exists()]
+    if missing:
+        names = [f"{cue}, rho {rho:g}, seed {seed}" for cue, rho, seed in missing]
+        raise FileNotFoundError(
+            f"config.policies: no leaves of {few(names)}; wanted {leaves_of(pattern, *missing[0])} "
+            "and so on, as `python -m experiments.distil` writes them"
+        )
 
 
 def chosen_frames(frames: list[Frame], task: str, count: int) -> list[Frame]:

@@ -120,7 +120,11 @@ class Effects(Record):
 
     @property
     def share(self) -> Float[Array, "*b players"]:
-        """Each player's share of the sum of the effects."""
+        """Each player's share of the sum of the effects.
+
+        Below 0 or above 1 where an effect is negative, which `banzhaf` and `shapley` allow: see
+        `beyond`. Nothing is cut off.
+        """
         return effect_estimators.shares(self.effects, self.covariance)[0]
 
     @property
@@ -140,15 +144,33 @@ class Effects(Record):
             level: How often an interval is to hold the share that endless draws would give.
 
         Returns:
-            Ends in [0, 1]; 0 and 1 where shares are not known.
+            Ends in [0, 1]; 0 and 1 where shares are not known. Of `banzhaf` and `shapley`, whose
+            effects may be negative, ends are not cut off, and infinite where shares are not known.
 
         Raises:
             ValueError: A level that is no probability.
         """
-        by_draw = jnp.asarray(self.by_draw)
-        low, high = share_intervals(by_draw, by_draw.sum(-1), level)
+        by_draw, bounded = jnp.asarray(self.by_draw), self._bounded
+        low, high = share_intervals(by_draw, by_draw.sum(-1), level, bounded=bounded)
         known = self.valid[..., None]
-        return jnp.where(known, low, 0.0), jnp.where(known, high, 1.0)
+        lowest, highest = (0.0, 1.0) if bounded else (-jnp.inf, jnp.inf)
+        return jnp.where(known, low, lowest), jnp.where(known, high, highest)
+
+    @property
+    def _bounded(self) -> bool:
+        return self.config is None or self.config.estimator == "one_at_a_time"
+
+    @property
+    def beyond(self) -> Bool[Array, "*b"]:
+        """Whether a share lies outside [0, 1], because a player has a negative effect.
+
+        A replaced player moves the actions or does not, so alone it has no negative effect. Beside
+        others it may undo what they do: `banzhaf` and `shapley` then give it a negative one. With
+        few draws and pairs `banzhaf` does so for players that do nothing, too, since they are
+        replaced beside others that do. More of either mends the second; the first is the answer.
+        """
+        shares = self.share
+        return self.valid & ((shares < 0) | (shares > 1)).any(-1)
 
     @property
     def valid(self) -> Bool[Array, "*b"]:
@@ -213,7 +235,7 @@ class Effects(Record):
         area = inside.sum(-1) / jnp.maximum(whole.sum(-1), 1.0)
         by_draw = jnp.asarray(self.by_draw)
         nuisance = jnp.einsum("...dp,...p->...d", by_draw, part, precision="highest")[..., None]
-        low, high = share_intervals(nuisance, by_draw.sum(-1), level)
+        low, high = share_intervals(nuisance, by_draw.sum(-1), level, bounded=self._bounded)
         # Where nuisance is spread over players, one that is changed tests it.
         holds = (part > 0) & (self.area > 0)
         reason = nuisance_reason(jnp.asarray(self.reason), self.tested, holds)
@@ -287,7 +309,7 @@ class Effects(Record):
             np.asarray(one.area).tolist(),
             strict=True,
         )
-        there = [row[:4] for row in rows if row[4] > 0]
+        there = [row[:4] for row in rows if row[4] > 0 or row[3]]
         return sorted(there, key=lambda row: -row[1])
 
     def sentence(self, index: int | tuple[int, ...] = 0, *, most: int = 3) -> str:
@@ -310,6 +332,8 @@ class Effects(Record):
                 parts.append(f"{name} {100 * share:.0f} ± {100 * error:.0f} %")
             else:
                 parts.append(f"{name} {100 * share:.0f} %")
+        if bool(np.asarray(one.beyond)):
+            parts.append("shares below 0 or above 100 %: players that undo others, or few draws")
         return ", ".join(parts)
 
     def summary(self) -> tuple[str, list[tuple[str, str]]]:

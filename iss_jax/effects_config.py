@@ -27,7 +27,7 @@ class EffectsConfig:
             those there.
         estimator: `one_at_a_time`: each player is replaced alone. `banzhaf`: random halves of the
             players are replaced, for causes that are doubled. `shapley`: all sets of up to six
-            players.
+            players. Shares of the last two may leave [0, 1], see `Effects.beyond`.
         pairs: Of `banzhaf`: a draw runs this many random halves, each with its complement.
         like_for_like: Whether a pixel is replaced by donor pixels of its own region label, so that
             no object is pasted where none was.

@@ -239,7 +239,7 @@ def _player_effects(
     inside = {v: picture.get(v, everywhere) & present[v][:, None, None] for v in views}
     donors, donor_regions = from_bank
     if donors is not None:
-        donors = {view: _as_frames(own, image_size) for view, own in donors.items()}
+        donors = {view: donor_pixels(own, image_size) for view, own in donors.items()}
     if donor_regions is not None:
         # No frame has the label of a donor's padding.
         donor_regions = {
@@ -284,7 +284,13 @@ def _player_effects(
     return runs, frames, scene.labels
 
 
-def _as_frames(donors: Array, size: int) -> Float[Array, "b draws h w 3"]:
+def donor_pixels(donors: Array, size: int) -> Float[Array, "b draws h w 3"]:
+    """Each draw's donor as the policy takes frames: in [-1, 1], at the model's size.
+
+    Args:
+        donors: [b, draws, h, w, 3], uint8 or in [-1, 1].
+        size: The model's, pixels.
+    """
     flat = to_unit_range(donors.reshape(-1, *donors.shape[2:]))
     flat = resize_with_pad(flat, size, size)
     return flat.reshape(*donors.shape[:2], *flat.shape[1:])

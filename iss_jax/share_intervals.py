@@ -19,9 +19,13 @@ from jaxtyping import Array, Float
 from scipy import special
 
 
-@partial(jax.jit, static_argnames="level")
+@partial(jax.jit, static_argnames=("level", "bounded"))
 def share_intervals(
-    parts: Float[Array, "*b draws w"], whole: Float[Array, "*b draws"], level: float = 0.95
+    parts: Float[Array, "*b draws w"],
+    whole: Float[Array, "*b draws"],
+    level: float = 0.95,
+    *,
+    bounded: bool = True,
 ) -> tuple[Float[Array, "*b w"], Float[Array, "*b w"]]:
     """Ends of the intervals of Σ parts / Σ whole, sums over draws that are independent.
 
@@ -35,9 +39,12 @@ def share_intervals(
         parts: Of every draw, such as the effects of the players.
         whole: Of every draw, such as their sum.
         level: How often an interval is to hold the true share.
+        bounded: Whether no part can be negative. Else shares may leave [0, 1], and so may their
+            intervals, which then are the plain jackknife's.
 
     Returns:
-        Lower and upper ends in [0, 1]; 0 and 1 where one draw, or nothing to share, says nothing.
+        Lower and upper ends, in [0, 1] where they are bounded. Where one draw, or nothing to share,
+        says nothing: 0 and 1, or minus and plus infinity where they are not.
 
     Raises:
         ValueError: A level that is no probability.
@@ -45,9 +52,10 @@ def share_intervals(
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie in (0, 1), got {level}")
     draws = parts.shape[-2]
+    lowest, highest = (0.0, 1.0) if bounded else (-jnp.inf, jnp.inf)
     if draws < 2:
         nothing = jnp.zeros_like(parts[..., 0, :])
-        return nothing, nothing + 1.0
+        return nothing + lowest, nothing + highest
     width = float(special.stdtrit(draws - 1, 0.5 + level / 2)) * ((draws - 1) / draws) ** 0.5
 
     def ratio(parts: Array, whole: Array) -> Array:
@@ -65,11 +73,12 @@ def share_intervals(
     # Rounding of a difference of sums is no share.
     least = 1e-6
     inside = (without > least).all(-2) & (without < 1 - least).all(-2)
+    inside = inside & bounded
     safe = [jnp.where(inside, share, 0.5), jnp.where(inside[..., None, :], without, 0.5)]
     logits = ends(*(jnp.log(x / (1.0 - x)) for x in safe))
     plain = ends(share, without)
     known = total > 0
     low = jnp.where(inside, jnp.minimum(jax.nn.sigmoid(logits[0]), plain[0]), plain[0])
     high = jnp.where(inside, jnp.maximum(jax.nn.sigmoid(logits[1]), plain[1]), plain[1])
-    low, high = jnp.clip(low, 0.0, 1.0), jnp.clip(high, 0.0, 1.0)
-    return jnp.where(known, low, 0.0), jnp.where(known, high, 1.0)
+    low, high = jnp.clip(low, lowest, highest), jnp.clip(high, lowest, highest)
+    return jnp.where(known, low, lowest), jnp.where(known, high, highest)

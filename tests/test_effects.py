@@ -204,3 +204,23 @@ def test_one_of_a_batch():
     assert repr(deeper).startswith("Effects of 1 x 2 observations")
     np.testing.assert_array_equal(example(deeper, (0, 1)).moved, one.moved)
     assert dataclasses.replace(found, unit="x").unit == "x"
+
+
+def test_shares_of_halves_that_leave_0_and_1_stay_and_are_named():
+    # A player that undoes the first: beside it the actions move less.
+    by_draw = np.array([[[1.3, -0.2, 0.1], [1.1, -0.4, 0.1]]] * 2, np.float32)
+    halves = EffectsConfig(draws=2, estimator="banzhaf")
+    found = effects(by_draw=by_draw, config=halves)
+    np.testing.assert_allclose(found.share[0], [1.2, -0.3, 0.1], rtol=1e-5)
+    np.testing.assert_array_equal(found.beyond, [True, False])  # the second has no shares
+    low, high = found.intervals()
+    assert float(low[0, 1]) < -0.3 < float(high[0, 1]) and float(high[0, 0]) > 1.2
+    assert np.isinf(low[1]).all() and np.isinf(high[1]).all()
+    sentence = example(found).sentence(most=2)
+    assert sentence.startswith("black bowl 120 ± 14 %")
+    assert sentence.endswith(
+        "shares below 0 or above 100 %: players that undo others, or few draws"
+    )
+    alone = effects()
+    assert not alone.beyond.any() and "below 0" not in example(alone).sentence()
+    assert float(alone.intervals()[0].min()) >= 0.0

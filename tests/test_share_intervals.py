@@ -101,3 +101,17 @@ def test_what_says_nothing_has_the_whole_interval():
         assert low.tolist() == [0.0, 0.0] and high.tolist() == [1.0, 1.0]
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 95"):
         share_intervals(jnp.ones((2, 2)), jnp.ones(2), 95)
+
+
+def test_parts_that_may_be_negative_are_not_cut_off():
+    # Means -0.1 and 1.1 of a whole that does not vary: the plain jackknife is Student's t.
+    parts = jnp.array([[-0.3, 1.3], [-0.1, 1.1], [0.1, 0.9]])
+    low, high = share_intervals(parts, parts.sum(-1), bounded=False)
+    reach = special.stdtrit(2, 0.975) * 0.2 / 3**0.5
+    np.testing.assert_allclose(low, [-0.1 - reach, 1.1 - reach], rtol=1e-4)
+    np.testing.assert_allclose(high, [-0.1 + reach, 1.1 + reach], rtol=1e-4)
+    cut, _ = share_intervals(parts, parts.sum(-1))
+    assert float(cut[0]) == 0.0
+    for nothing in (parts[:1], parts * 0.0):
+        ends = share_intervals(nothing, nothing.sum(-1), bounded=False)
+        np.testing.assert_array_equal(jnp.stack(ends), [[-np.inf] * 2, [np.inf] * 2])

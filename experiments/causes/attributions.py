@@ -23,6 +23,8 @@ class Attribution(NamedTuple):
         stderr: Their errors.
         labels: Player of every pixel.
         tint: Effect of the tint, where it was asked.
+        wholes: What the part that holds each pixel does as a whole, where a method without players
+            has parts: on the scale of players' effects.
     """
 
     pixels: Float[np.ndarray, "v h w"]
@@ -30,6 +32,7 @@ class Attribution(NamedTuple):
     stderr: Float[np.ndarray, " players"] | None = None
     labels: Int[np.ndarray, "v h w"] | None = None
     tint: float | None = None
+    wholes: Float[np.ndarray, "v h w"] | None = None
 
 
 def of_players(

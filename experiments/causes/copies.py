@@ -113,6 +113,8 @@ PLAYER_FAMILIES = (
     PlayerFamily("fine looks of a view", "blur"),
     PlayerFamily("cells"),
     PlayerFamily("fine cells", "background", "banzhaf"),
+    PlayerFamily("token patches"),
+    PlayerFamily("token patches", "mean"),
     PlayerFamily("regions"),
     PlayerFamily("regions", "background", like_for_like=True),
     PlayerFamily("regions", "blur"),
@@ -128,6 +130,13 @@ LOOKS = {
     "fine looks of a view": (16, False),
 }
 """Players by appearance: how many, and whether they are joined across views."""
+
+TOKENS = "token patches"
+"""What each image token of the embedded policy stands for. The readers of constructed policies read
+pixels, which a token that is replaced does not change: so its patch is replaced."""
+
+CELLS = {"cells": (4, 4), "fine cells": (7, 7), TOKENS: (5, 5)}
+"""Players of equal size, each view's apart: rows and columns."""
 
 LABELLED = ("regions", "regions and cues")
 
@@ -154,8 +163,8 @@ def players_of(name: str, scene: CauseScene) -> Players:
     """The players of a scene's frame, without batch axis.
 
     Args:
-        name: Of `LOOKS`, or `cells`, `fine cells`, `regions`, or `regions and cues`, where the
-            places of the cues are labelled too.
+        name: Of `LOOKS` or `CELLS`, or `regions`, or `regions and cues`, where the places of the
+            cues are labelled too.
         scene: The scene.
 
     Raises:
@@ -165,8 +174,8 @@ def players_of(name: str, scene: CauseScene) -> Players:
     if name in LOOKS:
         most, join = LOOKS[name]
         return player_makers.by_appearance(images, most=most, join=join)
-    if name in ("cells", "fine cells"):
-        return player_makers.grid(images, (4, 4) if name == "cells" else (7, 7))
+    if name in CELLS:
+        return player_makers.grid(images, CELLS[name])
     if name not in LABELLED:
         raise ValueError(f"players {name!r} given, of no kind that is known")
     regions = {view: jnp.asarray(labels) for view, labels in scene.regions.items()}

@@ -24,8 +24,9 @@ def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere:
         outranks another one; `first`, whether what comes first is the cue: a player at least half
         of whose pixels are the cue's, or the highest pixel; `held`, whether the player that comes
         first is the one that holds most of the cue; `first_dense`, as `first` by effect per area;
-        `effect`, mean over the cue's pixels, of masks less the mean of the map. None where there is
-        no answer.
+        `effect`, mean over the cue's pixels of what the player or the part that holds each of them
+        does as a whole; of masks, which have no parts, their scores' mean less that of the map.
+        None where there is no answer.
     """
     if everywhere:
         return _of_tint(found)
@@ -42,7 +43,11 @@ def measure(found: Attribution, where: Bool[np.ndarray, "v h w"], *, everywhere:
             "first": on_top,
             "held": on_top,
             "first_dense": on_top,
-            "effect": float(inside.mean() - pixels.mean()),
+            "effect": float(
+                inside.mean() - pixels.mean()
+                if found.wholes is None
+                else found.wholes[where].mean()
+            ),
         }
     players = len(found.effects)
     known = found.labels >= 0

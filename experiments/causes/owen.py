@@ -15,6 +15,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Bool, Float
 
+from experiments.causes.attributions import Attribution
+
 Node = TypeVar("Node", bound=Hashable)
 Search = Generator[list[frozenset[Node]], Sequence[float], dict[Node, float]]
 
@@ -133,6 +135,23 @@ def pixels_of(boxes: frozenset[Box], shape: tuple[int, int, int]) -> Bool[np.nda
     for view, last, top, bottom, left, right in boxes:
         inside[view:last, top:bottom, left:right] = True
     return inside
+
+
+def of_halves(credit: dict[Box, float], shape: tuple[int, int, int]) -> Attribution:
+    """Owen values as a map, and beside it what each pixel's box has earned as a whole.
+
+    >>> found = of_halves({(0, 1, 0, 2, 0, 1): 4.0, (0, 1, 0, 2, 1, 2): 1.0}, (1, 2, 2))
+    >>> found.pixels[0, 0].tolist(), found.wholes[0, 0].tolist()
+    ([2.0, 0.5], [4.0, 1.0])
+
+    Args:
+        credit: Of each box.
+        shape: Views, height and width.
+    """
+    wholes = np.zeros(shape)
+    for (view, last, top, bottom, left, right), earned in credit.items():
+        wholes[view:last, top:bottom, left:right] = earned
+    return Attribution(spread(credit, shape), wholes=wholes)
 
 
 def spread(credit: dict[Box, float], shape: tuple[int, int, int]) -> Float[np.ndarray, "v h w"]:

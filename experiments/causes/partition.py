@@ -13,16 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.causes.attributions import Attribution
 from experiments.causes.owen import (
     Box,
     halved,
+    of_halves,
     owen_values,
     picture,
     pixels_of,
     solved,
     splits_of,
-    spread,
 )
 from experiments.causes.runs import Plan, Runner, item_key, stored
 from experiments.causes.scenes import CauseScene, Source, make_cause_scene
@@ -158,10 +157,8 @@ def run_partition(
             for alpha in ALPHAS:
                 for budget in plan.budgets:
                     one = (number, alpha, budget)
-                    pixels = spread(found.get(one, {}), shape)
-                    row = frame_row(
-                        item, scene.cues, places, result, number, alpha, Attribution(pixels)
-                    )
+                    own = of_halves(found.get(one, {}), shape)
+                    row = frame_row(item, scene.cues, places, result, number, alpha, own)
                     seen = float(np.mean(still.get(one, [1.0])))
                     rows.append({"method": family.name, "budget": budget, **row, "left": seen})
     return rows

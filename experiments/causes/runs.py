@@ -12,6 +12,7 @@ from experiments.causes import policy as constructed
 from experiments.causes.copies import (
     LABELLED,
     PLAYER_FAMILIES,
+    TOKENS,
     Copies,
     MaskFamily,
     PlayerFamily,
@@ -87,9 +88,12 @@ class Plan:
         """The budgets of a family.
 
         More draws of a fill that draws nothing would average flow noise only: it has the smallest.
+        Patches of tokens are more than the smaller budgets have runs.
         """
         if family.players in LABELLED:
             return (self.labelled_budget, *self.budgets[:-1])
+        if family.players == TOKENS:
+            return self.budgets[-1:]
         if needs_donors(family.fill):
             return self.budgets
         fine = family.players == "fine looks of a view"

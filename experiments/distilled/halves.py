@@ -10,7 +10,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from experiments.causes.attributions import Attribution
-from experiments.causes.owen import Box, halved, owen_values, picture, pixels_of, solved, spread
+from experiments.causes.owen import (
+    Box,
+    halved,
+    of_halves,
+    owen_values,
+    picture,
+    pixels_of,
+    solved,
+)
 from experiments.causes.partition import PARTITIONS, PartitionFamily
 from experiments.distilled.measured import HORIZON, facts_of, rows_of
 from experiments.distilled.scenes import CuedScene
@@ -65,24 +73,40 @@ def by_halves(
         scene: What is explained.
         policy: Whose actions.
         obs: The scene as the policy sees it, a batch of one.
-        key: Of donors and flow noise.
+        key: Of donors and of flow noise, each drawn from a key of its own.
         sampling: How the policy is run.
         budgets: Runs, baselines included.
     """
     views = tuple(obs.images)
     frame = np.stack([np.asarray(obs.images[view])[0] for view in views])
+    dims = len(policy.norm_stats["actions"].mean)
     for family in PARTITIONS:
         draws = max(map(family.draws, budgets))
-        allowed = jnp.ones((1, len(scene.bank)), bool)
-        donors, _ = donor_frames(scene.bank, draw_donors(key[None], allowed, draws), views)
+        numbers, noise = donors_and_noise(key, len(scene.bank), (draws, HORIZON, dims))
+        donors, _ = donor_frames(scene.bank, numbers, views)
         assert donors is not None
         shown = {v: own[0].astype(jnp.float32) / 127.5 - 1.0 for v, own in donors.items()}
         instead = family.instead(frame, shown, draws)
-        game = _Game(policy, obs, frame, instead, key, sampling)
+        game = _Game(policy, obs, frame, instead, noise, sampling)
         for runs in budgets:
             search = owen_values(picture(frame.shape[:3]), halved, family.splits(runs))
             (credit,) = solved([search], partial(game.values, family=family, runs=runs))
-            yield family.name, runs, Attribution(spread(credit, frame.shape[:3]))
+            yield family.name, runs, of_halves(credit, frame.shape[:3])
+
+
+def donors_and_noise(
+    key: Array, bank: int, shape: tuple[int, int, int]
+) -> tuple[Int[Array, "1 draws"], Float[Array, "draws horizon dims"]]:
+    """Donors of each draw and its flow noise, which say nothing of each other.
+
+    Args:
+        key: Split in two.
+        bank: How many donors there are.
+        shape: Of the noise: draws, steps and dimensions of the actions.
+    """
+    donor_key, noise_key = jax.random.split(key)
+    numbers = draw_donors(donor_key[None], jnp.ones((1, bank), bool), shape[0])
+    return numbers, jax.random.normal(noise_key, shape)
 
 
 class _Game:
@@ -94,12 +118,10 @@ class _Game:
         obs: Observation,
         frame: Float[np.ndarray, "v h w 3"],
         instead: Float[np.ndarray, "draws v h w 3"],
-        key: Array,
+        noise: Float[Array, "draws horizon dims"],
         sampling: Sampling,
     ) -> None:
         self._frame, self._instead = frame, instead
-        dims = len(policy.norm_stats["actions"].mean)
-        noise = jax.random.normal(key, (len(instead), HORIZON, dims))
         self._run = partial(
             _actions, policy.params, obs, noise, views=tuple(obs.images), sampling=sampling
         )

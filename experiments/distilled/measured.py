@@ -185,8 +185,9 @@ def rise(
     """RISE's own masks and weights (Petsiuk et al. 2018), a score being one less the effect."""
     views = list(obs.images)
     side = obs.images[views[0]].shape[1]
-    keep = rise_masks(key, masks, len(views), (side, side))
-    noise = jax.random.normal(key, (HORIZON, len(policy.norm_stats["actions"].mean)))
+    mask_key, noise_key = jax.random.split(key)
+    keep = rise_masks(mask_key, masks, len(views), (side, side))
+    noise = jax.random.normal(noise_key, (HORIZON, len(policy.norm_stats["actions"].mean)))
     effects = np.asarray(_under(policy.params, obs, jnp.asarray(keep), noise, sampling=sampling))
     copies = Copies(keep[:0], np.zeros(masks, np.int32), masks=keep)
     return of_masks(MaskFamily("RISE", None, masks), copies, effects, (side, side))

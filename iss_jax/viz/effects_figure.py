@@ -87,7 +87,8 @@ def shown(found: Effects, limit: float | None = None) -> Shown:
     if limit is None:
         limit = float(np.max(share, where=support > 0, initial=0.0)) or 1.0
     tested = np.asarray(found.tested)
-    there = np.flatnonzero(area > 0)
+    # What is changed without a pixel, such as the instruction, has a share, too.
+    there = np.flatnonzero((area > 0) | tested)
     order = there[np.argsort(-share[there], kind="stable")]
     return Shown(share, low, high, support, order, tested, area / max(area.sum(), 1e-12), limit)
 

@@ -22,6 +22,7 @@ from experiments.causes.copies import (
 )
 from experiments.causes.measures import measure
 from experiments.causes.metrics import agreement, curves
+from experiments.causes.owen import of_halves
 from experiments.causes.partition import PARTITIONS, partitions_of, stand_ins
 from experiments.causes.policy import quadratic
 from experiments.causes.readers import read, reader_of, stacked
@@ -29,6 +30,7 @@ from experiments.causes.runs import Plan
 from experiments.causes.scenes import SCENES, frames_of_tasks, make_cause_scene, open_source
 from iss_jax import EffectsConfig, attribute_players, divergence, embedded
 from iss_jax.data.dataset import open_dataset
+from iss_jax.policies.restored import load_policy
 
 VIEWS = ("base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb")
 SHAPE = (80, 80)
@@ -213,6 +215,33 @@ def test_measures_of_a_player_that_is_half_the_cue():
         Attribution(effects[labels], effects, effects, labels, 7.0), where, everywhere=True
     )
     assert tint["share"] == pytest.approx(7 / 17) and tint["first"] == 1
+
+
+def test_the_effect_of_a_part_is_on_the_scale_of_players():
+    # Two halves of a view, of which one holds the cue: as parts and as players.
+    shape = (1, 4, 4)
+    credit = {(0, 1, 0, 4, 0, 2): 3.0, (0, 1, 0, 4, 2, 4): 1.0}
+    where = np.zeros(shape, bool)
+    where[0, :2, 1:3] = True
+    labels = np.repeat([0, 0, 1, 1], 4).reshape(1, 4, 4).transpose(0, 2, 1)
+    players = Attribution(np.array([3.0, 1.0])[labels], np.array([3.0, 1.0]), None, labels)
+    halves = measure(of_halves(credit, shape), where, everywhere=False)
+    assert halves["effect"] == measure(players, where, everywhere=False)["effect"] == 2.0
+    # Its share is by pixels: a quarter of what each half did.
+    assert halves["share"] == pytest.approx(0.25)
+
+
+def test_patches_of_tokens_are_the_policys_own_and_have_the_large_budget(source):
+    scene = scene_of(source, "seen")
+    found = players_of("token patches", scene)
+    sizes = load_policy(embedded.checkpoint_path()).image_size
+    assert len(found) == 75 and sizes == 80
+    labels = np.asarray(found.labels[VIEWS[1]])
+    np.testing.assert_array_equal(labels[16:32, 64:], 25 + 9)
+    plan = Plan(families=("token patches, donors, alone", "token patches, mean, alone"))
+    for family in plan.player_families:
+        assert plan.budgets_of(family) == (100,)
+        assert family.config(1).runs(75, int(family.with_tint)) in (76, 77)
 
 
 def planted_rows():

@@ -1,5 +1,7 @@
 """On made-up rows whose answer is known."""
 
+import math
+
 import pytest
 
 from experiments.distilled import report
@@ -55,3 +57,19 @@ def test_a_method_that_finds_the_cue_is_told_from_one_that_does_not():
     assert random["auc"] == pytest.approx(0.5) and random["rank_auc"] == 0.5
     lines = report.lines({"policies": report.policies(FOUND, **SETTINGS), "summary": [finds]})
     assert any("rho 1" in line for line in lines) and any("finds, 30" in line for line in lines)
+
+
+@pytest.mark.parametrize("rho", [0.0, 1.0])
+def test_what_needs_both_policies_is_empty_with_a_reason_where_there_is_one(rho):
+    alone = [row for row in FOUND if row["rho"] == rho]
+    finds, _ = report.summary(alone, **SETTINGS)
+    assert all(math.isnan(finds[name]) for name in ("auc", "low", "high", "rank_auc"))
+    assert finds["reason"] == f"no policy of rho {1 - rho:g}"
+    # What one policy says by itself is said.
+    assert finds["share" if rho else "share_at_0"] == pytest.approx(0.8025 if rho else 0.1025)
+    (line,) = [one for one in report.lines({"policies": [], "summary": [finds]}) if "finds" in one]
+    assert line.endswith(f"no policy of rho {1 - rho:g}")
+
+
+def test_there_is_no_reason_where_both_policies_are():
+    assert {row["reason"] for row in report.summary(FOUND, **SETTINGS)} == {""}
