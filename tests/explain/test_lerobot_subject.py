@@ -46,7 +46,11 @@ def inputs(tmp_path_factory):
     cameras = {"hand": "wrist", "top": "front"}
     subject = LerobotSubject(Policy(), cameras, mirror=True, fingerprint="1", baseline_calls=2)
     dataset = two_tasks(tmp_path_factory.mktemp("lerobot"))
-    return subject, dataset, subject.see(read_frames(dataset, 0, None, subject.frame_options, labels="none"))
+    return (
+        subject,
+        dataset,
+        subject.see(read_frames(dataset, 0, None, subject.frame_options, labels="none")),
+    )
 
 
 def test_it_gets_its_own_cameras_mirrored(inputs):
