@@ -43,10 +43,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     run = open_run(workdir, config, version=versions.MAPS)
     policy = load_policy(embedded.checkpoint_path())
     source = open_source(open_dataset(embedded.episodes_path()))
-    split = {
-        name: [t for t in tasks if t.split("/")[0] in config.suites]
-        for name, tasks in split_tasks(source).items()
-    }
+    split = split_tasks(source)
+    heldout = [t for t in split["heldout"] if t.split("/")[0] in config.suites]
     frames = frames_of(source, split["chosen"])[: config.frames or None]
     ask = partial(
         answers,
@@ -67,7 +65,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     params = trained(run, config, policy, frames, taught, tokens).ema_params()
     others = frames_of(source, [t for t in source.tasks if t.split("/")[0] in config.suites])
     chosen = {}
-    for task in split["heldout"][: config.tasks or None]:
+    for task in heldout[: config.tasks or None]:
         own = [frame for frame in others if frame.task == task]
         for i in range(config.frames_per_task):
             frame = own[int((i + 0.5) * len(own) / config.frames_per_task)]
@@ -101,7 +99,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         facts = {name: item[name] for name in ("task", "episode", "frame")}
         return report.frame_row(facts | known(params, obs, ask([frame])[0, named], tokens), found)
 
-    numbers = ("masks", "draws", "donors", "steps", "seed", "kept", "bins")
+    numbers = ("masks", "draws", "donors", "steps", "seed", "kept", "bins", "shift")
     items = [
         {
             "scene": "kl_and_error",
@@ -157,6 +155,7 @@ def trained(
         size=config.batch_size,
         longest=config.max_token_len,
         jitter=config.colour_jitter,
+        shift=config.shift,
         start=start,
     )
     steps = tqdm.trange(start, config.steps, initial=start, desc="student", disable=config.quiet)

@@ -58,6 +58,7 @@ def batches(
     size: int,
     longest: int,
     jitter: float,
+    shift: int,
     start: int,
 ) -> Iterator[tuple[FastObservation, Int[np.ndarray, "b t"]]]:
     """Endless observations and answers: batch i depends on the seed and i alone.
@@ -71,6 +72,7 @@ def batches(
         size: Of a batch.
         longest: Prompts are padded or cut to this.
         jitter: Of contrast and brightness.
+        shift: Pixels at most, up, down and aside.
         start: The first batch.
     """
     step = start
@@ -80,7 +82,10 @@ def batches(
         named = rng.integers(len(INSTRUCTIONS), size=size)
         draws = rng.integers(taught.shape[2], size=size)
         images = [
-            {view: _jittered(own, jitter, rng) for view, own in frames[row].images.items()}
+            {
+                view: _shifted(_jittered(own, jitter, rng), shift, rng)
+                for view, own in frames[row].images.items()
+            }
             for row in rows
         ]
         states = [frames[row].state for row in rows]
@@ -136,3 +141,10 @@ def train_step(
 def _jittered(frame: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     scale, shift = 1 + strength * rng.uniform(-1, 1), 127.5 * strength * rng.uniform(-1, 1)
     return np.clip((frame - 127.5) * scale + 127.5 + shift, 0, 255).astype(np.uint8)
+
+
+def _shifted(frame: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    down, right = rng.integers(0, 2 * most + 1, size=2)
+    height, width = frame.shape[:2]
+    wide = np.pad(frame, ((most, most), (most, most), (0, 0)), mode="edge")
+    return wide[down : down + height, right : right + width]
