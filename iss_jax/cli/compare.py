@@ -2,6 +2,9 @@
 
     iss-jax compare A B --dataset <folder> --workdir <folder>
     iss-jax compare --checkpoints A,B --dataset <folder>
+    iss-jax compare A ws://HOST:PORT --dataset <folder>
+
+A and B are checkpoints, as iss-jax explain takes them, or addresses of servers.
 
 Both get the same frames, players, donors and flow noise, so that what differs is the policies'. Of
 each player: the share of what replacing it does to the actions, for A and for B, and the difference
@@ -22,15 +25,15 @@ from typing import Any
 
 import ml_collections
 
-from iss_jax.cli.options import policy_options, set_keys
+from iss_jax.cli.fit import require_fit
+from iss_jax.cli.options import describe, set_keys
 from iss_jax.cli.plainly import plainly
+from iss_jax.cli.subjects import opened_subject
 from iss_jax.cli.words import words_of
 from iss_jax.data.dataset import open_dataset
-from iss_jax.explain.openpi_subject import OpenpiSubject
 from iss_jax.explain.subject import Subject
 from iss_jax.jobs import versions
 from iss_jax.jobs.directory import open_run
-from iss_jax.jobs.options import PolicyOptions
 from iss_jax.jobs.packaged import located
 from iss_jax.jobs.report import write_report
 from iss_jax.side_by_side.job import compare
@@ -53,6 +56,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.checkpoints = ""
     set_keys(config)
     del config["checkpoint"]
+    # As of iss-jax explain, for the policies that need them.
+    config.baseline_calls = 8
+    config.reply_timeout = 120.0
+    config.answer_tokens = 0
+    config.device = ""
     # Indices; spread over the dataset when empty.
     config.episodes = ()
     config.num_episodes = 12
@@ -96,10 +104,10 @@ def side_by_side(config: ml_collections.ConfigDict, folder: Path) -> dict[str, A
     """
     pair = checkpoints_of(config)
     given = [own_config(config, checkpoint) for checkpoint in pair]
-    # Both are looked at before the first is loaded.
-    opened: list[Callable[[], Subject]] = [
-        partial(subject_of, PolicyOptions(**policy_options(own))) for own in given
-    ]
+    for own in given:
+        # Both are looked at before the first is loaded.
+        check_fit(own)
+    opened: list[Callable[[], Subject]] = [partial(subject_of, own) for own in given]
     dataset = open_dataset(located(config.dataset, "dataset"))
     values = config.to_dict()
     own = {field.name for field in dataclasses.fields(CompareOptions)}
@@ -135,17 +143,31 @@ def checkpoints_of(config: ml_collections.ConfigDict) -> tuple[str, str]:
     return first, second
 
 
-def own_config(config: ml_collections.ConfigDict, checkpoint: str) -> ml_collections.ConfigDict:
-    """The config of one of the two."""
+def own_config(config: ml_collections.ConfigDict, policy: str) -> ml_collections.ConfigDict:
+    """The config of one of the two, a checkpoint or a server."""
     own = ml_collections.ConfigDict(config.to_dict())
-    own.checkpoint = checkpoint
+    served = policy.startswith(("ws://", "wss://"))
+    own.checkpoint, own.server = ("", policy) if served else (policy, "")
     return own
 
 
-def subject_of(options: PolicyOptions) -> Subject:
+def check_fit(config: ml_collections.ConfigDict) -> None:
+    """Says what of a policy, its robot and the dataset does not fit.
+
+    Raises:
+        FileNotFoundError: Checkpoint, dataset or robot file is not there.
+        ValueError: They do not fit; the message holds the table of what does.
+    """
+    if not config.dataset:
+        raise ValueError("--dataset: none given; wanted a folder, or embedded")
+    found = describe(config)
+    name = found.checkpoint.model if found.robot is None and found.checkpoint else ""
+    require_fit(found.rows, found.robot.name if found.robot else name)
+
+
+def subject_of(config: ml_collections.ConfigDict) -> Subject:
     """Loads a policy."""
-    policy, _ = options.load()
-    return OpenpiSubject(policy, options)
+    return opened_subject(config).subject
 
 
 def short_names(checkpoints: tuple[str, str]) -> tuple[str, str]:
