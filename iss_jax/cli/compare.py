@@ -21,23 +21,16 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
-from iss_jax.cli.fit import require_fit
-from iss_jax.cli.options import describe, set_keys
+from iss_jax.cli.options import set_keys
 from iss_jax.cli.plainly import plainly
-from iss_jax.cli.subjects import opened_subject
 from iss_jax.cli.words import words_of
-from iss_jax.data.dataset import open_dataset
-from iss_jax.explain.subject import Subject
-from iss_jax.jobs import versions
-from iss_jax.jobs.directory import open_run
-from iss_jax.jobs.packaged import located
-from iss_jax.jobs.report import write_report
-from iss_jax.side_by_side.job import compare
-from iss_jax.side_by_side.options import CompareOptions
+
+if TYPE_CHECKING:
+    from iss_jax.explain.subject import Subject
 
 SUMMARY = "what two checkpoints act on, side by side, and the difference"
 
@@ -102,6 +95,14 @@ def side_by_side(config: ml_collections.ConfigDict, folder: Path) -> dict[str, A
         FileNotFoundError: A checkpoint or the dataset is not there.
         ValueError: Not two checkpoints, or they do not fit the dataset or each other.
     """
+    from iss_jax.data.dataset import open_dataset
+    from iss_jax.jobs import versions
+    from iss_jax.jobs.directory import open_run
+    from iss_jax.jobs.packaged import located
+    from iss_jax.jobs.report import write_report
+    from iss_jax.side_by_side.job import compare
+    from iss_jax.side_by_side.options import CompareOptions
+
     pair = checkpoints_of(config)
     given = [own_config(config, checkpoint) for checkpoint in pair]
     for own in given:
@@ -158,6 +159,9 @@ def check_fit(config: ml_collections.ConfigDict) -> None:
         FileNotFoundError: Checkpoint, dataset or robot file is not there.
         ValueError: They do not fit; the message holds the table of what does.
     """
+    from iss_jax.cli.fit import require_fit
+    from iss_jax.cli.options import describe
+
     if not config.dataset:
         raise ValueError("--dataset: none given; wanted a folder, or embedded")
     found = describe(config)
@@ -165,9 +169,25 @@ def check_fit(config: ml_collections.ConfigDict) -> None:
     require_fit(found.rows, found.robot.name if found.robot else name)
 
 
-def subject_of(config: ml_collections.ConfigDict) -> Subject:
-    """Loads a policy."""
-    return opened_subject(config).subject
+def subject_of(config: ml_collections.ConfigDict) -> "Subject":
+    """Loads a policy; prompts of all episodes have one length, that of the dataset's longest."""
+    from iss_jax.cli.subjects import opened_subject
+    from iss_jax.explain.openpi_subject import OpenpiSubject
+    from iss_jax.policies.prompt_length import measured_length
+
+    found = opened_subject(config)
+    subject = found.subject
+    if not isinstance(subject, OpenpiSubject):
+        return subject
+    options, policy = subject.options, subject.policy
+    length = measured_length(
+        policy.tokenizer,
+        found.dataset,
+        discrete_state_input=options.discrete_state_input and not policy.reads_state,
+        most=options.max_token_len,
+    )
+    options = dataclasses.replace(options, max_token_len=length)
+    return dataclasses.replace(subject, options=options, trim_prompt=False)
 
 
 def short_names(checkpoints: tuple[str, str]) -> tuple[str, str]:

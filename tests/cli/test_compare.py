@@ -8,6 +8,7 @@ from side_by_side.weighing import Weighing, episode_of
 
 from iss_jax.cli import compare, main as cli
 from iss_jax.data.folders_write import write_folders
+from iss_jax.side_by_side.options import CompareOptions
 
 ROBOT = """
 from iss_jax.policies.configs import PolicyConfig
@@ -110,6 +111,6 @@ def test_an_address_is_a_server():
 def test_names_are_the_ends_of_paths():
     assert compare.short_names(("a/x/100", "a/y/100")) == ("x/100", "y/100")
     assert compare.short_names(("embedded", "runs/5000")) == ("embedded", "5000")
-    assert {field.name for field in dataclasses.fields(compare.CompareOptions)} <= {
+    assert {field.name for field in dataclasses.fields(CompareOptions)} <= {
         *compare.get_config()
     }
