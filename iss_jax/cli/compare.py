@@ -38,6 +38,8 @@ WORDS = ("a", "b")
 """Keys that words without a flag give, in their order."""
 
 WORKDIR = "runs/compare"
+# Players of the printed table.
+_SHOWN = 16
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -216,7 +218,8 @@ def table_text(content: dict[str, Any]) -> str:
         f"{'player':<{width}}  frames    A, %    B, %   B - A  interval",
     ]
     rows = [row for row in content["compared"] if row["frames"]]
-    for row in sorted(rows, key=lambda row: -abs(row["difference"])):
+    ranked = sorted(rows, key=lambda row: -abs(row["difference"]))
+    for row in ranked[:_SHOWN]:
         ends = (
             row["reason"] if row["reason"] else f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
         )
@@ -224,4 +227,6 @@ def table_text(content: dict[str, Any]) -> str:
             f"{row['player']:<{width}}  {row['frames']:>6}  {100 * row['share_a']:>6.1f}  "
             f"{100 * row['share_b']:>6.1f}  {100 * row['difference']:>6.1f}  {ends}"
         )
+    if ranked[_SHOWN:]:
+        lines.append(f"... {len(ranked)} players in all, in results.csv")
     return "\n".join(lines)

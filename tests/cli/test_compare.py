@@ -111,6 +111,4 @@ def test_an_address_is_a_server():
 def test_names_are_the_ends_of_paths():
     assert compare.short_names(("a/x/100", "a/y/100")) == ("x/100", "y/100")
     assert compare.short_names(("embedded", "runs/5000")) == ("embedded", "5000")
-    assert {field.name for field in dataclasses.fields(CompareOptions)} <= {
-        *compare.get_config()
-    }
+    assert {field.name for field in dataclasses.fields(CompareOptions)} <= {*compare.get_config()}
