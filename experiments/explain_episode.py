@@ -24,7 +24,7 @@ from iss_jax.strides import stride_frames
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
-    options = from_config(config, Options)
+    options = from_config(config, Options).described()
     policy, dataset = options.load()
     run = open_run(workdir, config, layout=versions.EXPLAINED, version=versions.MAPS)
     content = explain_episodes(run, options, OpenpiSubject(policy, options), dataset)

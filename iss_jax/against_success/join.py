@@ -16,6 +16,8 @@ from iss_jax.data.success import ALL_SPLITS, Success, Table
 from iss_jax.few import few
 
 SPLIT, SEED = "split", "seed"
+# Names that a note shows.
+_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,14 @@ def join(
     Suite, split and seed count where both the table and all episodes say them. Elsewhere trials
     are added up over splits, and every seed is of the same episodes.
 
+    >>> from iss_jax import embedded
+    >>> from iss_jax.data.dataset import open_dataset
+    >>> from iss_jax.data.success import read_table
+    >>> table = read_table(embedded.success_path())
+    >>> found = join(table, open_dataset(embedded.episodes_path()), policy_seed=0, splits=("far",))
+    >>> len(found.episodes), found.by_seed, found.notes
+    (10, True, ())
+
     Args:
         table: how often the policy succeeded.
         dataset: the episodes.
@@ -95,10 +105,12 @@ def join(
     if not told["suite"]:
         rows = _with_suites(rows, lines, table)
     names, forgiven = _partners(rows, lines, by_suite=told["suite"], by_split=told[SPLIT])
-    notes += [
-        f"{given!r} of the table is {own!r} of the episodes (case, underscores and full stop aside)"
-        for given, own in forgiven
-    ]
+    if forgiven:
+        pairs = [f"{given!r} is {own!r}" for given, own in forgiven]
+        notes.append(
+            f"{len(pairs)} names of the table are those of episodes but for case, underscores or "
+            f"a full stop: {'; '.join(pairs[:_NAMED])}{'; ...' if pairs[_NAMED:] else ''}"
+        )
     success = join_success(rows, rows[0].policy_seed, by_split=told[SPLIT]) if rows else {}
     episodes: dict[Task, list[int]] = {}
     for episode, task in enumerate(names):

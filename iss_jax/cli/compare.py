@@ -2,6 +2,9 @@
 
     iss-jax compare A B --dataset <folder> --workdir <folder>
     iss-jax compare --checkpoints A,B --dataset <folder>
+    iss-jax compare A ws://HOST:PORT --dataset <folder>
+
+A and B are checkpoints, as iss-jax explain takes them, or addresses of servers.
 
 Both get the same frames, players, donors and flow noise, so that what differs is the policies'. Of
 each player: the share of what replacing it does to the actions, for A and for B, and the difference
@@ -18,23 +21,16 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
-from iss_jax.cli.options import policy_options, set_keys
+from iss_jax.cli.options import set_keys
 from iss_jax.cli.plainly import plainly
 from iss_jax.cli.words import words_of
-from iss_jax.data.dataset import open_dataset
-from iss_jax.explain.openpi_subject import OpenpiSubject
-from iss_jax.explain.subject import Subject
-from iss_jax.jobs import versions
-from iss_jax.jobs.directory import open_run
-from iss_jax.jobs.options import PolicyOptions
-from iss_jax.jobs.packaged import located
-from iss_jax.jobs.report import write_report
-from iss_jax.side_by_side.job import compare
-from iss_jax.side_by_side.options import CompareOptions
+
+if TYPE_CHECKING:
+    from iss_jax.explain.subject import Subject
 
 SUMMARY = "what two checkpoints act on, side by side, and the difference"
 
@@ -42,6 +38,8 @@ WORDS = ("a", "b")
 """Keys that words without a flag give, in their order."""
 
 WORKDIR = "runs/compare"
+# Players of the printed table.
+_SHOWN = 16
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -53,6 +51,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.checkpoints = ""
     set_keys(config)
     del config["checkpoint"]
+    # As of iss-jax explain, for the policies that need them.
+    config.baseline_calls = 8
+    config.reply_timeout = 120.0
+    config.answer_tokens = 0
+    config.device = ""
     # Indices; spread over the dataset when empty.
     config.episodes = ()
     config.num_episodes = 12
@@ -94,12 +97,20 @@ def side_by_side(config: ml_collections.ConfigDict, folder: Path) -> dict[str, A
         FileNotFoundError: A checkpoint or the dataset is not there.
         ValueError: Not two checkpoints, or they do not fit the dataset or each other.
     """
+    from iss_jax.data.dataset import open_dataset
+    from iss_jax.jobs import versions
+    from iss_jax.jobs.directory import open_run
+    from iss_jax.jobs.packaged import located
+    from iss_jax.jobs.report import write_report
+    from iss_jax.side_by_side.job import compare
+    from iss_jax.side_by_side.options import CompareOptions
+
     pair = checkpoints_of(config)
     given = [own_config(config, checkpoint) for checkpoint in pair]
-    # Both are looked at before the first is loaded.
-    opened: list[Callable[[], Subject]] = [
-        partial(subject_of, PolicyOptions(**policy_options(own))) for own in given
-    ]
+    for own in given:
+        # Both are looked at before the first is loaded.
+        check_fit(own)
+    opened: list[Callable[[], Subject]] = [partial(subject_of, own) for own in given]
     dataset = open_dataset(located(config.dataset, "dataset"))
     values = config.to_dict()
     own = {field.name for field in dataclasses.fields(CompareOptions)}
@@ -135,17 +146,50 @@ def checkpoints_of(config: ml_collections.ConfigDict) -> tuple[str, str]:
     return first, second
 
 
-def own_config(config: ml_collections.ConfigDict, checkpoint: str) -> ml_collections.ConfigDict:
-    """The config of one of the two."""
+def own_config(config: ml_collections.ConfigDict, policy: str) -> ml_collections.ConfigDict:
+    """The config of one of the two, a checkpoint or a server."""
     own = ml_collections.ConfigDict(config.to_dict())
-    own.checkpoint = checkpoint
+    served = policy.startswith(("ws://", "wss://"))
+    own.checkpoint, own.server = ("", policy) if served else (policy, "")
     return own
 
 
-def subject_of(options: PolicyOptions) -> Subject:
-    """Loads a policy."""
-    policy, _ = options.load()
-    return OpenpiSubject(policy, options)
+def check_fit(config: ml_collections.ConfigDict) -> None:
+    """Says what of a policy, its robot and the dataset does not fit.
+
+    Raises:
+        FileNotFoundError: Checkpoint, dataset or robot file is not there.
+        ValueError: They do not fit; the message holds the table of what does.
+    """
+    from iss_jax.cli.fit import require_fit
+    from iss_jax.cli.options import describe
+
+    if not config.dataset:
+        raise ValueError("--dataset: none given; wanted a folder, or embedded")
+    found = describe(config)
+    name = found.checkpoint.model if found.robot is None and found.checkpoint else ""
+    require_fit(found.rows, found.robot.name if found.robot else name)
+
+
+def subject_of(config: ml_collections.ConfigDict) -> "Subject":
+    """Loads a policy; prompts of all episodes have one length, that of the dataset's longest."""
+    from iss_jax.cli.subjects import opened_subject
+    from iss_jax.explain.openpi_subject import OpenpiSubject
+    from iss_jax.policies.prompt_length import measured_length
+
+    found = opened_subject(config)
+    subject = found.subject
+    if not isinstance(subject, OpenpiSubject):
+        return subject
+    options, policy = subject.options, subject.policy
+    length = measured_length(
+        policy.tokenizer,
+        found.dataset,
+        discrete_state_input=options.discrete_state_input and not policy.reads_state,
+        most=options.max_token_len,
+    )
+    options = dataclasses.replace(options, max_token_len=length)
+    return dataclasses.replace(subject, options=options, trim_prompt=False)
 
 
 def short_names(checkpoints: tuple[str, str]) -> tuple[str, str]:
@@ -174,7 +218,8 @@ def table_text(content: dict[str, Any]) -> str:
         f"{'player':<{width}}  frames    A, %    B, %   B - A  interval",
     ]
     rows = [row for row in content["compared"] if row["frames"]]
-    for row in sorted(rows, key=lambda row: -abs(row["difference"])):
+    ranked = sorted(rows, key=lambda row: -abs(row["difference"]))
+    for row in ranked[:_SHOWN]:
         ends = (
             row["reason"] if row["reason"] else f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
         )
@@ -182,4 +227,6 @@ def table_text(content: dict[str, Any]) -> str:
             f"{row['player']:<{width}}  {row['frames']:>6}  {100 * row['share_a']:>6.1f}  "
             f"{100 * row['share_b']:>6.1f}  {100 * row['difference']:>6.1f}  {ends}"
         )
+    if ranked[_SHOWN:]:
+        lines.append(f"... {len(ranked)} players in all, in results.csv")
     return "\n".join(lines)

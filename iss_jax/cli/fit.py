@@ -128,7 +128,7 @@ def _camera(
     dataset: Dataset | None,
     cameras: Mapping[str, str] | None,
 ) -> Row:
-    what, wanted = f"camera {view}", robot.cameras[view]
+    what, wanted = f"camera {view}", robot.recorded[view]
     if dataset is None:
         return Row(what, wanted, "-", "-", UNKNOWN)
     named = (cameras or {}).get(view)

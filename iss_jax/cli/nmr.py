@@ -15,28 +15,19 @@ figures/ and report.html. Run again, it goes on where it was.
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 from ml_collections import config_dict
 
-from iss_jax.against_success.job import write_results
-from iss_jax.against_success.join import Joined, join
-from iss_jax.against_success.labelled import check_labelled
-from iss_jax.against_success.measured import measure_chosen
-from iss_jax.against_success.options import Options
-from iss_jax.against_success.report import report_text
 from iss_jax.cli.iss_keys import iss_keys
 from iss_jax.cli.options import policy_options, set_keys
 from iss_jax.cli.plainly import plainly
 from iss_jax.cli.words import words_of
-from iss_jax.data.add_metadata import add_metadata, read_metadata_table
-from iss_jax.data.dataset import open_dataset
-from iss_jax.data.success import read_table
-from iss_jax.jobs import versions
-from iss_jax.jobs.directory import open_run
-from iss_jax.jobs.packaged import located
-from iss_jax.jobs.report import write_report
+
+if TYPE_CHECKING:
+    from iss_jax.against_success.join import Joined
+    from iss_jax.against_success.options import Options
 
 SUMMARY = "NMR by effect and the paper's NMR against a table of success rates"
 
@@ -101,6 +92,19 @@ def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str
         ValueError: One of them cannot be read, they do not fit, nothing of the table has episodes,
             or the episodes have no region labels.
     """
+    from iss_jax.against_success.job import write_results
+    from iss_jax.against_success.join import join
+    from iss_jax.against_success.labelled import check_labelled
+    from iss_jax.against_success.measured import measure_chosen
+    from iss_jax.against_success.report import report_text
+    from iss_jax.data.add_metadata import add_metadata, read_metadata_table
+    from iss_jax.data.dataset import open_dataset
+    from iss_jax.data.success import read_table
+    from iss_jax.jobs import versions
+    from iss_jax.jobs.directory import open_run
+    from iss_jax.jobs.packaged import located
+    from iss_jax.jobs.report import write_report
+
     if not config.success:
         raise ValueError("--success: none given; wanted a CSV file with task,trials,successes")
     table = read_table(located(config.success, "success"))
@@ -129,8 +133,10 @@ def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str
     return content
 
 
-def options_of(config: ml_collections.ConfigDict) -> Options:
+def options_of(config: ml_collections.ConfigDict) -> "Options":
     """The options of the job, of which table and episodes say which rows and seeds there are."""
+    from iss_jax.against_success.options import Options
+
     own = {field.name for field in dataclasses.fields(Options)}
     content = {key: value for key, value in config.to_dict().items() if key in own}
     content |= policy_options(config)
@@ -145,7 +151,7 @@ def options_of(config: ml_collections.ConfigDict) -> Options:
     return Options(**content)
 
 
-def joined_text(joined: Joined, *, frames: int) -> str:
+def joined_text(joined: "Joined", *, frames: int) -> str:
     """What of the table and of the episodes found each other, and what was left out."""
     tasks = len({key[:3] for key in joined.success})
     episodes = sum(map(len, joined.episodes.values()))

@@ -18,28 +18,16 @@ checked by eye.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
 from iss_jax.cli.plainly import plainly
 from iss_jax.cli.words import words_of
-from iss_jax.data.copies import copy_dataset
-from iss_jax.data.dataset import Dataset, open_dataset
-from iss_jax.data.json_file import parse_object, read_object
-from iss_jax.data.label_images import REGIONS, as_mapping, read_mapping
-from iss_jax.data.region_names import RegionNames
-from iss_jax.data.region_sources import (
-    Source,
-    from_boxes,
-    from_instances,
-    from_label_cameras,
-    from_label_images,
-)
-from iss_jax.data.write_labels import write_labels
-from iss_jax.jobs.directory import open_run
-from iss_jax.jobs.packaged import located
-from iss_jax.viz.labels_sheet import labels_sheet
+
+if TYPE_CHECKING:
+    from iss_jax.data.dataset import Dataset
+    from iss_jax.data.region_sources import Source
 
 SUMMARY = "region labels from names of things, boxes or label images"
 
@@ -95,6 +83,14 @@ def label(config: ml_collections.ConfigDict, folder: Path) -> list[dict[str, Any
         FileNotFoundError: The dataset or a source is not there.
         ValueError: Not exactly one source, or one that does not fit the dataset.
     """
+    from iss_jax.data.copies import copy_dataset
+    from iss_jax.data.dataset import open_dataset
+    from iss_jax.data.label_images import REGIONS
+    from iss_jax.data.write_labels import write_labels
+    from iss_jax.jobs.directory import open_run
+    from iss_jax.jobs.packaged import located
+    from iss_jax.viz.labels_sheet import labels_sheet
+
     if not config.dataset:
         raise ValueError("--dataset: none given; wanted a folder")
     given = [name for name in SOURCES if config[name]]
@@ -125,14 +121,19 @@ def label(config: ml_collections.ConfigDict, folder: Path) -> list[dict[str, Any
 
 
 def source_of(
-    config: ml_collections.ConfigDict, dataset: Dataset
-) -> tuple[Source, tuple[str, ...], dict[str, str]]:
+    config: ml_collections.ConfigDict, dataset: "Dataset"
+) -> tuple["Source", tuple[str, ...], dict[str, str]]:
     """Where the labels come from, the cameras that get some, and what is of which region.
 
     Raises:
         ValueError: a camera that is not there, a thing that no list has, or a file that does not
             fit the dataset.
     """
+    from iss_jax.data import region_sources
+    from iss_jax.data.json_file import parse_object, read_object
+    from iss_jax.data.label_images import REGIONS, as_mapping, read_mapping
+    from iss_jax.data.region_names import RegionNames
+
     named = RegionNames(*(words_of(config[region]) for region in REGIONS))
     if named and config.mapping:
         raise ValueError("--mapping given beside --nuisance, --support or --action; wanted one way")
@@ -142,7 +143,7 @@ def source_of(
             raise ValueError(
                 "--instances: no lists given; wanted --nuisance, --support and --action"
             )
-        source, found = from_instances(dataset, cameras, named)
+        source, found = region_sources.from_instances(dataset, cameras, named)
         return source, cameras, found
     if config.boxes:
         path, regions = Path(config.boxes), None
@@ -150,7 +151,7 @@ def source_of(
             regions = read_object(Path(config.mapping))
         if named:
             regions = named.regions_of(_categories(path), f"{path}")
-        return from_boxes(dataset, cameras, path, regions), cameras, regions or {}
+        return region_sources.from_boxes(dataset, cameras, path, regions), cameras, regions or {}
     if not named and not config.mapping:
         raise ValueError(
             "--label_images: neither lists nor --mapping given; wanted --nuisance, --support and "
@@ -160,11 +161,13 @@ def source_of(
     mapping = as_mapping(content, "lists") if named else read_mapping(Path(config.mapping))
     if config.label_images.lstrip().startswith("{"):
         shown = parse_object(config.label_images, "--label_images")
-        return from_label_cameras(dataset, shown, mapping), tuple(shown), content
+        return region_sources.from_label_cameras(dataset, shown, mapping), tuple(shown), content
     folder = Path(config.label_images)
-    return from_label_images(dataset, cameras, folder, mapping), cameras, content
+    return region_sources.from_label_images(dataset, cameras, folder, mapping), cameras, content
 
 
 def _categories(path: Path) -> list[str]:
+    from iss_jax.data.json_file import read_object
+
     entries = read_object(path).get("categories", [])
     return [str(one.get("name")) for one in entries if isinstance(one, dict)]

@@ -30,11 +30,14 @@ class OpenpiSubject:
         policy: Restored.
         options: How it is shown frames.
         dims: Dimensions of the robot's action; those of the statistics when 0.
+        trim_prompt: Whether prompts are cut to the longest of their episode. Without it all
+            episodes have prompts of one length, hence one compiled program.
     """
 
     policy: Policy
     options: PolicyOptions
     dims: int = 0
+    trim_prompt: bool = True
 
     @property
     def frame_options(self) -> FrameOptions:
@@ -60,8 +63,8 @@ class OpenpiSubject:
         return effect_unit(config, "normalised actions")
 
     def see(self, episode: Episode) -> Seen:
-        """Frames as the policy sees them, their prompts cut to the longest of them."""
-        return see(episode, self.policy, self.frame_options, trim_prompt=True)
+        """Frames as the policy sees them."""
+        return see(episode, self.policy, self.frame_options, trim_prompt=self.trim_prompt)
 
     def donors(self, dataset: Dataset, asked: PlayersAsked) -> Donors:
         """Donors at the size of the policy's images."""

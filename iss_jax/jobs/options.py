@@ -4,17 +4,19 @@ A command's options are a frozen dataclass with one attribute per key of its con
 """
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import ml_collections
 
 from iss_jax.config import ISSConfig
 from iss_jax.data.dataset import Dataset, open_dataset
+from iss_jax.few import few
 from iss_jax.jobs.packaged import located
 from iss_jax.pi0_fast.params import is_fast
 from iss_jax.policies.chunks import robot_dims, warn_of_chunks
 from iss_jax.policies.frames import FrameOptions
 from iss_jax.policies.restored import Policy, load_policy
+from iss_jax.policies.robot_cameras import matched
 from iss_jax.policies.robots import robot_of
 
 
@@ -54,6 +56,33 @@ class PolicyOptions:
             raise ValueError(f"{path}: a π0-FAST given, a π0.5 or π0 wanted here")
         warn_of_chunks(dataset, self.action_horizon, robot_dims(policy.norm_stats))
         return policy, dataset
+
+    def described(self) -> Self:
+        """The same with what the robot says in the place of cameras, prompt and chunk.
+
+        Raises:
+            FileNotFoundError: There is no such file, or no dataset.
+            ValueError: No such robot, or the dataset lacks one of its cameras.
+        """
+        if not self.robot:
+            return self
+        robot = robot_of(self.robot)
+        dataset = open_dataset(located(self.dataset, "dataset"))
+        found = matched(robot.recorded, dataset.cameras)
+        missing = sorted(set(robot.cameras) - set(found) - set(robot.optional))
+        if missing:
+            wanted = {view: robot.recorded[view] for view in missing}
+            raise ValueError(
+                f"config.robot: {robot.name!r} wants cameras {wanted}, {dataset.root} has "
+                f"{few(list(dataset.cameras))}"
+            )
+        return dataclasses.replace(
+            self,
+            cameras=found,
+            discrete_state_input=robot.discrete_state_input,
+            max_token_len=robot.max_token_len,
+            action_horizon=robot.action_horizon,
+        )
 
     @property
     def frame_options(self) -> FrameOptions:

@@ -71,6 +71,8 @@ class PolicyConfig:
         decode_state: The robot's state [s] in the space that the statistics describe.
         encode_actions: Un-normalised actions [H, a] and decoded state [s] -> what the robot takes.
             Affine in each action dimension, where attribution in robot units is wanted.
+        dataset_cameras: View -> camera of a dataset, where it has another name there than in the
+            robot's dict.
     """
 
     name: str
@@ -88,6 +90,7 @@ class PolicyConfig:
     optional: tuple[str, ...] = ()
     decode_state: Callable[[np.ndarray], np.ndarray] = _same_state
     encode_actions: Callable[[np.ndarray, np.ndarray], np.ndarray] = _same_actions
+    dataset_cameras: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -97,6 +100,12 @@ class PolicyConfig:
             raise ValueError(
                 f"PolicyConfig {self.name!r}: cameras must name some of the views {list(views)}, "
                 f"got {sorted(self.cameras)}"
+            )
+        alien = sorted(set(self.dataset_cameras) - set(self.cameras))
+        if alien:
+            raise ValueError(
+                f"PolicyConfig {self.name!r}: dataset_cameras name {alien}, cameras name "
+                f"{sorted(self.cameras)}"
             )
         for name, known in (("normalisation", NORMALISATIONS), ("model", MODELS)):
             if getattr(self, name) not in known:
@@ -110,6 +119,11 @@ class PolicyConfig:
                     f"PolicyConfig {self.name!r}: {name} must be at least 1, got "
                     f"{getattr(self, name)}"
                 )
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """View -> what its camera is called in a dataset."""
+        return {**self.cameras, **self.dataset_cameras}
 
     def split(self, raw: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], np.ndarray, str]:
         """A robot's dict as its frames (camera -> [h, w, 3]), its state [s] and its prompt.

@@ -16,6 +16,7 @@ from iss_jax.pi05.observation import Observation
 from iss_jax.pi05.params import as_params, check_finite_params, sizes_of
 from iss_jax.policies.configs import PolicyConfig, named
 from iss_jax.policies.fast import FastPolicy
+from iss_jax.policies.letterbox import Remembered
 from iss_jax.policies.openpi import OpenpiPolicy
 from iss_jax.sampling import Sampling
 
@@ -42,9 +43,9 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
 
     Args:
         policy: What openpi's `create_trained_policy` returns.
-        config: Says where frames and state belong in the robot's dict, and lets letterbox bars be
-            left out of the masks. Without one, `explain` takes the dict alone, and bars count as
-            picture unless `valid` names them.
+        config: Says where frames and state belong in the robot's dict. Without one, `explain`
+            takes the dict alone. Letterbox bars are left out of the masks either way: white and
+            black frames, pushed through the policy's transforms once, tell them.
 
     Raises:
         TypeError: Not such a policy, or one whose model is not JAX.
@@ -86,10 +87,12 @@ def from_policy(policy: Any, config: str | PolicyConfig | None = None) -> Openpi
         )
     check_finite_params(params)
     steps = getattr(policy, "_sample_kwargs", {}).get("num_steps", Sampling().num_steps)
+    observe = partial(_observe_live, policy._input_transform)
     return OpenpiPolicy(
         params=params,
         config=config,
-        observe=partial(_observe_live, policy._input_transform),
+        observe=observe,
+        letterbox=Remembered(observe),
         to_robot=partial(_to_robot_live, policy._output_transform),
         action_horizon=int(live.action_horizon),
         sampling=Sampling(num_steps=int(steps), dtype=_live_dtype(live)),
@@ -111,9 +114,11 @@ def _fast(policy: Any, params: Any, config: PolicyConfig | None) -> FastPolicy:
             stacklevel=3,
         )
     tokens = int(given.get("max_decoding_steps", Sampling().answer_tokens))
+    observe = partial(_observe_fast, policy._input_transform)
     return FastPolicy(
         params=params,
-        observe=partial(_observe_fast, policy._input_transform),
+        observe=observe,
+        letterbox=Remembered(observe),
         to_robot=partial(_to_robot_live, policy._output_transform),
         sampling=Sampling(answer_tokens=tokens, dtype=_live_dtype(policy._model)),
     )

@@ -3,6 +3,7 @@
 A robot file is Python that holds one `PolicyConfig`, or several of which one is named `robot`.
 """
 
+import importlib.util
 import runpy
 from pathlib import Path
 
@@ -27,8 +28,13 @@ def robot_of(given: str | PolicyConfig) -> PolicyConfig:
         return named(given)
     if given.endswith(".py"):
         return _in_file(given)
+    if importlib.util.find_spec("openpi") is not None:
+        from iss_jax.policies.openpi_robot import robot_of_openpi
+
+        return robot_of_openpi(given)
     raise ValueError(
-        f"--robot: {given!r} given, a Python file or one of {few(sorted(CONFIGS))} wanted"
+        f"--robot: {given!r} given, a Python file or one of {few(sorted(CONFIGS))} wanted; openpi, "
+        "whose configurations have further names, cannot be imported here"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -61,6 +61,7 @@ def acts_on(
     subject: Subject,
     donors: Donors,
     name: str,
+    like: Sequence[Sequence[Mapping[str, Any]]] | None = None,
 ) -> list[list[dict[str, Any]]]:
     """What a policy acts on in every chosen frame.
 
@@ -75,6 +76,7 @@ def acts_on(
         subject: the policy.
         donors: those of both policies.
         name: of the policy, for the progress bar.
+        like: what this found of the other policy, whose players must be the same.
 
     Returns:
         Of every episode and frame: `names`, `named` (whether a name is of one thing in all
@@ -83,16 +85,20 @@ def acts_on(
         `iss_jax.Effects`.
 
     Raises:
-        ValueError: the dataset lacks images, or labels of the players that are asked for.
+        ValueError: the dataset lacks images, or labels of the players that are asked for; or the
+            other policy has other players.
     """
     config = EffectsConfig(draws=options.draws, fill=donors.fill, action_dims=subject.action_dims)
     found = []
-    for one in chosen:
+    for number, one in enumerate(chosen):
         episode = read_frames(
             dataset, one.episode, one.frames, subject.frame_options, labels="optional"
         )
         seen = subject.see(episode)
         players = players_of(options.players, seen)
+        about = [described(_row(players, row), seen, row) for row in range(len(one.frames))]
+        if like is not None:
+            _check_same(about, like[number], one, name)
         groups = donors.groups(dataset, one.episode)
         common = {
             "experiment": "compare",
@@ -111,22 +117,36 @@ def acts_on(
             item: Mapping[str, Any], seen: Seen = seen, players: Players = players, groups=groups
         ) -> dict[str, Any]:
             row = item["frames"].index(item["frame"])
-            own: Players = jax.tree.map(lambda leaf: leaf[row : row + 1], players)
+            own = _row(players, row)
             key = jax.random.fold_in(jax.random.key(item["seed"]), item["episode"])
             key = jax.random.fold_in(key, item["frame"])
-            effects = subject.effects_of(seen, row, own, donors.bank, groups, key, config)
-            return {**effects, **described(own, seen, row)}
+            return subject.effects_of(seen, row, own, donors.bank, groups, key, config)
 
-        found.append(
-            run_items(
-                run,
-                [{**common, "frame": frame} for frame in one.frames],
-                compute,
-                description=f"{name}, episode {one.episode}",
-                quiet=options.quiet,
-            )
+        effects = run_items(
+            run,
+            [{**common, "frame": frame} for frame in one.frames],
+            compute,
+            description=f"{name}, episode {one.episode}",
+            quiet=options.quiet,
         )
+        found.append([{**own, **more} for own, more in zip(effects, about, strict=True)])
     return found
+
+
+def _row(players: Players, row: int) -> Players:
+    return jax.tree.map(lambda leaf: leaf[row : row + 1], players)
+
+
+def _check_same(
+    own: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], one: Chosen, name: str
+) -> None:
+    for frame, a, b in zip(one.frames, own, other, strict=True):
+        if a["mark"] != b["mark"]:
+            raise ValueError(
+                f"episode {one.episode}, frame {frame}: {name} sees it at another size or with "
+                "other cameras than the policy that it is compared with, so that their players "
+                "are not the same"
+            )
 
 
 def described(players: Players, seen: Seen, row: int) -> dict[str, Any]:

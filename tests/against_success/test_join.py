@@ -62,7 +62,10 @@ def test_case_underscores_and_full_stop_are_forgiven_with_a_note(tmp_path):
     found = join(table, MINE)
     assert found.episodes == {("", "Pick_up the milk.", "all"): [0, 2]}
     forgiven, stray = found.notes
-    assert forgiven.startswith("'Pick_up the milk.' of the table is 'pick up the milk' of the epis")
+    assert forgiven == (
+        "1 names of the table are those of episodes but for case, underscores or a full stop: "
+        "'Pick_up the milk.' is 'pick up the milk'"
+    )
     assert stray == "1 episodes have no row: [1], of ['Open the door']"
 
 

@@ -8,6 +8,7 @@ from side_by_side.weighing import Weighing, episode_of
 
 from iss_jax.cli import compare, main as cli
 from iss_jax.data.folders_write import write_folders
+from iss_jax.side_by_side.options import CompareOptions
 
 ROBOT = """
 from iss_jax.policies.configs import PolicyConfig
@@ -41,8 +42,8 @@ def words_of(inputs, workdir, *more):
 def test_two_words_are_the_two_checkpoints(inputs, tmp_path, monkeypatch, capsys):
     weights = {"before": (1, 1, 2), "after": (1, 2, 1)}
 
-    def opened(options):
-        return Weighing(weights[options.checkpoint.rpartition("/")[2]])
+    def opened(config):
+        return Weighing(weights[config.checkpoint.rpartition("/")[2]])
 
     monkeypatch.setattr(compare, "subject_of", opened)
     words = [str(inputs / "before"), str(inputs / "after"), *words_of(inputs, tmp_path)]
@@ -100,9 +101,14 @@ def test_two_checkpoints_are_wanted(given, said, tmp_path):
         compare.side_by_side(config, tmp_path)
 
 
+def test_an_address_is_a_server():
+    own = compare.own_config(compare.get_config(), "ws://here:8000")
+    assert (own.checkpoint, own.server) == ("", "ws://here:8000")
+    own = compare.own_config(compare.get_config(), "runs/5000")
+    assert (own.checkpoint, own.server) == ("runs/5000", "")
+
+
 def test_names_are_the_ends_of_paths():
     assert compare.short_names(("a/x/100", "a/y/100")) == ("x/100", "y/100")
     assert compare.short_names(("embedded", "runs/5000")) == ("embedded", "5000")
-    assert {field.name for field in dataclasses.fields(compare.CompareOptions)} <= {
-        *compare.get_config()
-    }
+    assert {field.name for field in dataclasses.fields(CompareOptions)} <= {*compare.get_config()}

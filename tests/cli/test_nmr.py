@@ -136,7 +136,8 @@ def test_what_was_joined_is_said(inputs, finished, capsys):
     nmr.against_success(config_of(inputs), finished)
     said = capsys.readouterr().out
     assert "2 rows of 2 tasks have 2 episodes; 2 frames" in said
-    assert "note: 'Pick up the milk.' of the table is 'pick up the milk' of the episodes" in said
+    assert "note: 1 names of the table are those of episodes but for case" in said
+    assert "'Pick up the milk.' is 'pick up the milk'" in said
     assert "note: 1 rows have no episodes: ['lamp']" in said
     assert "note: 1 episodes have no row: [2], of ['open the door']" in said
 

@@ -85,7 +85,7 @@ def test_frames_without_an_effect_of_either_are_left_out(dataset, tmp_path):
 
 
 def test_policies_that_see_frames_at_other_sizes_are_refused(dataset, tmp_path):
-    with pytest.raises(ValueError, match="episode 0, frame 0: a and b see it at other sizes"):
+    with pytest.raises(ValueError, match="episode 0, frame 0: b sees it at another size"):
         compared(tmp_path, dataset, Weighing(), Weighing(seen_size=16))
 
 
