@@ -8,7 +8,8 @@ r"""What a policy acts on: the players of some frames, their shares and errors.
 
 - `embedded` (default): four frames of the embedded policy's rollouts, from success in all trials to
   success in none.
-- `modalities`: which kind of input counts, whole views, instruction or state, in sixteen frames.
+- `modalities`: which kind of input counts, whole views, instruction or state, in sixteen
+  frames of two suites.
 - `smoke`: one frame; seconds.
 """
 
@@ -45,8 +46,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.donors_from = ""
     config.seed = 0
     if variant == "modalities":
-        # Two a suite, and the average of all.
-        config.players, config.frames = "modalities", 16
+        # Eight tasks of libero_object, eight of libero_spatial.
+        config.episodes = (46, 55, 58, 65, 66, 75, 80, 85, 135, 136, 145, 148, 155, 159, 165, 170)
+        config.players = "modalities"
     if variant == "smoke":
         config.frames, config.draws, config.donors = 1, 2, 8
     return config

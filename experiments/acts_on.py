@@ -12,7 +12,7 @@ of what that does to the actions is read off, with its error. No labels are need
 and the state, replaced by those of frames of other tasks, with exact Shapley values.
 
 The workdir receives `players.csv` (a row a frame and player), `results.json` and
-`figures/acts_on.png`.
+`figures/acts_on.png`; of modalities also `kinds.csv` (means over frames, with intervals by task).
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ import tqdm
 
 from experiments.acting_on.donors import AUTO, Donors, load_donors
 from experiments.acting_on.frames import ChosenFrame, choose
+from experiments.acting_on.kinds import kind_rows, kind_sentence
 from experiments.acting_on.players import PLAYERS, player_columns, players_of
 from experiments.runs import app
 from iss_jax import Effects, EffectsConfig, Sampling, fills, player_effects
@@ -103,13 +104,17 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     ]
     run.write_csv("players.csv", rows)
     sentences = [effects.sentence() for effects in found]
-    content = {
+    content: dict[str, Any] = {
         "fill": donors.fill,
         "frames": [
             {**frame.row(), "acts_on": sentence}
             for frame, sentence in zip(chosen, sentences, strict=True)
         ],
     }
+    if options.players == MODALITIES:
+        kinds = kind_rows(chosen, found)
+        run.write_csv("kinds.csv", kinds)
+        content["kinds"] = kind_sentence(kinds)
     run.write_json("results.json", content)
     figure = run.write_figure(
         "acts_on.png",
@@ -119,6 +124,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         print(f"\nWhat the policy acts on ({options.draws} draws a player, fill {donors.fill}):\n")
         for frame, sentence in zip(chosen, sentences, strict=True):
             print(f"  {frame.title()}\n      {sentence}")
+        if "kinds" in content:
+            print(f"\n  {content['kinds']}")
         print(f"\nshares:  {run.path / 'players.csv'}\nfigure:  {figure}")
     return content
 
