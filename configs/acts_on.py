@@ -36,6 +36,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # names, regions, looks (segments of each view) or looks_joined (joined over views); or
     # modalities: whole views, the instruction and the state, with exact Shapley values.
     config.players = "names"
+    # Whether looks are compared with the other kind of looks, at twice the runs.
+    config.compare = True
     config.draws = 8
     # background (donor frames of other tasks), blur, mean, inpaint, or auto: donors where there are
     # some of other tasks, else blur.

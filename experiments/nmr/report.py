@@ -130,6 +130,7 @@ def _print_headline(content: Mapping[str, Any]) -> None:
     suites = {entry["measure"]: entry for entry in content["by_suite"]}
     for name, title in (
         ("nmr_effect", "NMR by effect (nuisance share of what replacing regions does)"),
+        ("nmr_effect_anything", "the same, nuisance replaced by anything"),
         ("nmr_effect_chance", "its chance level (labels shifted within the frame)"),
     ):
         if name not in found:
@@ -165,7 +166,8 @@ def _print_correlations(content: Mapping[str, Any], percents: Sequence[float]) -
         f"{'partial r':>9}  {'in suites':>9}"
     )
     main = f"{_main_percent(percents):g}"
-    shown = ["nmr_effect", "nmr_effect_chance", "excess_effect", "effect", "support_effect"]
+    shown = ["nmr_effect", "nmr_effect_anything", "nmr_effect_chance", "excess_effect", "effect"]
+    shown += ["support_effect"]
     shown += [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
     shown += [e["measure"] for e in content["correlations"] if f"@{main} in " in e["measure"]]
     shown += [f"attention_nmr@{main}", f"norm_nmr@{main}", f"excess@{main}", "chance"]
