@@ -8,7 +8,8 @@ r"""What a policy acts on: the players of some frames, their shares and errors.
 
 - `embedded` (default): four frames of the embedded policy's rollouts, from success in all trials to
   success in none.
-- `modalities`: which kind of input counts, whole views, instruction or state, in sixteen frames.
+- `modalities`: which kind of input counts, whole views, instruction or state, in sixteen
+  frames of two suites.
 - `smoke`: one frame; seconds.
 """
 
@@ -35,6 +36,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # names, regions, looks (segments of each view) or looks_joined (joined over views); or
     # modalities: whole views, the instruction and the state, with exact Shapley values.
     config.players = "names"
+    # Whether looks are compared with the other kind of looks, at twice the runs.
+    config.compare = True
     config.draws = 8
     # background (donor frames of other tasks), blur, mean, inpaint, or auto: donors where there are
     # some of other tasks, else blur.
@@ -45,8 +48,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.donors_from = ""
     config.seed = 0
     if variant == "modalities":
-        # Two a suite, and the average of all.
-        config.players, config.frames = "modalities", 16
+        # Eight tasks of libero_object, eight of libero_spatial.
+        config.episodes = (46, 55, 58, 65, 66, 75, 80, 85, 135, 136, 145, 148, 155, 159, 165, 170)
+        config.players = "modalities"
     if variant == "smoke":
         config.frames, config.draws, config.donors = 1, 2, 8
     return config

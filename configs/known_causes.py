@@ -4,11 +4,13 @@ r"""Which explanation finds a cause that is known exactly?
     python -m experiments.known_causes --config=configs/known_causes.py:chosen
     python -m experiments.known_causes --config=configs/known_causes.py:partition
     python -m experiments.known_causes --config=configs/known_causes.py:tokens
+    python -m experiments.known_causes --config=configs/known_causes.py:coherence
     python -m experiments.known_causes --config=configs/known_causes.py:smoke
 
 Variants: `embedded` (both splits; an hour on two cores, and twenty minutes for Owen values),
 `chosen` (only the split on which methods were chosen, in the same run directory; a quarter of it),
 `partition` (both splits, Owen values alone), `tokens` (both, patches of image tokens alone),
+`coherence` (whether one can point at the players of both splits; no runs, a minute),
 `smoke` (one frame, few methods; seconds).
 The policy takes 4 Euler steps instead of 10, to save time.
 """
@@ -17,7 +19,7 @@ import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("embedded", "chosen", "partition", "tokens", "smoke")
+VARIANTS = ("embedded", "chosen", "partition", "tokens", "coherence", "smoke")
 
 MASKS = ("ISS, paper", "ISS, centred", "ISS, centred, wide blur", "RISE")
 TOKENS = ("token patches, donors, alone", "token patches, mean, alone")
@@ -45,9 +47,11 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     smoke = chosen(variant, VARIANTS) == "smoke"
     config = ml_collections.ConfigDict()
-    alone = variant in ("partition", "tokens", "smoke")
+    alone = variant in ("partition", "tokens", "coherence", "smoke")
     config.name = f"known_causes-{variant}" if alone else "known_causes"
     config.checkpoint = "embedded"
+    # methods (what runs take), coherence (whether one can point at the players).
+    config.parts = ("coherence",) if variant == "coherence" else ("methods", "coherence")
     # Of each split: its tasks are every second one of these suites, the first `tasks` of them, all
     # when 0.
     config.suites = (
@@ -100,6 +104,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.resamples = 2_000
     config.confidence = 0.95
     if variant in ("partition", "tokens"):
+        config.parts = ("methods",)
         names = PARTITIONS if variant == "partition" else TOKENS
         config.families = ml_collections.ConfigDict({"chosen": names, "heldout": names})
         config.reference_draws, config.metrics_stride = (), 0

@@ -61,9 +61,10 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.iss = iss()
     # NMR by effect: draws of each labelled region (0 leaves it out), whether a pixel is replaced by
     # donor pixels of its own region, donor frames of the dataset (of other tasks than a frame's
-    # own), and whether the chance level is run, the labels shifted within the frame.
+    # own), and whether the chance level is run, the labels shifted within the frame. With
+    # `anything` regions are replaced by whatever a donor shows there, too: nmr_effect_anything.
     config.effects = ml_collections.ConfigDict(
-        {"draws": 4, "like_for_like": True, "donors": 128, "chance": True}
+        {"draws": 4, "like_for_like": True, "donors": 128, "chance": True, "anything": False}
     )
 
     config.percents = (1, 5, 10, 15, 20)

@@ -8,11 +8,15 @@ Each player of a frame (a named object where the dataset has instance labels, el
 look, a labelled region) is replaced alone by the same pixels of other tasks' frames, and its share
 of what that does to the actions is read off, with its error. No labels are needed.
 
+With players by look every frame is explained twice, by looks joined over views and by looks of each
+view: where the two disagree a cause may be shown in several views, and the command says so.
+
 `--config.players=modalities` asks which kind of input counts instead: whole views, the instruction
 and the state, replaced by those of frames of other tasks, with exact Shapley values.
 
 The workdir receives `players.csv` (a row a frame and player), `results.json` and
-`figures/acts_on.png`.
+`figures/acts_on.png`; of modalities also `kinds.csv` (means over frames, with intervals by task),
+of looks `compared.csv` (a row a frame).
 """
 
 import dataclasses
@@ -26,6 +30,11 @@ import numpy as np
 import tqdm
 
 from experiments.acting_on.frames import ChosenFrame, choose
+<<<<<<< HEAD
+=======
+from experiments.acting_on.kinds import kind_rows, kind_sentence
+from experiments.acting_on.players import PLAYERS, player_columns, players_of
+>>>>>>> causes
 from experiments.runs import app
 from iss_jax import Effects, EffectsConfig, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset
@@ -43,6 +52,9 @@ from iss_jax.viz.effects_rows import effects_rows
 
 MODALITIES = "modalities"
 
+COMPARED = {"looks": "looks_joined", "looks_joined": "looks"}
+"""Players by look, and those that they are compared with."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Options(PolicyOptions):
@@ -58,6 +70,7 @@ class Options(PolicyOptions):
     frames: int
     episodes: tuple[int, ...]
     players: str
+    compare: bool
     draws: int
     fill: str
     donors: int
@@ -92,10 +105,13 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         root=options.donors_from,
         most=options.donors,
     )
-    found = [
-        example(effects_of(frame, options, policy, dataset, donors))
-        for frame in tqdm.tqdm(chosen, desc="frames", unit="frame", disable=options.quiet)
-    ]
+    found, compared = [], []
+    for frame in tqdm.tqdm(chosen, desc="frames", unit="frame", disable=options.quiet):
+        found.append(example(effects_of(frame, options, policy, dataset, donors)))
+        if options.compare and options.players in COMPARED:
+            beside = dataclasses.replace(options, players=COMPARED[options.players])
+            other = example(effects_of(frame, beside, policy, dataset, donors))
+            compared.append(found[-1].agreement(other))
     rows = [
         {**frame.row(), **player}
         for frame, effects in zip(chosen, found, strict=True)
@@ -103,13 +119,31 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     ]
     run.write_csv("players.csv", rows)
     sentences = [effects.sentence() for effects in found]
-    content = {
+    content: dict[str, Any] = {
         "fill": donors.fill,
         "frames": [
             {**frame.row(), "acts_on": sentence}
             for frame, sentence in zip(chosen, sentences, strict=True)
         ],
     }
+    if compared:
+        content["compared"] = [
+            {
+                **frame.row(),
+                "with": COMPARED[options.players],
+                "correlation": float(one.correlation),
+                "ceiling": float(one.ceiling),
+                "disagree": bool(one.disagree),
+                "known": bool(one.known),
+                "says": one.sentence(),
+            }
+            for frame, one in zip(chosen, compared, strict=True)
+        ]
+        run.write_csv("compared.csv", content["compared"])
+    if options.players == MODALITIES:
+        kinds = kind_rows(chosen, found)
+        run.write_csv("kinds.csv", kinds)
+        content["kinds"] = kind_sentence(kinds)
     run.write_json("results.json", content)
     figure = run.write_figure(
         "acts_on.png",
@@ -117,8 +151,12 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     )
     if not options.quiet:
         print(f"\nWhat the policy acts on ({options.draws} draws a player, fill {donors.fill}):\n")
-        for frame, sentence in zip(chosen, sentences, strict=True):
+        for number, (frame, sentence) in enumerate(zip(chosen, sentences, strict=True)):
             print(f"  {frame.title()}\n      {sentence}")
+            if compared:
+                print(f"      joined and single looks: {compared[number].sentence()}")
+        if "kinds" in content:
+            print(f"\n  {content['kinds']}")
         print(f"\nshares:  {run.path / 'players.csv'}\nfigure:  {figure}")
     return content
 

@@ -6,12 +6,13 @@ Cues are painted into frames of the embedded episodes, and policies are construc
 instruction depends on one of them by a known amount (`experiments.causes.policy`). Every method
 runs at the same cost on the same frames. Owen values (`experiments.causes.owen`) spend their runs
 one after the other and are run apart. Methods and thresholds are chosen on the split `chosen`;
-the split `heldout` has other kinds of cues, other tasks and other frames.
+the split `heldout` has other kinds of cues, other tasks and other frames. Whether one can point at
+the players is a table of its own, which takes no runs (`experiments.causes.coherence`).
 
 The workdir receives `summary.csv` (a row a split, method, budget and kind), `goals.csv`,
-`coverage.csv`, `sizes.csv`, `metrics.csv` (which metric of faithfulness ranks methods as the truth
-does), `frames.csv` (a row a frame, of the methods that `shown` names), `results.json` and
-`figures/known_causes.png`. An interrupted run is resumed by running it again.
+`coverage.csv`, `sizes.csv`, `coherence.csv`, `metrics.csv` (which metric of faithfulness ranks
+methods as the truth does), `frames.csv` (a row a frame, of the methods that `shown` names),
+`results.json` and `figures/known_causes.png`. An interrupted run is resumed by running it again.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from typing import Any
 import ml_collections
 
 from experiments.causes import report
+from experiments.causes.coherence import coherence_lines, coherence_of, coherence_table
 from experiments.causes.figure import known_causes_figure
 from experiments.causes.metrics import METRICS, agreement, run_metrics
 from experiments.causes.partition import partitions_of, run_partition
@@ -124,8 +126,17 @@ def frame_of(item: Mapping[str, Any]) -> tuple[Any, ...]:
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     run = open_run(workdir, config, version=versions.MAPS)
-    found = measured(run, config)
     settings = {"resamples": config.resamples, "confidence": config.confidence}
+    pieces = []
+    if "coherence" in config.parts:
+        source = open_source(open_dataset(embedded.episodes_path()))
+        pieces = coherence_table(coherence_of(source, items_of(source, config)), **settings)
+        run.write_csv("coherence.csv", pieces)
+        print("\n".join(coherence_lines(pieces)))
+    if "methods" not in config.parts:
+        run.write_json("results.json", {"coherence": pieces})
+        return {"coherence": pieces}
+    found = measured(run, config)
     summary = report.summary(found["rows"], **settings)
     content = {
         "goals": report.goals(summary, tuple(config.answers)),

@@ -84,7 +84,7 @@ def _segments(
     count: int,
     join: bool,
 ) -> tuple[dict[str, Array], Array]:
-    looks = {view: _features(frames[view], inside[view]) for view in views}
+    looks = {view: features(frames[view], inside[view]) for view in views}
     groups = [views] if join else [[view] for view in views]
     labels, found = {}, []
     for number, group in enumerate(groups):
@@ -103,8 +103,13 @@ def _segments(
     return labels, jnp.concatenate(found)
 
 
-def _features(frame: Array, inside: Array) -> Float[Array, "h w 5"]:
-    """Colour in [0, 1], a mean over 3 x 3 pixels of the picture, and place."""
+def features(frame: Float[Array, "h w 3"], inside: Bool[Array, "h w"]) -> Float[Array, "h w 5"]:
+    """Colour in [0, 1], a mean over 3 x 3 pixels of the picture, and place.
+
+    Args:
+        frame: uint8, or floats in [-1, 1] or [0, 1].
+        inside: Pixels that are picture.
+    """
     if frame.dtype == jnp.uint8:
         colour = frame.astype(jnp.float32) / 255.0
     else:

@@ -332,9 +332,9 @@ class Effects(Record):
                 parts.append(f"{name} {100 * share:.0f} ± {100 * error:.0f} %")
             else:
                 parts.append(f"{name} {100 * share:.0f} %")
-        if bool(np.asarray(one.beyond)):
-            parts.append("shares below 0 or above 100 %: players that undo others, or few draws")
-        return ", ".join(parts)
+        negative = [name for name, share, _, tested in rows if tested and share < 0]
+        below = f"; below 0 %: {', '.join(negative)}" if negative else ""
+        return ", ".join(parts) + below
 
     def summary(self) -> tuple[str, list[tuple[str, str]]]:
         """What `repr` says: a title, and rows of a name and a text."""

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from iss_jax.few import few
 from iss_jax.players import painted, sums
-from iss_jax.records import Record, record
+from iss_jax.records import Record, batch_index, record, require_concrete
 
 # Maps that share less than this part of what their errors let them share disagree.
 LEAST = 0.5
@@ -37,6 +38,39 @@ class Agreement(Record):
     ceiling: Float[Array, "*b"]
     disagree: Bool[Array, "*b"]
     known: Bool[Array, "*b"]
+
+    def sentence(self, index: int | tuple[int, ...] = 0) -> str:
+        """What it says of one frame, in words.
+
+        >>> import jax.numpy as jnp
+        >>> found = Agreement(*map(jnp.asarray, (0.1, 0.9, True, True)))
+        >>> found.sentence().split(":")[0]
+        'the two disagree (r = 0.10, of 0.90 that their errors leave)'
+
+        Args:
+            index: Of the frame in the batch.
+
+        Raises:
+            TypeError: Called on traced values, inside `jit`.
+            IndexError: No such frame.
+        """
+        require_concrete(self, "sentence()")
+        chosen = batch_index(tuple(jnp.shape(self.correlation)), index)
+        r, ceiling, disagree, known = (
+            np.asarray(own)[chosen].item()
+            for own in (self.correlation, self.ceiling, self.disagree, self.known)
+        )
+        if not known:
+            return "nothing to compare: the errors of the two leave nothing"
+        if disagree and not ceiling:
+            return "the two disagree: one found effects and the other none, a cause may be doubled"
+        numbers = f"(r = {r:.2f}, of {ceiling:.2f} that their errors leave)"
+        if disagree:
+            return (
+                f"the two disagree {numbers}: a cause is shown twice, or a look holds more than "
+                "one thing"
+            )
+        return f"the two agree {numbers}"
 
 
 def agreement(

@@ -136,3 +136,21 @@ def test_what_cannot_be_compared_is_named():
     )
     with pytest.raises(ValueError, match=r"no view in common: \['front'\] and \['wrist'\]"):
         a.agreement(other)
+
+
+def test_it_says_in_words_whether_the_two_agree():
+    own = effects(COLUMNS, draws([3.0, 1.0, 0.5], 0.05))
+    halves = effects(HALVES, draws([4.0, 0.5], 0.05))
+    assert own.agreement(halves).sentence().startswith("the two agree (r = 0.6")
+    other = effects(COLUMNS, draws([0.5, 1.0, 3.0], 0.05))
+    found = own.agreement(other)
+    assert bool(found.disagree)
+    assert found.sentence().startswith(f"the two disagree (r = {float(found.correlation):.2f}, of ")
+    assert "a cause is shown twice" in found.sentence()
+    nothing = effects(COLUMNS, draws([0.0, 0.0, 0.0]), reason=jnp.ones((), jnp.int32))
+    assert own.agreement(nothing).sentence().startswith("the two disagree: one found effects")
+    assert nothing.agreement(nothing).sentence().startswith("nothing to compare")
+    batch = jax.tree.map(lambda a, b: jnp.stack([a, b]), found, own.agreement(halves))
+    assert [batch.sentence(i)[:9] for i in range(2)] == ["the two d", "the two a"]
+    with pytest.raises(IndexError):
+        batch.sentence(2)

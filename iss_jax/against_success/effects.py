@@ -27,6 +27,8 @@ class EffectOptions:
         like_for_like: Whether a pixel is replaced by donor pixels of its own region.
         donors: Frames of the bank, spread over the dataset's tasks.
         chance: Whether the chance level, the labels shifted within the frame, is run too.
+        anything: Whether the regions are replaced by whatever a donor shows there, too, beside
+            donor pixels of their own region.
 
     Raises:
         ValueError: A number below 0.
@@ -36,12 +38,18 @@ class EffectOptions:
     like_for_like: bool = True
     donors: int = 128
     chance: bool = True
+    anything: bool = False
 
     def __post_init__(self) -> None:
         if self.draws < 0 or self.donors < 1:
             raise ValueError(
                 f"config.effects: draws {self.draws} and donors {self.donors} given, at least 0 "
                 "and 1 wanted"
+            )
+        if self.anything and not self.like_for_like:
+            raise ValueError(
+                "config.effects: anything asks for a second form beside like_for_like, which is "
+                "False: the only form is that one already"
             )
 
     def config(self, action_dims: int | tuple[int, ...] | None) -> EffectsConfig:
@@ -56,7 +64,11 @@ class EffectOptions:
             return {}
         chosen = donor_frames(dataset, self.donors)
         files = dict.fromkeys(path for episode, _ in chosen for path in dataset.files(episode))
-        return {"effects": {**dataclasses.asdict(self), "bank": digest(files)}}
+        own = dataclasses.asdict(self)
+        if not self.anything:
+            # Items from before there was a choice say nothing of it.
+            del own["anything"]
+        return {"effects": {**own, "bank": digest(files)}}
 
 
 class Bank(NamedTuple):
@@ -88,6 +100,7 @@ def measure_effects(
     config: EffectsConfig,
     *,
     chance: bool,
+    anything: bool = False,
     action_horizon: int,
     sampling: Sampling,
 ) -> dict[str, np.ndarray]:
@@ -101,15 +114,20 @@ def measure_effects(
         keys: [b], one a frame.
         config: Static options.
         chance: Whether the labels are shifted, too.
+        anything: Whether regions are replaced by anything, too (`EffectOptions`).
         action_horizon: H.
         sampling: How the policy is run.
 
     Returns:
         `effects` [b, draws, 3], `effects_reason` [b], `effects_moved` [b, 3], and
-        `effects_chance` [b, draws, 3].
+        `effects_chance` [b, draws, 3]; likewise `effects_anything` and its reason.
     """
     own = {view: jnp.asarray(labels) for view, labels in seen.regions.items()}
     moved = {view: shifted(labels, jnp.asarray(seen.valid[view])) for view, labels in own.items()}
+    by_anything = dataclasses.replace(config, like_for_like=False)
+    asked = {"shown": (own, config)}
+    asked |= {"chance": (moved, config)} if chance else {}
+    asked |= {"anything": (own, by_anything)} if anything else {}
     found = {
         name: player_effects(
             policy.params,
@@ -117,13 +135,13 @@ def measure_effects(
             from_regions(labels),
             bank.donors,
             key=keys,
-            config=config,
+            config=form,
             groups=bank.groups(episode, len(keys)),
             regions=own,
             action_horizon=action_horizon,
             sampling=sampling,
         )
-        for name, labels in (("shown", own), *([("chance", moved)] if chance else []))
+        for name, (labels, form) in asked.items()
     }
     measured = {
         "effects": found["shown"].by_draw,
@@ -132,6 +150,9 @@ def measure_effects(
     }
     if chance:
         measured["effects_chance"] = found["chance"].by_draw
+    if anything:
+        measured["effects_anything"] = found["anything"].by_draw
+        measured["effects_anything_reason"] = found["anything"].reason
     return {name: np.asarray(value) for name, value in measured.items()}
 
 
@@ -146,12 +167,16 @@ def effect_rows(results: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float],
     """
     if any("effects" not in result for result in results):
         return {}, {}
-    known = np.concatenate([np.asarray(r["effects_reason"]) == 0 for r in results])
     measures: dict[str, float] = {}
     errors: dict[str, float] = {}
-    for name, source in (("nmr_effect", "effects"), ("nmr_effect_chance", "effects_chance")):
+    for name, source, reasons in (
+        ("nmr_effect", "effects", "effects_reason"),
+        ("nmr_effect_chance", "effects_chance", "effects_reason"),
+        ("nmr_effect_anything", "effects_anything", "effects_anything_reason"),
+    ):
         if any(source not in result for result in results):
             continue
+        known = np.concatenate([np.asarray(r[reasons]) == 0 for r in results])
         by_draw = np.concatenate([np.asarray(r[source], np.float64) for r in results])
         share, stderr = nuisance_share(by_draw)
         measures[name] = float(share[known].mean()) if known.any() else float("nan")

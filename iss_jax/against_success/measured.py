@@ -142,6 +142,7 @@ def compute(
                 jax.vmap(jax.random.fold_in, (None, 0))(effect_key, numbers),
                 chosen.config(iss.action_dims),
                 chance=chosen.chance,
+                anything=chosen.anything,
                 action_horizon=item["action_horizon"],
                 sampling=Sampling(num_steps=item["num_steps"]),
             )
