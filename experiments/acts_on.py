@@ -30,11 +30,7 @@ import numpy as np
 import tqdm
 
 from experiments.acting_on.frames import ChosenFrame, choose
-<<<<<<< HEAD
-=======
 from experiments.acting_on.kinds import kind_rows, kind_sentence
-from experiments.acting_on.players import PLAYERS, player_columns, players_of
->>>>>>> causes
 from experiments.runs import app
 from iss_jax import Effects, EffectsConfig, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset

@@ -161,18 +161,11 @@ def _correlations(content: Mapping[str, Any], percents: Sequence[float]) -> list
         "correlations given the nuisance area and the split and, within suites, given the area and "
         f"the suite.\n{unit_line(content)}\n",
         f"{'measure':<24}{'r':>6}  {level:<17}{'p':>8}  {'random r':>8}  "
-<<<<<<< HEAD:iss_jax/against_success/report.py
         f"{'partial r':>9}  {'in suites':>9}",
     ]
     main = f"{main_percent(percents):g}"
-    shown = ["nmr_effect", "nmr_effect_chance", "excess_effect", "effect", "support_effect"]
-=======
-        f"{'partial r':>9}  {'in suites':>9}"
-    )
-    main = f"{_main_percent(percents):g}"
     shown = ["nmr_effect", "nmr_effect_anything", "nmr_effect_chance", "excess_effect", "effect"]
     shown += ["support_effect"]
->>>>>>> causes:experiments/nmr/report.py
     shown += [*map(nmr_name, percents), f"nmr_mass@{main}", "mass_ratio"]
     shown += [e["measure"] for e in content["correlations"] if f"@{main} in " in e["measure"]]
     shown += [f"attention_nmr@{main}", f"norm_nmr@{main}", f"excess@{main}", "chance"]

@@ -5,19 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-<<<<<<< HEAD:tests/against_success/test_effects.py
-from iss_jax import embedded
-from iss_jax.against_success.effects import EffectOptions, effect_rows, nuisance_share
-=======
-from experiments.nmr.effects import (
+from iss_jax import EffectsConfig, Sampling, embedded, player_effects
+from iss_jax.against_success.effects import (
     EffectOptions,
     effect_rows,
     load_bank,
     measure_effects,
     nuisance_share,
 )
-from iss_jax import EffectsConfig, Sampling, embedded, player_effects
->>>>>>> causes:tests/experiments/nmr/test_effects.py
 from iss_jax.data.dataset import open_dataset
 from iss_jax.players import from_regions
 from iss_jax.policies.frames import FrameOptions, read_frames, see
