@@ -130,8 +130,8 @@ def join(
     lost = list(dict.fromkeys(_named(key, seed=told[SEED]) for key in success if key not in there))
     strays = [e for e, line in enumerate(lines) if line and names[e] is None]
     tasks = dict.fromkeys(str(next(iter(_names(lines[e])), "")) for e in strays)
-    without_episodes = f"{len(lost)} rows have no episodes: {few(lost)}"
-    without_rows = f"{len(strays)} episodes have no row: {few(strays)}, of {few(tasks)}"
+    without_episodes = f"{len(lost)} rows have no episodes: {few(lost, _NAMED)}"
+    without_rows = f"{len(strays)} episodes have no row: {few(strays)}, of {few(tasks, _NAMED)}"
     if not there:
         raise ValueError(
             f"success table: none of its {len(rows)} rows is of an episode of {dataset.root}; "
