@@ -33,7 +33,7 @@ KINDS: dict[str, Abilities] = {
     "π0.5": _TRACED,
     "π0": _TRACED,
     "π0-FAST": Abilities("yes", "yes", "yes", "yes", "one program", "100 runs and one answer"),
-    LEROBOT: Abilities("yes", "yes", "no", "no", "rows of a batch", "100 runs and 4"),
+    LEROBOT: Abilities("yes", "yes", "no", "no", "rows of a batch", "100 runs and 8"),
     SERVED: Abilities("yes", "yes", "no", "no", "where the server does", "100 calls and 8"),
 }
 """Kind of policy -> what works."""

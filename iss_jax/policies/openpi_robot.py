@@ -1,6 +1,7 @@
 """A robot from openpi's own training configuration: what can be read of it, read by attributes."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,8 +27,7 @@ def robot_of_openpi(name: str) -> PolicyConfig:
         ValueError: It knows no such name, or the configuration does not say all of it; the message
             names what is missing.
     """
-    from openpi.training import config as configs  # pyright: ignore[reportMissingImports]
-
+    configs = importlib.import_module("openpi.training.config")
     try:
         train = configs.get_config(name)
     except ValueError as error:

@@ -14,6 +14,9 @@ from iss_jax.policies.configs import CONFIGS, PolicyConfig, named
 def robot_of(given: str | PolicyConfig) -> PolicyConfig:
     """The robot's side of a policy.
 
+    >>> robot_of("pi05_libero").action_horizon
+    10
+
     Args:
         given: A Python file, a name in `iss_jax.policies.configs.CONFIGS`, or, where openpi can be
             imported, the name of one of its training configurations. A `PolicyConfig` is returned

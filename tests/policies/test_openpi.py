@@ -308,6 +308,11 @@ def test_bars_that_a_live_transform_adds_are_not_picture(policy):
     rows = np.asarray(found.valid["base_0_rgb"])[0].any(1)
     # 40 x 80 becomes 112 x 224, centred.
     np.testing.assert_array_equal(np.flatnonzero(rows), np.arange(56, 168))
+    # Nobody needs to say which robot it is: the transform tells.
+    raw = TINY.join(wide, np.zeros(7), "take it")
+    bare = live_policy.from_policy(live).explain(raw, noise=noise("tiny_b")[:1], config=ISS)
+    for view, inside in found.valid.items():
+        np.testing.assert_array_equal(bare.valid[view], inside)
 
 
 def test_no_robot_is_taken_for_granted(tokenizer, tmp_path):
