@@ -169,15 +169,18 @@ def check_experiment(module: str, arguments: list[str]) -> None:
 
 def check_console(words: list[str]) -> None:
     """The console script's own parser takes the words of a command, which is not run."""
-    name, *given = words
+    name, *given = map(as_given, words)
     assert name in cli.COMMANDS, f"iss-jax {name}: no such command"
     command = importlib.import_module(f"iss_jax.cli.{name}")
     kept: list[str] = []
     stand_in: Any = types.SimpleNamespace(
-        get_config=command.get_config, run=lambda config, workdir: kept.append(name)
+        get_config=command.get_config,
+        run=lambda config, workdir: kept.append(name),
+        WORDS=getattr(command, "WORDS", ()),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "run", lambda main, argv: main(argv))
+        patch.setattr(cli, "write_joined", lambda folder: folder)
         if "--help" not in given:
             cli.run_command(stand_in, name, given)
             assert kept == [name], f"iss-jax {' '.join(words)}: not parsed"
@@ -189,5 +192,5 @@ def as_given(argument: str) -> str:
     Arithmetic of the shell, `$((gpu + 1))`, is a digit too.
     """
     argument = re.sub(r"\$\(\([^)]*\)\)", "1", argument)
-    argument = re.sub(r"(?<==)\$(i|n|steps)$", "1", argument)
+    argument = re.sub(r"(?:(?<==)|^)\$(i|n|steps)$", "1", argument)
     return re.sub(r"\$\w+", "1", argument) if "keep_probs" in argument else argument

@@ -13,7 +13,7 @@ from iss_jax.data.dataset import Dataset, digest
 from iss_jax.effect_estimators import mean_and_covariance, shares
 from iss_jax.nmr_effect import shifted
 from iss_jax.players import from_regions
-from iss_jax.policies.donors import background, donor_frames, groups
+from iss_jax.policies.donors import background, donor_frames, groups, task_of
 from iss_jax.policies.frames import FrameOptions, Seen
 from iss_jax.policies.restored import Policy
 
@@ -50,6 +50,20 @@ class EffectOptions:
             raise ValueError(
                 "config.effects: anything asks for a second form beside like_for_like, which is "
                 "False: the only form is that one already"
+            )
+
+    def check(self, dataset: Dataset) -> None:
+        """Says that no frame would have donors, before anything is computed.
+
+        Raises:
+            ValueError: All episodes are of one task.
+        """
+        tasks = {task_of(dataset.metadata(episode)) for episode in range(len(dataset))}
+        if self.draws and len(tasks) == 1:
+            raise ValueError(
+                f"config.effects: all {len(dataset)} episodes of {dataset.root} are of one task, "
+                f"{' '.join(tasks.pop()).strip()!r}, and a frame draws donors of other tasks; "
+                "effects.draws=0 leaves NMR by effect out"
             )
 
     def config(self, action_dims: int | tuple[int, ...] | None) -> EffectsConfig:

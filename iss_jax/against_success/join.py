@@ -103,7 +103,12 @@ def join(
         if told[SPLIT]:
             lines = [line if line[SPLIT] in splits else {} for line in lines]
     if not told["suite"]:
-        rows = _with_suites(rows, lines, table)
+        rows, several = _with_suites(rows, lines, table)
+        if several:
+            notes.append(
+                f"suites count for nothing: the table names none, and {few(several, _NAMED)} are "
+                "tasks of several suites"
+            )
     names, forgiven = _partners(rows, lines, by_suite=told["suite"], by_split=told[SPLIT])
     if forgiven:
         pairs = [f"{given!r} is {own!r}" for given, own in forgiven]
@@ -125,8 +130,8 @@ def join(
     lost = list(dict.fromkeys(_named(key, seed=told[SEED]) for key in success if key not in there))
     strays = [e for e, line in enumerate(lines) if line and names[e] is None]
     tasks = dict.fromkeys(str(next(iter(_names(lines[e])), "")) for e in strays)
-    without_episodes = f"{len(lost)} rows have no episodes: {few(lost)}"
-    without_rows = f"{len(strays)} episodes have no row: {few(strays)}, of {few(tasks)}"
+    without_episodes = f"{len(lost)} rows have no episodes: {few(lost, _NAMED)}"
+    without_rows = f"{len(strays)} episodes have no row: {few(strays)}, of {few(tasks, _NAMED)}"
     if not there:
         raise ValueError(
             f"success table: none of its {len(rows)} rows is of an episode of {dataset.root}; "
@@ -153,8 +158,12 @@ def _of_policy(table: Table, policy_seed: int | None) -> list[Success]:
 
 def _with_suites(
     rows: Sequence[Success], lines: Sequence[Mapping[str, Any]], table: Table
-) -> list[Success]:
-    """Suites that one side alone says: the table's, else the episodes' where a task is of one."""
+) -> tuple[list[Success], list[str]]:
+    """Suites that one side alone says: the table's, else the episodes' where every task is of one.
+
+    Returns:
+        The rows; and the tasks of several suites, because of which no row has one.
+    """
     if "suite" in table.columns:
         suites: dict[str, set[str]] = {}
         for row in rows:
@@ -165,14 +174,17 @@ def _with_suites(
                 f"success table: {few(several, 3)} are of several suites, such as "
                 f"{few(sorted(suites[several[0]]))}, and the episodes do not say their suite"
             )
-        return list(rows)
-    found: dict[str, set[str]] = {}
+        return list(rows), []
+    found: dict[str, set[str]] = {folded(row.task): set() for row in rows}
     for line in lines:
-        for name in _names(line):
-            found.setdefault(folded(name), set()).add(str(line.get("suite", "")))
-    if any(len(own) > 1 for own in found.values()):
-        return list(rows)
-    return [row._replace(suite=next(iter(found.get(folded(row.task), {""})))) for row in rows]
+        for name in map(folded, _names(line)):
+            if name in found:
+                found[name].add(str(line.get("suite", "")))
+    ambiguous = [row.task for row in rows if len(found[folded(row.task)]) > 1]
+    if ambiguous:
+        return list(rows), list(dict.fromkeys(ambiguous))
+    own = {name: next(iter(suites), "") for name, suites in found.items()}
+    return [row._replace(suite=own[folded(row.task)]) for row in rows], []
 
 
 def _partners(

@@ -77,10 +77,12 @@ def measure_chosen(
         chosen: frames of episodes, under the seeds of those rows.
 
     Raises:
-        ValueError: the first of the episodes has no region labels; the message says what helps.
+        ValueError: the first of the episodes has no region labels, or NMR by effect has no donors;
+            the message says what helps.
     """
     for one in chosen[:1]:
         check_labelled(dataset, one.episode, options.frame_options)
+    options.effect_options.check(dataset)
     iss = options.iss_config(len(policy.norm_stats["actions"].mean))
     items = work_items(options, iss, dataset, policy, success, chosen)
     bank = functools.cache(

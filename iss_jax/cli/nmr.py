@@ -122,6 +122,7 @@ def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str
         raise ValueError(f"--seeds: {options.seeds} given, no row of the table has one of them")
     # Before the parameters are read, which takes its time.
     check_labelled(dataset, chosen[0].episode, options.frame_options)
+    options.effect_options.check(dataset)
     directory = open_run(folder, config, version=versions.MAPS)
     policy, dataset = options.load()
     found = measure_chosen(options, directory, policy, dataset, joined.success, chosen)

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,11 +129,7 @@ def _lerobot(config: ml_collections.ConfigDict, found: Described) -> Subject:
     folder = Path(config.checkpoint)
     if not (folder / "config.json").exists():
         folder = folder / "pretrained_model"
-    if importlib.util.find_spec("iss_jax.policies.lerobot") is None:
-        raise ModuleNotFoundError(
-            f"{folder}: a policy of LeRobot, which iss_jax.policies.lerobot runs; this version has "
-            "no such module. Serve the policy and give --server"
-        )
+    # Nothing of PyTorch is imported for other policies.
     lerobot = importlib.import_module("iss_jax.policies.lerobot")
     return LerobotSubject(
         lerobot.from_pretrained(folder, device=config.device or None),

@@ -169,6 +169,14 @@ def test_without_labels_the_ways_to_some_are_named(inputs, tmp_path):
     assert str(error.value).count("iss-jax regions") == 3
 
 
+def test_episodes_of_one_task_have_no_donors(inputs, tmp_path):
+    write_folders(tmp_path / "episodes", [bare(1), bare(1)])
+    config = config_of(inputs, dataset=str(tmp_path / "episodes"), quiet=True)
+    with pytest.raises(ValueError, match=r"all 2 episodes .* of one task, 'pick up the soup'"):
+        nmr.against_success(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
