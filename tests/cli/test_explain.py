@@ -119,6 +119,24 @@ def test_episodes_that_lerobot_wrote_as_video(inputs, tmp_path, no_pictures, cap
     assert "boxes, or label images" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_pictures_of_frames_that_are_sent_as_they_are(inputs, tmp_path):
+    """Cameras of two sizes, one of them no square."""
+    pytest.importorskip("av", reason="PyAV (extra `viz`) is not installed")
+
+    def infer(raw):
+        return {"actions": raw["observation/front"][:12].mean((0, 1))[None] / 255}
+
+    with listening(infer) as address:
+        words = ("--server", address, "--robot", inputs / "my_robot.py")
+        explained(tmp_path, *words, "--dataset", inputs / "episodes")
+    names = {path.name for path in (tmp_path / "episode_000000").iterdir()}
+    assert {"overlays.png", "players.png", "players_frames.png", "episode.mp4"} <= names
+    with np.load(tmp_path / "episode_000000" / "iss_heatmaps.npz") as file:
+        assert file["maps/base_0_rgb"].shape == (2, 24, 32)
+        assert file["maps/left_wrist_0_rgb"].shape == (2, 32, 32)
+
+
 class Act:
     """As `iss_jax.policies.lerobot` gives it."""
 
