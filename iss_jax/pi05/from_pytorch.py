@@ -20,7 +20,7 @@ from iss_jax.pi05.checkpoint import save_checkpoint
 from iss_jax.pi05.params import Params, sizes_of, unflatten
 from iss_jax.pi05.safetensors import read_safetensors
 
-__all__ = ["FILE", "convert_checkpoint", "from_pytorch", "read_pytorch"]
+__all__ = ["FILE", "IMAGE_HEADS", "convert_checkpoint", "from_pytorch", "read_pytorch"]
 
 FILE = "model.safetensors"
 IMAGE_HEADS = 16  # of SigLIP So400m/14
