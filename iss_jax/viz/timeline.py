@@ -52,6 +52,7 @@ def write_timeline(
     with atomic_path(path) as temporary:
         recording = rr.RecordingStream("iss_jax", recording_id=name)
         recording.save(str(temporary))
+        # Names stand in lists: with blanks or slashes of their own they are no paths.
         recording.log("robot/path", rr.LineStrips3D([position]), static=True)
         if acted is not None:
             names = acted.shown_names()
@@ -63,24 +64,24 @@ def write_timeline(
             }
             about = [(0, ""), *((i + 1, name) for i, name in enumerate(names))]
             for view in players:
-                recording.log(f"{view}/players", rr.AnnotationContext(about), static=True)
+                recording.log([view, "players"], rr.AnnotationContext(about), static=True)
         for index, time in enumerate(times):
             recording.set_time("frame", sequence=index)
             recording.set_time("time", duration=float(time))
             for view in images:
-                recording.log(f"{view}/frame", rr.Image(images[view][index]))
-                recording.log(f"{view}/saliency", rr.Image(overlays[view][index]))
+                recording.log([view, "frame"], rr.Image(images[view][index]))
+                recording.log([view, "saliency"], rr.Image(overlays[view][index]))
                 if view in regions:
-                    recording.log(f"{view}/regions", rr.SegmentationImage(regions[view][index]))
+                    recording.log([view, "regions"], rr.SegmentationImage(regions[view][index]))
             if curve is not None:
                 recording.log(f"nmr/nmr@{curve.percent:g}", rr.Scalars(float(curve.nmr[index])))
                 recording.log("nmr/chance", rr.Scalars(float(curve.chance[index])))
             recording.log("robot/hand", rr.Points3D([position[index]]))
             if acted is not None:
                 for name, share in zip(names, shares[index], strict=True):
-                    recording.log(f"acts_on/{name}", rr.Scalars(float(share)))
+                    recording.log(["acts_on", name], rr.Scalars(float(share)))
                 for view, labels in players.items():
-                    recording.log(f"{view}/players", rr.SegmentationImage(labels[index]))
+                    recording.log([view, "players"], rr.SegmentationImage(labels[index]))
         recording.flush()
         recording.disconnect()
     return Path(path)
