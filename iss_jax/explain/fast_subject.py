@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from iss_jax import Players, Sampling, player_effects, saliency
@@ -144,11 +145,8 @@ class FastSubject:
         obs = one_frame(seen.obs, frame)
         if bank is not None:
             # A view without a camera is black in every frame.
-            blank = {
-                v: np.zeros((len(bank), *next(iter(bank.images.values())).shape[1:]), np.float32)
-                for v in obs.images
-                if v not in bank.images
-            }
+            black = jnp.zeros_like(next(iter(bank.images.values())))
+            blank = {view: black for view in obs.images if view not in bank.images}
             bank = dataclasses.replace(bank, images={**bank.images, **blank}, regions=None)
         found = player_effects(
             self.policy.params,

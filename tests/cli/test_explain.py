@@ -9,6 +9,7 @@ import numpy as np
 import other_policies
 import pytest
 import tiny_policy
+from code_blocks import ROOT
 from matplotlib.figure import Figure
 from policy_servers import listening
 
@@ -103,6 +104,37 @@ def test_a_policy_behind_a_server(inputs, tmp_path, no_pictures, capsys):
     maps, _ = items_of(tmp_path)
     upper, lower = np.asarray(maps[0]["result"]["cells"])[0, [0, 6]].mean(-1)
     assert len(maps) == 2 and upper != lower
+
+
+def test_episodes_that_lerobot_wrote_as_video(inputs, tmp_path, no_pictures, capsys):
+    """Of its own release, with cameras of two sizes and no labels; all is matched by name."""
+    pytest.importorskip("av", reason="PyAV (extra `data`) is not installed")
+    words = ("--checkpoint", inputs / "checkpoint", "--robot", inputs / "my_robot.py")
+    sample = ROOT / "tests" / "samples" / "lerobot" / "v30_video"
+    content = explained(tmp_path, *words, "--dataset", sample, "--players", "", "--episodes", "1")
+    assert [row["frames"] for row in content["episodes"]] == [3]
+    maps, _ = items_of(tmp_path)
+    assert maps[0]["item"]["cameras"] == {"base_0_rgb": "front", "left_wrist_0_rgb": "wrist"}
+    assert np.isfinite(maps[0]["result"]["cells"]).all() and maps[0]["result"]["effect"] > 0.0
+    assert "boxes, or label images" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_pictures_of_frames_that_are_sent_as_they_are(inputs, tmp_path):
+    """Cameras of two sizes, one of them no square."""
+    pytest.importorskip("av", reason="PyAV (extra `viz`) is not installed")
+
+    def infer(raw):
+        return {"actions": raw["observation/front"][:12].mean((0, 1))[None] / 255}
+
+    with listening(infer) as address:
+        words = ("--server", address, "--robot", inputs / "my_robot.py")
+        explained(tmp_path, *words, "--dataset", inputs / "episodes")
+    names = {path.name for path in (tmp_path / "episode_000000").iterdir()}
+    assert {"overlays.png", "players.png", "players_frames.png", "episode.mp4"} <= names
+    with np.load(tmp_path / "episode_000000" / "iss_heatmaps.npz") as file:
+        assert file["maps/base_0_rgb"].shape == (2, 24, 32)
+        assert file["maps/left_wrist_0_rgb"].shape == (2, 32, 32)
 
 
 class Act:
