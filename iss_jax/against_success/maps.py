@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from iss_jax.against_success.rows import Row
 from iss_jax.config import ISSConfig
@@ -18,6 +17,7 @@ from iss_jax.data.success import ALL_SPLITS
 from iss_jax.pi05.observation import resize_with_pad
 from iss_jax.policies.frames import FrameOptions, read_frames
 from iss_jax.results import Saliency, effect_unit, of_cells
+from iss_jax.viz.picture import Figure
 from iss_jax.viz.saliency_rows import ERRORS_OF_SCORES, saliency_rows
 
 

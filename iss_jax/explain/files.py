@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
-from matplotlib.figure import Figure
 
 from iss_jax import Effects, Region
 from iss_jax.data.atomic import atomic_path, write_bytes
@@ -40,6 +39,7 @@ from iss_jax.results import Saliency
 from iss_jax.viz.effects_rows import effects_rows
 from iss_jax.viz.frames import magnified
 from iss_jax.viz.nmr_curve import Curve, nmr_figure
+from iss_jax.viz.picture import Figure
 from iss_jax.viz.regions import masks_figure, regions_figure
 from iss_jax.viz.saliency_rows import ERRORS_OF_SCORES
 from iss_jax.viz.shares_curve import shares_figure
