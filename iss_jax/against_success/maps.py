@@ -14,11 +14,14 @@ from iss_jax.critical import critical_set
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.regions import fit_regions
 from iss_jax.data.success import ALL_SPLITS
+from iss_jax.extras import imports_of
 from iss_jax.pi05.observation import resize_with_pad
 from iss_jax.policies.frames import FrameOptions, read_frames
 from iss_jax.results import Saliency, effect_unit, of_cells
-from iss_jax.viz.picture import Figure
 from iss_jax.viz.saliency_rows import ERRORS_OF_SCORES, saliency_rows
+
+with imports_of("viz"):
+    from matplotlib.figure import Figure
 
 
 def chosen_rows(rows: Sequence[Row], most: int) -> list[Row]:

@@ -32,6 +32,7 @@ from iss_jax.explain.players import (
     player_table,
     share_panels,
 )
+from iss_jax.extras import imports_of
 from iss_jax.jobs.directory import jsonable
 from iss_jax.masks import upsample
 from iss_jax.policies.frames import Seen
@@ -39,12 +40,14 @@ from iss_jax.results import Saliency
 from iss_jax.viz.effects_rows import effects_rows
 from iss_jax.viz.frames import magnified
 from iss_jax.viz.nmr_curve import Curve, nmr_figure
-from iss_jax.viz.picture import Figure
 from iss_jax.viz.regions import masks_figure, regions_figure
 from iss_jax.viz.saliency_rows import ERRORS_OF_SCORES
 from iss_jax.viz.shares_curve import shares_figure
 from iss_jax.viz.trajectories import Path as HandPath
 from iss_jax.viz.video import episode_frames, write_gif, write_mp4
+
+with imports_of("viz"):
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,15 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from iss_jax import contrasts
 from iss_jax.critical import critical_set
+from iss_jax.extras import imports_of
 from iss_jax.policies.frames import Seen
 from iss_jax.results import Saliency, example, of_cells
 from iss_jax.strides import interpolate
-from iss_jax.viz.picture import Figure
 from iss_jax.viz.saliency_figure import colour_limit, faded_panels
 from iss_jax.viz.saliency_rows import saliency_rows
+
+with imports_of("viz"):
+    from matplotlib.figure import Figure
 
 
 def saliency_of(
