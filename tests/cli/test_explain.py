@@ -13,7 +13,7 @@ from code_blocks import ROOT
 from matplotlib.figure import Figure
 from policy_servers import listening
 
-from iss_jax import attribute, attribute_players
+from iss_jax import attribute
 from iss_jax.cli import main as cli
 from iss_jax.explain import episodes
 
@@ -143,9 +143,6 @@ class Act:
     def saliency(self, frames, state, prompt, *, key, config, baseline_calls):
         return attribute(_upper, _floats(frames), key=key, config=config)
 
-    def player_effects(self, frames, state, prompt, bank, *, players, key, config, baseline_calls):
-        return attribute_players(_upper, _floats(frames), players, bank, key=key, config=config)
-
 
 def _upper(images):
     return images["front"][:, :12].mean((1, 2))[:, None] / 255
@@ -167,15 +164,13 @@ def test_a_policy_of_lerobot_needs_no_robot(inputs, tmp_path, no_pictures, monke
     module.__spec__ = types.SimpleNamespace()  # pyright: ignore
     monkeypatch.setitem(sys.modules, "iss_jax.policies.lerobot", module)
     words = ("--checkpoint", inputs / "act", "--dataset", inputs / "episodes")
-    content = explained(tmp_path, *words, "--renamed", "hand=wrist", "--device", "cpu")
-    assert loaded == [("act", "cpu")] and content["fill"] == "background"
+    options = ("--renamed", "hand=wrist", "--device", "cpu", "--players", "", "--frames", "1")
+    content = explained(tmp_path, *words, *options)
+    assert loaded == [("act", "cpu")] and content["floor"] == 0.0
     assert "LeRobot act" in capsys.readouterr().out
-    maps, players = items_of(tmp_path)
+    maps, _ = items_of(tmp_path)
     assert maps[0]["item"]["cameras"] == {"front": "front", "hand": "wrist"}
-    assert len(maps) == len(players) == 2
-    # The other camera has none of the effect.
-    effects = np.asarray(players[0]["result"]["by_draw"])[0]
-    assert effects.max() > 0.0 and not effects.all()
+    assert np.shape(maps[0]["result"]["cells"]) == (2, 7, 7) and maps[0]["result"]["effect"] > 0.0
 
 
 @pytest.mark.slow

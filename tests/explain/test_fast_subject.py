@@ -40,6 +40,7 @@ def test_a_view_without_a_camera_is_black_and_takes_no_part(inputs):
     assert subject.unit(ISSConfig()).startswith("KL of action tokens")
 
 
+@pytest.mark.slow
 def test_players_are_replaced_by_donors_of_another_task(inputs):
     subject, dataset, seen = inputs
     donors = subject.donors(dataset, PlayersAsked("looks", 1, "auto", 8, ""))
