@@ -13,6 +13,9 @@ EXTRAS = {
     "libero": ("libero", "mujoco", "mujoco_warp"),
 }
 
+# Modules that no extra brings: a policy of theirs comes with them (`docs/guide/pytorch.md`).
+READERS_OWN = ("lerobot", "torch")
+
 
 def command(extra: str) -> str:
     """What installs an extra.

@@ -111,7 +111,7 @@ def test_base_dependencies_are_what_the_package_imports() -> None:
         for names, _ in imports(ast.parse(path.read_text()))
         for name in names
     }
-    modules -= {"iss_jax", *sys.stdlib_module_names, *optional}
+    modules -= {"iss_jax", *sys.stdlib_module_names, *optional, *extras.READERS_OWN}
     distributions = importlib.metadata.packages_distributions()
     imported = {canonicalize_name(distributions[module][0]) for module in modules}
     assert imported == {canonicalize_name(requirement.name) for requirement in requirements()}
@@ -121,7 +121,8 @@ def test_import_brings_in_nothing_heavy_and_no_extra() -> None:
     """Loading a checkpoint included: what it needs is imported when one is loaded."""
     heavy = ["flax", "optax", "orbax", "tensorstore", "sentencepiece", "scipy.stats", "chex"]
     heavy += sorted({module for modules in extras.EXTRAS.values() for module in modules})
-    program = "import sys, iss_jax, iss_jax.policies.openpi\n"
+    heavy += extras.READERS_OWN
+    program = "import sys, iss_jax, iss_jax.policies.openpi, iss_jax.policies.lerobot\n"
     program += f"print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
