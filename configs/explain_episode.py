@@ -28,6 +28,9 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.quiet = False
 
     set_policy(config, dataset="docs/episodes/whole")
+    # A Python file with a PolicyConfig, or a name of ours: what it says stands in the place of
+    # cameras, discrete_state_input, max_token_len and action_horizon. Nothing when empty.
+    config.robot = ""
     # Datasets whose end-effector paths are drawn besides, by success.
     config.paths = ("docs/episodes/paths",)
     # Indices; all when empty.

@@ -29,14 +29,14 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments.acting_on.donors import AUTO, Donors, load_donors
 from experiments.acting_on.frames import ChosenFrame, choose
 from experiments.acting_on.kinds import kind_rows, kind_sentence
-from experiments.acting_on.players import PLAYERS, player_columns, players_of
 from experiments.runs import app
 from iss_jax import Effects, EffectsConfig, Sampling, fills, player_effects
 from iss_jax.data.dataset import Dataset
 from iss_jax.effects import example
+from iss_jax.explain.donors import AUTO, Donors, load_donors
+from iss_jax.explain.frame_players import PLAYERS, player_columns, players_of
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import PolicyOptions, at_least_one, from_config
 from iss_jax.modalities import modality_effects

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import ml_collections
 
-from experiments.inputs.episodes import strided_frames
 from experiments.runs import app
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import write_episode
+from iss_jax.data.strided import strided_frames
 from iss_jax.data.success import read_success, write_success
 from iss_jax.jobs.packaged import located
 from iss_jax.pi05.checkpoint import restore_params

@@ -45,9 +45,9 @@ from experiments.accuracy.metrics import (
     summarise_bias,
 )
 from experiments.accuracy.report import figure, print_table
-from experiments.inputs.episodes import Episodes
 from experiments.runs import app, versions
 from experiments.runs.planned import GRADIENT_RUN, PlannedItem
+from iss_jax.data.dataset import Episodes
 from iss_jax.flops import count_flops
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.options import from_config

@@ -14,12 +14,12 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments.acting_on.players import player_columns
 from experiments.acting_on.served import sent_donors, sent_players
 from experiments.runs import app
 from iss_jax import Effects, EffectsConfig, ISSConfig, chance_level, nuisance_mass_ratio
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.episode import Episode
+from iss_jax.explain.frame_players import player_columns
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.packaged import located
 from iss_jax.policies import served, served_players

@@ -24,7 +24,6 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from experiments.inputs.episodes import Episodes
 from experiments.perturbed.fidelity_figure import fidelity_bars, fidelity_grid
 from experiments.perturbed.items import (
     METHODS,
@@ -37,6 +36,7 @@ from experiments.perturbed.items import (
 from experiments.perturbed.maps import measure
 from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem
+from iss_jax.data.dataset import Episodes
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.options import from_config
 from iss_jax.perturbations import PERTURBATIONS

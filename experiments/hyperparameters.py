@@ -24,7 +24,6 @@ from typing import Any
 
 import ml_collections
 
-from experiments.inputs.episodes import Episodes
 from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem
 from experiments.single_frames.frames import (
@@ -37,7 +36,7 @@ from experiments.single_frames.frames import (
 from experiments.single_frames.sweep import measure
 from experiments.single_frames.sweep_report import figure, make_rows, reference_rows, table_text
 from iss_jax.data.atomic import write_bytes
-from iss_jax.data.dataset import Dataset
+from iss_jax.data.dataset import Dataset, Episodes
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.options import from_config
 from iss_jax.policies.restored import Policy

@@ -15,7 +15,6 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments.inputs.episodes import strided_frames
 from experiments.making.trials import act_out
 from experiments.runs import app, versions
 from iss_jax.data.atomic import atomic_directory
@@ -23,6 +22,7 @@ from iss_jax.data.convert import differences
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import write_episode
+from iss_jax.data.strided import strided_frames
 from iss_jax.few import few
 from iss_jax.jobs.directory import RunDirectory, gather, open_run
 from iss_jax.jobs.packaged import located

@@ -15,12 +15,12 @@ import ml_collections
 import numpy as np
 import tqdm
 
-from experiments.making.copies import copied
 from experiments.making.object_pixels import CAMERAS
 from experiments.making.panel_masks import FILE
 from experiments.planted.cue import RECTANGLE
 from experiments.runs import app
 from iss_jax.data.atomic import atomic_path
+from iss_jax.data.copies import copied
 from iss_jax.data.dataset import Dataset, open_dataset
 
 

@@ -24,10 +24,10 @@ import tqdm
 
 from experiments.nmr.mask_figure import mask_error_figure
 from experiments.nmr.mask_rows import FrameValues, summary
-from experiments.nmr.measured import Measured, measured
-from experiments.nmr.options import Options
 from experiments.runs import app, versions
 from iss_jax import mask_error, nmr
+from iss_jax.against_success.measured import Measured, measured
+from iss_jax.against_success.options import Options
 from iss_jax.baselines import random_map
 from iss_jax.critical import critical_set
 from iss_jax.data.regions import fit_regions

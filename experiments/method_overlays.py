@@ -19,12 +19,12 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.acting_on.donors import Donors, PlayerOptions
-from experiments.acting_on.players import players_of
 from experiments.runs import app, versions
 from iss_jax import EffectsConfig, Sampling, nmr, player_effects, saliency
 from iss_jax.critical import critical_set
 from iss_jax.data.dataset import Dataset
+from iss_jax.explain.donors import Donors, PlayerOptions
+from iss_jax.explain.frame_players import players_of
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
 from iss_jax.jobs.options import ISSOptions, from_config
 from iss_jax.methods import TITLES, Settings, explain

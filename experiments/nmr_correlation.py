@@ -15,28 +15,20 @@ The workdir receives `results.csv` (a row per task and seed), `results.json` (th
 `figures/`. An interrupted run is resumed by running it again.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import ml_collections
 
-from experiments.inputs.episodes import Episodes
-from experiments.nmr.items import chosen_frames
-from experiments.nmr.measured import measured
-from experiments.nmr.options import Options
-from experiments.nmr.report import print_report, write_figures
-from experiments.nmr.rows import (
-    by_suite,
-    correlations,
-    join_success,
-    make_rows,
-    success_variation,
-    table,
-    unit_of_success,
-)
 from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem, iss_runs
+from iss_jax.against_success.items import chosen_frames
+from iss_jax.against_success.job import write_results
+from iss_jax.against_success.measured import measured
+from iss_jax.against_success.options import Options
+from iss_jax.against_success.report import report_text
+from iss_jax.against_success.rows import join_success
+from iss_jax.data.dataset import Episodes
 from iss_jax.data.success import read_success
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import from_config
@@ -47,41 +39,9 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     options = from_config(config, Options)
     run = open_run(workdir, config, version=versions.MAPS)
-    iss, dataset, _, success, items, results = measured(options, run)
-    rows = make_rows(items, results, success, options.percents)
-    run.write_csv("results.csv", table(rows, options.percents))
-    found = correlations(
-        rows,
-        options.percents,
-        confidence=options.confidence,
-        resamples=options.resamples,
-        permutations=options.permutations,
-    )
-    content = {
-        "tasks": len({(row.success.suite, row.success.task) for row in rows}),
-        "seeds": sorted({row.success.seed for row in rows}),
-        "rows": len(rows),
-        "frames": sum(row.frames for row in rows),
-        "iss": dataclasses.asdict(iss),
-        "success_variation": success_variation(rows),
-        "unit": unit_of_success(rows),
-        "correlations": found,
-        "by_suite": by_suite(rows),
-    }
-    run.write_json("results.json", content)
-    figures = write_figures(
-        run,
-        rows,
-        found,
-        options.percents,
-        items,
-        results,
-        dataset,
-        options.overlay_rows,
-        content["by_suite"],
-    )
+    content, figures = write_results(run, options, measured(options, run))
     if not options.quiet:
-        print_report(run, content, options.percents, figures)
+        print(report_text(run, content, options.percents, figures))
     return content
 
 

@@ -39,9 +39,9 @@ import numpy as np
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from experiments.inputs.episodes import Episodes, paper_episodes
+from experiments.inputs.episodes import paper_episodes
 from experiments.runs.planned import PlannedItem
-from iss_jax.data.dataset import open_dataset
+from iss_jax.data.dataset import Episodes, open_dataset
 from iss_jax.jobs.directory import RunDirectory
 from iss_jax.jobs.options import from_config
 from iss_jax.jobs.packaged import PACKAGED

@@ -22,7 +22,6 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from experiments.inputs.episodes import Episodes
 from experiments.perturbed.items import (
     METHODS,
     PerturbedOptions,
@@ -35,6 +34,7 @@ from experiments.perturbed.maps import measure
 from experiments.perturbed.robustness_figure import robustness_figure
 from experiments.runs import app, versions
 from experiments.runs.planned import PlannedItem
+from iss_jax.data.dataset import Episodes
 from iss_jax.jobs.directory import open_run, run_items
 from iss_jax.jobs.options import from_config
 from iss_jax.stats.groups import clustered_mean

@@ -3,25 +3,22 @@
 Every observation gets flow noise of its own, as openpi's server draws it, unless it brings some: a
 float32 array [H, A] under "noise", which repeated calls may share. Noise of another shape is
 refused, and so are frames of more different sizes than `sizes`: all clients would wait while each
-is compiled.
+is compiled. `iss-jax serve` does the same.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 
 from experiments.runs import app
 from iss_jax import embedded
 from iss_jax.pi05.params import sizes_of
-from iss_jax.policies.configs import named
+from iss_jax.policies.answering import answering
 from iss_jax.policies.openpi import from_checkpoint
+from iss_jax.policies.robots import robot_of
 from iss_jax.policies.server import serve
-from iss_jax.policies.shapes import KnownShapes
 from iss_jax.sampling import Sampling
 
 
@@ -46,31 +43,21 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     del workdir
     options = Options(**config.to_dict())
     own = options.checkpoint == "embedded"
+    robot = robot_of(options.robot)
     policy = from_checkpoint(
         embedded.checkpoint_path() if own else options.checkpoint,
-        options.robot,
+        robot,
         tokenizer=options.tokenizer or None,
         dtype=jnp.dtype(options.dtype),
         sampling=Sampling(num_steps=options.num_steps),
     )
-    shape = (policy.action_horizon, sizes_of(policy.params).action_dim)
-    rng = np.random.default_rng(options.seed)
-    known = KnownShapes(options.sizes, {"noise": shape})
-    robot = named(options.robot)
-
-    def infer(observation: Mapping[str, Any]) -> dict[str, Any]:
-        frames, _, _ = robot.split(observation)
-        noise = observation.get("noise")
-        known.check(frames if noise is None else {**frames, "noise": noise})
-        if noise is None:
-            noise = rng.standard_normal(shape, np.float32)
-        return {"actions": policy.infer(observation, noise=noise)}
-
+    dims = sizes_of(policy.params).action_dim
+    about = {"robot": robot.name, "action_horizon": policy.action_horizon, "action_dim": dims}
     serve(
-        infer,
+        answering(policy, robot, seed=options.seed, sizes=options.sizes),
         host=options.host,
         port=options.port,
-        metadata={"robot": options.robot, "action_horizon": shape[0], "action_dim": shape[1]},
+        metadata=about,
         ready=lambda port: print(f"serving ws://{options.host}:{port}", flush=True),
     )
 

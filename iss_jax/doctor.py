@@ -17,8 +17,8 @@ import json
 import math
 import platform
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +26,18 @@ import numpy as np
 
 from iss_jax import ISSConfig, Saliency, embedded, saliency
 from iss_jax.extras import EXTRAS
+from iss_jax.pi0_fast.params import fast_sizes_of, is_fast
 from iss_jax.pi05.observation import VIEWS, Observation
-from iss_jax.pi05.params import PI05, Expert, ImageTower, count, shapes, sizes_of, unflatten
+from iss_jax.pi05.params import (
+    PI05,
+    Expert,
+    ImageTower,
+    Sizes,
+    count,
+    shapes,
+    sizes_of,
+    unflatten,
+)
 from iss_jax.sampling import Sampling
 
 PACKAGES = (
@@ -152,21 +162,28 @@ def check_checkpoint(path: Path) -> str:
     """
     from iss_jax.pi05.checkpoint import restore_params
     from iss_jax.pi05.normalize import load_norm_stats, norm_stats_files
+    from iss_jax.policies.checkpoint_facts import lerobot_config
 
+    says = lerobot_config(path)
+    if says is not None:
+        return f"checkpoint {path}: {says['type']} of LeRobot, its weights not read"
     # The small files first: parameters take minutes to read.
     stats = {
         file.parent.relative_to(path / "assets").as_posix(): load_norm_stats(file)
         for file in norm_stats_files(path)
     } or {path.name: load_norm_stats(path)}
     params = restore_params(path)
-    sizes = sizes_of(params)
+    sizes = fast_sizes_of(params) if is_fast(params) else sizes_of(params)
     finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
     if not finite:
         raise ValueError(f"{path}: parameters that are not finite")
+    if isinstance(sizes, Sizes):
+        model, dims = sizes.model, f"{sizes.action_dim} action dimensions, "
+    else:
+        model, dims = "π0-FAST", ""
     return (
-        f"checkpoint {path}: {sizes.model}, {count(params):,} parameters, "
-        f"images {sizes.image.image_size}, "
-        f"{sizes.action_dim} action dimensions, statistics of "
+        f"checkpoint {path}: {model}, {count(params):,} parameters, "
+        f"images {sizes.image.image_size}, {dims}statistics of "
         + ", ".join(f"{asset} ({len(found['actions'].mean)})" for asset, found in stats.items())
     )
 
@@ -198,10 +215,19 @@ def main(argv: list[str] | None = None) -> int:
     if options.write_golden is not None:
         write_golden(options.write_golden)
         return 0
-    print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
-    failed = 0
-    checkpoint = options.checkpoint or embedded.checkpoint_path()
-    checks: dict[str, Any] = {
+    checks = standard_checks(options.checkpoint or embedded.checkpoint_path())
+    failed = report(checks)
+    print("all is well" if not failed else f"{failed} of {len(checks)} checks failed")
+    return int(failed > 0)
+
+
+def standard_checks(checkpoint: Path) -> dict[str, Callable[[], str]]:
+    """Name -> what says that it works, or raises.
+
+    Args:
+        checkpoint: That is read.
+    """
+    return {
         "versions": lambda: ", ".join(
             f"{name} {importlib.metadata.version(name)}" for name in PACKAGES
         ),
@@ -212,6 +238,16 @@ def main(argv: list[str] | None = None) -> int:
         "saliency": check_saliency,
         "checkpoint": lambda: check_checkpoint(checkpoint),
     }
+
+
+def report(checks: Mapping[str, Callable[[], str]]) -> int:
+    """Prints what every check says, and the extras; returns how many failed.
+
+    Args:
+        checks: Name -> what says that it works, or raises.
+    """
+    print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
+    failed = 0
     for name, check in checks.items():
         try:
             print(f"ok    {name}: {check()}")
@@ -220,8 +256,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"FAIL  {name}: {type(error).__name__}: {error}")
     for extra, missing in extras().items():
         print(f"--    extra {extra}: lacks {missing}" if missing else f"ok    extra {extra}")
-    print("all is well" if not failed else f"{failed} of {len(checks)} checks failed")
-    return int(failed > 0)
+    return failed
 
 
 if __name__ == "__main__":

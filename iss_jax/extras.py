@@ -6,7 +6,7 @@ from collections.abc import Iterator
 # Modules by extra, as `pyproject.toml` declares their packages.
 EXTRAS = {
     "data": ("av", "pyarrow", "PIL"),
-    "viz": ("av", "matplotlib", "PIL"),
+    "viz": ("av", "jinja2", "matplotlib", "PIL"),
     "rerun": ("rerun",),
     "tensorboard": ("tensorboardX",),
     "serve": ("websockets", "msgpack"),

@@ -1,17 +1,22 @@
 """The code blocks of the documentation, and what a command line tells without being run."""
 
 import dataclasses
+import importlib
 import importlib.util
 import re
 import runpy
 import shlex
 import sys
 import tomllib
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from absl import app, flags
+
+from iss_jax.cli import main as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -102,6 +107,9 @@ def checked(words: list[str]) -> bool:
         else:
             assert importlib.util.find_spec(module), f"python -m {module}: no such module"
         return True
+    if words[:1] == ["iss-jax"]:
+        check_console(words[1:])
+        return True
     if words[:1] == ["make"]:
         check_make(words[1:])
         return True
@@ -159,11 +167,30 @@ def check_experiment(module: str, arguments: list[str]) -> None:
     assert len(parsed) == 1, f"python -m {module}: runs nothing"
 
 
+def check_console(words: list[str]) -> None:
+    """The console script's own parser takes the words of a command, which is not run."""
+    name, *given = map(as_given, words)
+    assert name in cli.COMMANDS, f"iss-jax {name}: no such command"
+    command = importlib.import_module(f"iss_jax.cli.{name}")
+    kept: list[str] = []
+    stand_in: Any = types.SimpleNamespace(
+        get_config=command.get_config,
+        run=lambda config, workdir: kept.append(name),
+        WORDS=getattr(command, "WORDS", ()),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "run", lambda main, argv: main(argv))
+        patch.setattr(cli, "write_joined", lambda folder: folder)
+        if "--help" not in given:
+            cli.run_command(stand_in, name, given)
+            assert kept == [name], f"iss-jax {' '.join(words)}: not parsed"
+
+
 def as_given(argument: str) -> str:
     """An argument as a reader gives it: a number for a variable that a loop counts.
 
     Arithmetic of the shell, `$((gpu + 1))`, is a digit too.
     """
     argument = re.sub(r"\$\(\([^)]*\)\)", "1", argument)
-    argument = re.sub(r"(?<==)\$(i|n|steps)$", "1", argument)
+    argument = re.sub(r"(?:(?<==)|^)\$(i|n|steps)$", "1", argument)
     return re.sub(r"\$\w+", "1", argument) if "keep_probs" in argument else argument

@@ -14,6 +14,7 @@ from iss_jax.adaptive_players import AdaptiveEffects
 from iss_jax.baselines import Explanation
 from iss_jax.baselines.integrated import IntegratedGradients
 from iss_jax.effects_agreement import Agreement
+from iss_jax.modalities import Texts
 from iss_jax.policies.served import ServedSaliency
 from iss_jax.records import Record, batch_index, record, static
 from iss_jax.results import of_cells
@@ -86,12 +87,17 @@ def results():
             effects(), np.ones(2), np.ones(2, bool), np.array(3), np.zeros((2, 2), np.uint32)
         ),
         "Agreement": Agreement(jnp.ones(2), jnp.ones(2), jnp.zeros(2, bool), jnp.ones(2, bool)),
+        "Texts": Texts(
+            jnp.zeros((2, 3, 3, 4), jnp.int32),
+            jnp.ones((2, 3, 3, 4), bool),
+            jnp.zeros((2, 3, 3, 5)),
+        ),
         "NuisanceShare": effects().nuisance({"front": jnp.zeros((2, 4, 6), jnp.uint8)}),
     }
 
 
 KINDS = list(results())
-WITHOUT_PICTURE = {"TokenMeans", "Players", "Background", "NuisanceShare", "Agreement"}
+WITHOUT_PICTURE = {"TokenMeans", "Players", "Background", "NuisanceShare", "Agreement", "Texts"}
 
 
 def test_every_kind_of_result_is_here():

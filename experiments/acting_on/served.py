@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.acting_on.donors import AUTO, WITHOUT_DONORS
-from experiments.acting_on.players import PLAYERS
 from iss_jax import Background, Players, fills, players
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
+from iss_jax.explain.donors import AUTO, WITHOUT_DONORS
+from iss_jax.explain.frame_players import PLAYERS
 from iss_jax.few import few
 from iss_jax.policies.donors import donor_frames, task_of
 from iss_jax.policies.frames import FrameOptions, read_frames

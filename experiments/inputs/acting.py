@@ -3,6 +3,7 @@
 import dataclasses
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,8 +12,10 @@ import numpy as np
 
 from iss_jax import embedded
 from iss_jax.pi05.params import sizes_of
-from iss_jax.policies.configs import CONFIGS
+from iss_jax.policies.configs import PolicyConfig
 from iss_jax.policies.openpi import from_checkpoint
+from iss_jax.policies.robot_cameras import matched
+from iss_jax.policies.robots import robot_of
 from iss_jax.sampling import Sampling
 
 
@@ -37,18 +40,18 @@ def make_policy(
         action_horizon: length of the chunk.
         num_steps: denoising steps.
         tokenizer: as in `from_checkpoint`.
-        robot: name of the policy's configuration, "embedded" or "pi05_libero".
+        robot: name of the policy's configuration, or a Python file that holds it.
         dtype: of the parameters.
 
     Returns:
         policy({"images": {camera: uint8 [h, w, 3]}, "state": [s], "prompt": str, "seed": int})
         -> [H, a] in robot units.
     """
+    described = robot_of(robot)
+    sent = SENT.get(robot, partial(as_robot_sends, described))
     policy = from_checkpoint(
         embedded.checkpoint_path() if checkpoint == "embedded" else checkpoint,
-        dataclasses.replace(
-            CONFIGS[robot], max_token_len=max_token_len, action_horizon=action_horizon
-        ),
+        dataclasses.replace(described, max_token_len=max_token_len, action_horizon=action_horizon),
         tokenizer=tokenizer or None,
         dtype=jnp.dtype(dtype),
         sampling=Sampling(num_steps=num_steps),
@@ -60,7 +63,7 @@ def make_policy(
         seed = int(observation.get("seed", 0))
         key = jax.random.fold_in(jax.random.key(seed), zlib.crc32(state.tobytes()))
         noise = jax.random.normal(key, (action_horizon, action_dim), jnp.float32)
-        return policy.infer(SENT[robot](observation), noise=noise)
+        return policy.infer(sent(observation), noise=noise)
 
     return act
 
@@ -77,6 +80,14 @@ def as_openpi_sends(observation: Mapping[str, Any]) -> dict[str, Any]:
         "observation/state": observation["state"],
         "prompt": observation["prompt"],
     }
+
+
+def as_robot_sends(robot: PolicyConfig, observation: Mapping[str, Any]) -> dict[str, Any]:
+    """A rollout's frames under the names of a robot's cameras, and its state under its keys."""
+    images = observation["images"]
+    found = matched(robot.cameras, list(images))
+    frames = {robot.cameras[view]: images[camera] for view, camera in found.items()}
+    return robot.join(frames, observation["state"], observation["prompt"])
 
 
 # What of a rollout's observation a robot's policy gets.

@@ -1,12 +1,9 @@
-"""Which episodes and frames a command takes: tables of episodes, strides, features of a dataset."""
+"""Which episodes and frames a command takes: tables of episodes, features of a dataset."""
 
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from iss_jax import embedded
 from iss_jax.data.lerobot import Keys
@@ -14,27 +11,6 @@ from iss_jax.data.success import read_success
 
 # Episodes of each of the paper's tasks (App. C.1): 18 seen ones, 13 and 10 unseen ones.
 PAPER_EPISODES = {"seen": 200, "unseen_level1": 25, "unseen_level2": 25}
-
-
-class Episodes(Protocol):
-    """What a plan needs of a dataset: how many episodes, and their metadata.
-
-    `metadata(i)` has `length` (frames) and what the dataset's own has, such as `suite`, `task` and
-    `split`. `iss_jax.data.lerobot.LeRobotDataset` is one.
-    """
-
-    @property
-    def root(self) -> Path | str:
-        """Where it lies."""
-        ...
-
-    def __len__(self) -> int:
-        """Number of episodes."""
-        ...
-
-    def metadata(self, index: int, /) -> Mapping[str, Any]:
-        """Metadata of one episode."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +42,6 @@ def paper_episodes(length: int) -> EpisodeTable:
         for _ in range(PAPER_EPISODES[split])
     ]
     return EpisodeTable("the paper's episodes", lines)
-
-
-def strided_frames(length: int, stride: int, most: int) -> list[int]:
-    """Frames 0, stride, 2 stride, ... of an episode.
-
-    Args:
-        length: frames of the episode.
-        stride: the paper's temporal stride s.
-        most: when there are more than this, that many of them, evenly spread; 0 for no limit.
-    """
-    frames = np.arange(0, length, stride)
-    if most and len(frames) > most:
-        frames = frames[((np.arange(most) + 0.5) * len(frames) / most).astype(int)]
-    return frames.tolist()
 
 
 def keys_of(given: Mapping[str, str]) -> Keys | None:

@@ -1,1 +1,1 @@
-"""Parts of the NMR commands."""
+"""Parts of the command that asks how exact region masks must be for NMR."""

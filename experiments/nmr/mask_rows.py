@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from experiments.nmr.units import by_unit, suites_of, unit_of
+from iss_jax.against_success.units import by_unit, suites_of, unit_of
 from iss_jax.stats import correlation as stats
 from iss_jax.stats.groups import clustered_mean
 from iss_jax.stats.units import variation

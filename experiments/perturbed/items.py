@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.inputs.episodes import Episodes, strided_frames
 from experiments.runs.planned import GRADIENT_RUN, PlannedItem, iss_runs
 from iss_jax import ISSConfig
-from iss_jax.data.dataset import Dataset
+from iss_jax.data.dataset import Dataset, Episodes
+from iss_jax.data.strided import strided_frames
 from iss_jax.few import few
 from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
 from iss_jax.methods import TITLES

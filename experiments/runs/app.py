@@ -14,6 +14,7 @@ from etils import epath
 from ml_collections import config_flags
 
 from iss_jax.jobs import processes
+from iss_jax.jobs.joined import own_folder, write_joined
 
 
 def run(
@@ -27,7 +28,8 @@ def run(
     Single values are changed by `--config.<key>=<value>`; a key that the config lacks is an error.
     The flags are defined here, not at import, so that several experiments may be imported together.
     Of several processes only the first one prints. Where the workdir holds results at the end, the
-    page `report.html` is made of them.
+    page `report.html` is made of them. With `--add` the run lies in a folder of its own under the
+    workdir, whose `results.csv` holds the rows of all of them.
 
     Args:
         main: the experiment.
@@ -45,6 +47,9 @@ def run(
     )
     workdir = flags.DEFINE_string(
         "workdir", None, "Folder of the results; resumed when it exists. Default: runs/<name>."
+    )
+    add = flags.DEFINE_bool(
+        "add", False, "Add the run to the workdir's table; see `iss_jax.jobs.joined`."
     )
     distributed = flags.DEFINE_bool(
         "distributed", False, "Deal the work over the processes that jax.distributed finds."
@@ -79,9 +84,13 @@ def run(
             if not found.first:
                 null = stack.enter_context(open(os.devnull, "w"))
                 stack.enter_context(contextlib.redirect_stdout(null))
-            main(config.value, run_path(folder))
+            path = run_path(folder)
+            own = own_folder(path, config.value.to_dict()) if add.value else path
+            main(config.value, own)
             if found.first:
-                _report(run_path(folder))
+                _report(own)
+            if found.first and add.value:
+                print(f"table of all runs: {write_joined(path)}")
 
     app.run(parsed)
 

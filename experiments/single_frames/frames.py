@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import scipy.stats.qmc
 
-from experiments.inputs.episodes import Episodes
-from iss_jax.data.dataset import Dataset
+from iss_jax.data.dataset import Dataset, Episodes
 from iss_jax.few import few
 from iss_jax.jobs.options import PolicyOptions
 from iss_jax.pi05.observation import Observation

@@ -1,14 +1,18 @@
 """The console script: `iss-jax <command> --key value ...`, with what each command needs.
 
 A command is a module of this folder with a `SUMMARY`, a docstring that is its help, `get_config()`
-with its keys and their defaults, and `run(config, workdir)`. Every key is a flag: `--checkpoint X`,
-`--iss.num_masks 50`. Beside them stands `--workdir`, a run directory that is resumed where it
-exists.
+with its keys and their defaults, and `run(config, workdir)`. Where it has `WORDS`, words without a
+flag that come first give those keys, in their order. Every key is a flag: `--checkpoint X`,
+`--iss.num_masks 50`. Beside them stand `--workdir`, a run directory that is resumed where it
+exists, and `--add`: the run then lies in a folder of its own under the workdir, whose `results.csv`
+holds the rows of all runs that were added, with the keys in which they differ as columns.
 """
 
 import importlib
+import itertools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,9 +20,11 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from iss_jax.jobs.joined import own_folder, write_joined
+
 COMMANDS = ("doctor", "explain", "nmr", "regions", "compare", "serve")
 
-WORKDIR = "workdir"
+WORKDIR, ADD = "workdir", "add"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -70,8 +76,12 @@ def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
     workdir = flags.DEFINE_string(
         WORKDIR, None, "Folder of the results; resumed when it exists.", flag_values=values
     )
+    add = flags.DEFINE_bool(
+        ADD, False, "Add the run to the table of the workdir.", flag_values=values
+    )
     try:
-        given = [name, *as_flags(words, default)]
+        named = named_words(words, getattr(command, "WORDS", ()))
+        given = [name, *as_flags(named, default)]
         # It looks for the keys in these words as it is defined.
         config = config_flags.DEFINE_config_dict(
             "config", default, lock_config=True, flag_values=values, sys_argv=given
@@ -79,6 +89,8 @@ def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
         rest = values(given)
         if rest[1:]:
             raise flags.Error(f"unknown arguments {rest[1:]}")
+        if add.value and not workdir.value:
+            raise flags.Error("--add given without --workdir, the folder of all runs")
         if not flags.FLAGS.is_parsed():
             flags.FLAGS([name])
     except (flags.Error, AttributeError, TypeError, ValueError) as error:
@@ -90,10 +102,26 @@ def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
         if logging.get_verbosity() == logging.INFO:
             # absl's default, at which the checkpoint library reports every step.
             logging.set_verbosity(logging.WARNING)
-        status = command.run(config.value, workdir.value)
+        folder = workdir.value
+        if folder and add.value:
+            folder = str(own_folder(Path(folder), config.value.to_dict()))
+        status = command.run(config.value, folder)
+        if workdir.value and add.value:
+            print(f"table of all runs: {write_joined(Path(workdir.value))}")
         return status if isinstance(status, int) else 0
 
     app.run(called, argv=[name])
+
+
+def named_words(words: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Words without a flag that come first, as the flags of some keys.
+
+    >>> named_words(["one", "two", "--seed", "3"], ("a", "b"))
+    ['--a=one', '--b=two', '--seed', '3']
+    """
+    own = list(itertools.takewhile(lambda word: not word.startswith("--"), words))
+    own = own[: len(keys)]
+    return [*(f"--{key}={word}" for key, word in zip(keys, own, strict=False)), *words[len(own) :]]
 
 
 def as_flags(words: Sequence[str], config: ml_collections.ConfigDict) -> list[str]:
@@ -114,7 +142,8 @@ def as_flags(words: Sequence[str], config: ml_collections.ConfigDict) -> list[st
         key, equals, value = word[2:].partition("=")
         own = key.removeprefix("config.")
         first = own.split(".")[0]
-        if first in config and not equals and isinstance(_value(config, own), bool):
+        switch = key == ADD or (first in config and isinstance(_value(config, own), bool))
+        if not equals and switch:
             # `--quiet` alone, as absl has it.
             value = rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "True"
         elif not equals:
@@ -122,8 +151,8 @@ def as_flags(words: Sequence[str], config: ml_collections.ConfigDict) -> list[st
                 raise ValueError(f"{word} has no value")
             value = rest.pop(0)
         if first not in config:
-            if key != WORKDIR and not key.startswith("config."):
-                wanted = ", ".join(f"--{name}" for name in [*config, WORKDIR])
+            if key not in (WORKDIR, ADD) and not key.startswith("config."):
+                wanted = ", ".join(f"--{name}" for name in [*config, WORKDIR, ADD])
                 raise ValueError(f"{word!r} given, one of {wanted} wanted")
             found.append(f"--{key}={value}")
             continue

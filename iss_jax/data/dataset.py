@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,27 @@ import numpy as np
 from iss_jax.data import folders, lerobot
 from iss_jax.data.episode import Episode
 from iss_jax.data.lerobot import Keys
+
+
+class Episodes(Protocol):
+    """What a plan needs of a dataset: how many episodes, and their metadata.
+
+    `metadata(i)` has `length` (frames) and what the dataset's own has, such as `suite`, `task` and
+    `split`. `iss_jax.data.lerobot.LeRobotDataset` is one.
+    """
+
+    @property
+    def root(self) -> Path | str:
+        """Where it lies."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        ...
+
+    def metadata(self, index: int, /) -> Mapping[str, Any]:
+        """Metadata of one episode."""
+        ...
 
 
 class Dataset(Protocol):

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data.beside import check_labels
+from iss_jax.data.beside_metadata import read_metadata
 from iss_jax.data.episode import CHUNKS, Episode, Scalar, check_episode, chosen_rows
 from iss_jax.data.instances import NAMES, names_from_json
 from iss_jax.data.json_file import read_object
@@ -80,13 +81,20 @@ def open_folders(root: str | os.PathLike, *, fps: float = DEFAULT_FPS) -> Folder
     if all(isinstance(content.get("index"), int) for content in contents):
         order = sorted(range(len(found)), key=lambda i: contents[i]["index"])
         found, contents = [found[i] for i in order], [contents[i] for i in order]
+    beside_it = read_metadata(root)
     return FolderDataset(
         root,
         tuple(
-            _inspect(folder, i, content, fps)
+            _inspect(
+                folder, i, content, fps, beside_it.get(folder.relative_to(root).as_posix(), {})
+            )
             for i, (folder, content) in enumerate(zip(found, contents, strict=True))
         ),
     )
+
+
+def _within(root: Path, folder: Path) -> str:
+    return folder.relative_to(root).as_posix()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,7 +290,9 @@ class FolderDataset:
         return self.episodes[episode]
 
 
-def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> _Folder:
+def _inspect(
+    path: Path, index: int, content: Mapping[str, Any], fps: float, more: Mapping[str, Scalar]
+) -> _Folder:
     where = f"{path} (episode {index})"
     frames = _frames(path, where)
     states = _states(path)
@@ -306,7 +316,8 @@ def _inspect(path: Path, index: int, content: Mapping[str, Any], fps: float) -> 
                 f"{named}: {name} has {shape[0] if shape else 1} frames, "
                 f"there are {length} of each camera"
             )
-    metadata = dict(content.get("metadata", {"task": path.parent.name, "episode": path.name}))
+    own = content.get("metadata", {"task": path.parent.name, "episode": path.name})
+    metadata = {**own, **more}
     said = load_arrays(states, named, ("prompt", "fps"))
     prompt = said.get("prompt")
     if prompt is not None and (prompt.size != 1 or prompt.dtype.kind != "U"):

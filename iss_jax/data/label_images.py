@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,11 +41,26 @@ def read_mapping(path: Path) -> Mapped:
         ValueError: it cannot be read, or an entry is neither an id nor a colour, or names no
             region; the message names it.
     """
-    content = read_object(path)
+    return as_mapping(read_object(path), f"{path}")
+
+
+def as_mapping(content: Mapping[str, Any], where: str) -> Mapped:
+    """What ids, colours and `*` are, as a mapping file says it.
+
+    >>> as_mapping({"3": "action", "*": "nuisance"}, "here")
+    Mapped(ids={3: 2}, colours={}, rest=0)
+
+    Args:
+        content: an id, a colour or `*` -> a region.
+        where: the file, for messages.
+
+    Raises:
+        ValueError: an entry is none of these, or names no region.
+    """
     ids, colours, rest = {}, {}, None
     for key, name in content.items():
         if not isinstance(name, str) or name not in REGIONS:
-            raise ValueError(f"{path}: {key!r} is {name!r}, one of {list(REGIONS)} wanted")
+            raise ValueError(f"{where}: {key!r} is {name!r}, one of {list(REGIONS)} wanted")
         if key == _REST:
             rest = REGIONS[name]
         elif re.fullmatch(r"#[0-9a-fA-F]{6}", key):
@@ -52,7 +68,7 @@ def read_mapping(path: Path) -> Mapped:
         elif re.fullmatch(r"\d{1,18}", key):
             ids[int(key)] = REGIONS[name]
         else:
-            raise ValueError(f"{path}: {key!r} is neither an id, a colour #rrggbb nor {_REST!r}")
+            raise ValueError(f"{where}: {key!r} is neither an id, a colour #rrggbb nor {_REST!r}")
     return Mapped(ids, colours, rest)
 
 

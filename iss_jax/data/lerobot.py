@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from iss_jax.data import beside, lerobot_v21, lerobot_v30
+from iss_jax.data.beside_metadata import read_metadata
 from iss_jax.data.bounds import check_bytes
 from iss_jax.data.episode import CHUNKS, Episode, check_episode, chosen_rows
 from iss_jax.data.instances import from_channels
@@ -69,9 +70,21 @@ def open_lerobot(root: str | os.PathLike, keys: Keys | None = None) -> LeRobotDa
     """
     root = Path(root)
     info = read_info(root)
-    return LeRobotDataset(
-        root, info, _READERS[info["codebase_version"]](root, info), find(root, info, keys or Keys())
-    )
+    index = _with_metadata(_READERS[info["codebase_version"]](root, info), root)
+    return LeRobotDataset(root, info, index, find(root, info, keys or Keys()))
+
+
+def _with_metadata(index: Index, root: Path) -> Index:
+    """The index with the metadata that lie beside the dataset."""
+    beside_it = read_metadata(root)
+    if not beside_it:
+        return index
+    entries = []
+    for entry in index.entries:
+        own = beside_it.get(str(entry.number), {})
+        line, metadata = {**entry.line, **own}, {**entry.metadata, **own}
+        entries.append(dataclasses.replace(entry, line=line, metadata=metadata))
+    return dataclasses.replace(index, entries=tuple(entries))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -156,6 +156,33 @@ def _runs(path: Path, where: str) -> _Runs:
         raise ValueError(f"{where}: {error}") from error
 
 
+def task_numbers(path: Path) -> dict[int, list[int]]:
+    """The `task_index` of each episode's frames in a file, in the order of its numbers.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read, or lacks those numbers.
+    """
+    columns = ("episode_index", "task_index")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: the file is missing, though the metadata list it")
+    try:
+        with _opened(path) as file:
+            _check_columns(file, columns)
+            groups = range(file.metadata.num_row_groups)
+            _check_memory(file, path.stat().st_size, groups, columns)
+            table = file.read(columns=list(columns))
+        numbers = np.unique(np.stack([table[name].to_numpy() for name in columns], 1), axis=0)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path}: the instructions of its frames cannot be read ({error})") from (
+            error
+        )
+    found: dict[int, list[int]] = {}
+    for episode, task in numbers.tolist():
+        found.setdefault(int(episode), []).append(int(task))
+    return found
+
+
 @functools.lru_cache(maxsize=1024)
 def _read_runs(path: Path, size: int, changed: int) -> _Runs:
     """Of a file that many episodes may lie in, so it is read once a version."""

@@ -27,7 +27,7 @@ from iss_jax.data.clips import clip_faults
 from iss_jax.data.instances import NAMES, names_from_json
 from iss_jax.data.json_file import is_count, parse_object
 from iss_jax.data.lerobot_info import Clip, Entry, Index, check_counts
-from iss_jax.data.lerobot_table import read_rows
+from iss_jax.data.lerobot_table import read_rows, task_numbers
 from iss_jax.data.path_template import filled
 from iss_jax.few import few
 
@@ -75,6 +75,8 @@ def read_index(root: Path, info: Mapping[str, Any]) -> Index:
         begins[data] = min(begins.get(data, first), first)
         held[data] = held.get(data, 0) + row["length"]
         placed.append(data)
+    tasks = _tasks(root / "meta" / "tasks.parquet") if found else {}
+    _add_tasks(found, placed, tasks)
     videos = [name for name, entry in info["features"].items() if entry["dtype"] == "video"]
     clips = {name: _clips(root, info, found, name) for name in videos}
     entries = [
@@ -89,13 +91,14 @@ def read_index(root: Path, info: Mapping[str, Any]) -> Index:
         for place, ((row, where), data) in enumerate(zip(found, placed, strict=True))
     ]
     check_counts(info, entries, f"{folder}")
-    tasks = _tasks(root / "meta" / "tasks.parquet") if entries else {}
     return Index(tuple(entries), tasks, tuple(dict.fromkeys(placed)))
 
 
 def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
     for name in _OWN[:-1]:
         value = row.get(name)
+        if name == "tasks" and name not in row:
+            continue
         if name == "tasks":
             good = isinstance(value, list) and all(isinstance(task, str) for task in value)
         else:
@@ -108,6 +111,21 @@ def _checked(row: dict[str, Any], where: str) -> dict[str, Any]:
             f"{row['dataset_from_index']} to {row['dataset_to_index']}"
         )
     return row
+
+
+def _add_tasks(
+    found: Sequence[tuple[dict[str, Any], str]], placed: Sequence[Path], tasks: Mapping[int, str]
+) -> None:
+    """Instructions of episodes whose rows name none: those of their frames.
+
+    LeRobot 0.6 leaves the column out where it makes videos of a dataset of images.
+    """
+    lacking = {path for (row, _), path in zip(found, placed, strict=True) if "tasks" not in row}
+    numbers = {path: task_numbers(path) for path in lacking}
+    for (row, _), path in zip(found, placed, strict=True):
+        if "tasks" not in row:
+            own = numbers[path].get(row["episode_index"], [])
+            row["tasks"] = [tasks[number] for number in own if number in tasks]
 
 
 def _check_order(found: Sequence[tuple[dict[str, Any], str]]) -> None:

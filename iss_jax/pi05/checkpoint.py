@@ -9,6 +9,7 @@ import numpy as np
 from etils import epath
 
 from iss_jax.few import few
+from iss_jax.pi0_fast.params import fast_sizes_of, is_fast
 from iss_jax.pi05.normalize import NormStats, save_norm_stats
 from iss_jax.pi05.params import (
     Params,
@@ -25,7 +26,7 @@ from iss_jax.sharding import LeafShardings
 def restore_params(
     path: epath.PathLike, *, dtype: Any = None, sharding: LeafShardings = None
 ) -> Params:
-    """Restore a π0.5 parameter tree.
+    """Restore a parameter tree of a π0.5, π0 or π0-FAST.
 
     Args:
         path: a checkpoint step (`.../7`) or its `params` folder.
@@ -40,7 +41,7 @@ def restore_params(
 
     Raises:
         FileNotFoundError: nothing there.
-        ValueError: it is not a π0.5 tree, a leaf is not finite, or a tree of shardings lacks a
+        ValueError: it is none of their trees, a leaf is not finite, or a tree of shardings lacks a
             leaf; the message names the leaf. Or the checkpoint is damaged or half there.
     """
     import orbax.checkpoint as ocp
@@ -66,7 +67,10 @@ def restore_params(
         except Exception as error:  # of whatever orbax and its storage raise
             raise _damaged(folder, error) from error
     params = as_params(restored)
-    sizes_of(params)
+    if is_fast(params):
+        fast_sizes_of(params)
+    else:
+        sizes_of(params)
     check_finite_params(params)
     return jax.tree.map(jnp.asarray, params)
 
@@ -87,7 +91,10 @@ def params_folder(path: epath.PathLike) -> epath.Path:
     what = "not an orbax parameter checkpoint" if folder.exists() else "no checkpoint here"
     torch = [name for name in ("model.safetensors", "pytorch_model.bin") if (root / name).exists()]
     if torch:
-        what = f"a PyTorch checkpoint ({torch[0]}), openpi's JAX checkpoint wanted"
+        what = (
+            f"a PyTorch checkpoint ({torch[0]}), openpi's JAX checkpoint wanted, which "
+            "iss_jax.pi05.from_pytorch.convert_checkpoint makes of a model.safetensors"
+        )
     raise FileNotFoundError(
         f"{root}: {what}; looked for {folder / '_METADATA'}. Wanted is the folder of one step, "
         f"which holds params/_METADATA and assets/<asset_id>/norm_stats.json{_steps_below(root)}"

@@ -22,9 +22,12 @@ import numpy as np
 from iss_jax.checks import check_finite, check_text
 from iss_jax.few import few
 from iss_jax.option_types import check_types
+from iss_jax.pi0_fast.observation import FAST_VIEWS
 from iss_jax.pi05.normalize import NORMALISATIONS
 from iss_jax.pi05.observation import DEFAULT_CAMERAS, VIEWS
 from iss_jax.policies import aloha
+
+MODELS = ("", "π0.5", "π0", "π0-FAST")
 
 
 def _same_state(state: np.ndarray) -> np.ndarray:
@@ -57,7 +60,8 @@ class PolicyConfig:
         action_dims: Dimensions of the robot's action, the first of the policy's.
         discrete_state_input: Whether the prompt tells the state; never that of a π0.
         normalisation: Of state and actions: `quantiles`, or `mean_std` as π0 has it.
-        model: `π0.5` or `π0`, which the parameters are checked against; either when empty.
+        model: `π0.5`, `π0` or `π0-FAST`, which the parameters are checked against; any when
+            empty.
         max_token_len: Length of the prompt with its padding.
         asset_id: Folder of the normalisation statistics under the checkpoint's `assets/`; the only
             one there when it is empty or missing.
@@ -67,6 +71,8 @@ class PolicyConfig:
         decode_state: The robot's state [s] in the space that the statistics describe.
         encode_actions: Un-normalised actions [H, a] and decoded state [s] -> what the robot takes.
             Affine in each action dimension, where attribution in robot units is wanted.
+        dataset_cameras: View -> camera of a dataset, where it has another name there than in the
+            robot's dict.
     """
 
     name: str
@@ -84,16 +90,24 @@ class PolicyConfig:
     optional: tuple[str, ...] = ()
     decode_state: Callable[[np.ndarray], np.ndarray] = _same_state
     encode_actions: Callable[[np.ndarray, np.ndarray], np.ndarray] = _same_actions
+    dataset_cameras: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_types(self)
-        unknown = sorted(set(self.cameras) - set(VIEWS))
+        views = VIEWS if self.model != "π0-FAST" else tuple(dict.fromkeys((*VIEWS, *FAST_VIEWS)))
+        unknown = sorted(set(self.cameras) - set(views))
         if unknown or not self.cameras:
             raise ValueError(
-                f"PolicyConfig {self.name!r}: cameras must name some of the views {list(VIEWS)}, "
+                f"PolicyConfig {self.name!r}: cameras must name some of the views {list(views)}, "
                 f"got {sorted(self.cameras)}"
             )
-        for name, known in (("normalisation", NORMALISATIONS), ("model", ("", "π0.5", "π0"))):
+        alien = sorted(set(self.dataset_cameras) - set(self.cameras))
+        if alien:
+            raise ValueError(
+                f"PolicyConfig {self.name!r}: dataset_cameras name {alien}, cameras name "
+                f"{sorted(self.cameras)}"
+            )
+        for name, known in (("normalisation", NORMALISATIONS), ("model", MODELS)):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"PolicyConfig {self.name!r}: {name} must be one of {known}, got "
@@ -105,6 +119,11 @@ class PolicyConfig:
                     f"PolicyConfig {self.name!r}: {name} must be at least 1, got "
                     f"{getattr(self, name)}"
                 )
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """View -> what its camera is called in a dataset."""
+        return {**self.cameras, **self.dataset_cameras}
 
     def split(self, raw: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], np.ndarray, str]:
         """A robot's dict as its frames (camera -> [h, w, 3]), its state [s] and its prompt.

@@ -28,19 +28,21 @@ class FastPolicy:
     >>> import inspect
     >>> from iss_jax.policies.fast import FastPolicy
     >>> [field for field in inspect.signature(FastPolicy).parameters]
-    ['params', 'observe', 'to_robot', 'sampling']
+    ['params', 'observe', 'to_robot', 'sampling', 'letterbox']
 
     Attributes:
         params: openpi's tree.
         observe: The robot's dict -> `FastObservation` of batch one.
         to_robot: Token ids [t] and normalised state [s] -> the robot's actions [H, a].
         sampling: How it answers: dtype and most tokens.
+        letterbox: The robot's dict -> the pixels that are picture; all count when None.
     """
 
     params: Any
     observe: Callable[[Mapping[str, Any]], FastObservation]
     to_robot: Callable[[np.ndarray, np.ndarray], np.ndarray]
     sampling: Sampling = Sampling()
+    letterbox: Callable[[Mapping[str, Any]], dict[str, np.ndarray] | None] | None = None
 
     def infer(self, raw: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The robot's actions for its dict, by the greedy answer.
@@ -72,7 +74,7 @@ class FastPolicy:
         Raises:
             ValueError: As for `iss_jax.saliency`.
         """
-        given: Any = {"sampling": self.sampling} | options
+        given: Any = {"sampling": self.sampling} | self._picture(raw) | options
         return saliency(self.params, self.observe(raw), config=config, **given)
 
     def player_effects(
@@ -96,6 +98,9 @@ class FastPolicy:
         Raises:
             ValueError: As for `iss_jax.player_effects`.
         """
-        given: Any = {"sampling": self.sampling} | options
+        given: Any = {"sampling": self.sampling} | self._picture(raw) | options
         obs = self.observe(raw)
         return player_effects(self.params, obs, players, background, config=config, **given)
+
+    def _picture(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        return {} if self.letterbox is None else {"valid": self.letterbox(raw)}

@@ -217,7 +217,7 @@ def see(
         raise ValueError(f"episode: no images of {missing}, only of {few(sorted(episode.images))}")
     obs = make_observation(
         {camera: episode.images[camera] for camera in used.values()},
-        episode.state,
+        policy.states(episode.state),
         [episode.prompt] * len(episode),
         tokenizer=policy.tokenizer,
         norm_stats=policy.norm_stats,
@@ -234,7 +234,21 @@ def see(
             tokenized_prompt=jnp.asarray(tokens[:, :longest]),
             tokenized_prompt_mask=jnp.asarray(mask[:, :longest]),
         )
-    size, regions, valid, instances = policy.image_size, {}, {}, {}
+    return Seen(episode, obs, used, **geometry(episode, used, policy.image_size))
+
+
+def geometry(episode: Episode, used: Mapping[str, str], size: int) -> dict[str, Any]:
+    """Labels and picture of an episode's frames in the geometry of a policy's input.
+
+    Args:
+        episode: With images of all cameras that are used.
+        used: View -> camera.
+        size: Side of the policy's images, pixels.
+
+    Returns:
+        `regions`, `valid`, `size` and `instances` of a `Seen`.
+    """
+    regions, valid, instances = {}, {}, {}
     for view, camera in used.items():
         image = episode.images[camera]
         labels = episode.regions.get(camera)
@@ -247,7 +261,7 @@ def see(
         if camera in episode.instances:
             numbers = episode.instances[camera]
             instances[view], _ = fit_regions(numbers, size, size, padding=NOBODY)
-    return Seen(episode, obs, used, regions, valid, size, instances)
+    return {"regions": regions, "valid": valid, "size": size, "instances": instances}
 
 
 def source_key(dataset: Dataset, index: int) -> str:

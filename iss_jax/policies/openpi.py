@@ -80,6 +80,8 @@ class OpenpiPolicy:
         to_robot: Normalised actions [H, A] and normalised state [s] -> the robot's actions [H, a].
         action_horizon: H.
         sampling: How its actions are sampled.
+        letterbox: The robot's dict -> the pixels that are picture, where a live policy's own
+            transforms tell; None where they do not.
     """
 
     params: Any
@@ -88,6 +90,7 @@ class OpenpiPolicy:
     to_robot: Callable[[np.ndarray, np.ndarray], np.ndarray]
     action_horizon: int
     sampling: Sampling = Sampling()
+    letterbox: Callable[[Mapping[str, Any]], dict[str, np.ndarray] | None] | None = None
 
     @property
     def image_size(self) -> int:
@@ -160,8 +163,8 @@ class OpenpiPolicy:
         unit = effect_unit(config, f"{units} actions" if units != "robot" else "robot units")
         if units == "robot":
             config = in_units(config, self.action_scale(state), self.action_horizon)
-        if options.get("valid") is None and self.config is not None:
-            options["valid"] = picture(self.config, raw, obs)
+        if options.get("valid") is None:
+            options["valid"] = self._picture(raw, obs)
         found = saliency(
             self.params,
             obs,
@@ -225,8 +228,8 @@ class OpenpiPolicy:
             dims = self._robot_dims(np.asarray(obs.state)[0])
             config = dataclasses.replace(config, action_dims=dims)
         valid: Any = options.pop("valid", None)
-        if valid is None and self.config is not None:
-            valid = picture(self.config, raw, obs)
+        if valid is None:
+            valid = self._picture(raw, obs)
         replaced: dict[str, list[dict[str, Any]]] = {}
         if prompts is not None:
             replaced["prompt"] = [self._raw(frames, state, one) for one in prompts]
@@ -253,6 +256,11 @@ class OpenpiPolicy:
             **options,
         )
         return dataclasses.replace(found, cameras=Cameras(cameras))
+
+    def _picture(self, raw: Mapping[str, Any], obs: Observation) -> dict[str, np.ndarray] | None:
+        if self.letterbox is not None:
+            return self.letterbox(raw)
+        return None if self.config is None else picture(self.config, raw, obs)
 
     def action_scale(self, state: np.ndarray) -> np.ndarray:
         """Robot units of one normalised unit of each action dimension, [a].

@@ -2,16 +2,20 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from iss_jax import embedded
-from iss_jax.pi05.checkpoint import params_folder, restore_params
-from iss_jax.pi05.normalize import NormStats, load_norm_stats
+from iss_jax.pi0_fast.params import fast_sizes_of, is_fast
+from iss_jax.pi05.checkpoint import located, params_folder, restore_params
+from iss_jax.pi05.normalize import NormStats, load_norm_stats, norm_stats_files
 from iss_jax.pi05.params import sizes_of
+from iss_jax.policies.checkpoint_robot import own_stats
+from iss_jax.policies.configs import PolicyConfig
 from iss_jax.policies.openpi import checkpoint_tokenizer
 
 # Files up to this size are compared by content, larger ones by name and size: the data files of
@@ -38,14 +42,27 @@ class Policy:
     image_size: int
     fingerprint: str
     reads_state: bool = False
+    decode_state: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
     def normalisation(self) -> str:
         """How openpi normalises for this model."""
         return "mean_std" if self.reads_state else "quantiles"
 
+    def states(self, states: np.ndarray) -> np.ndarray:
+        """A robot's states [t, s] in the space that the statistics describe."""
+        if self.decode_state is None:
+            return states
+        return np.stack([np.asarray(self.decode_state(one), np.float32) for one in states])
 
-def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32") -> Policy:
+
+def load_policy(
+    path: str | Path,
+    *,
+    tokenizer: str = "",
+    dtype: str = "float32",
+    robot: PolicyConfig | None = None,
+) -> Policy:
     """Restores a checkpoint in openpi's layout.
 
     Args:
@@ -53,23 +70,39 @@ def load_policy(path: str | Path, *, tokenizer: str = "", dtype: str = "float32"
         tokenizer: a sentencepiece file. When empty it is the `.model` file in the checkpoint's
             assets, or PaliGemma's where openpi caches it.
         dtype: of the floating parameters.
+        robot: whose statistics these are and in which space its state is told; the only ones there,
+            and the state as it is, when None.
 
     Raises:
         FileNotFoundError: parameters, statistics or tokenizer are missing.
+        ValueError: the checkpoint holds no statistics of that robot.
     """
     root = Path(path)
     params = restore_params(root, dtype=jnp.dtype(dtype))
     model = checkpoint_tokenizer(root, tokenizer or None)
     digest = hashlib.sha256(fingerprint(root).encode() + model.serialized_model_proto())
-    sizes = sizes_of(params)
+    sizes = fast_sizes_of(params) if is_fast(params) else sizes_of(params)
+    digest.update(_told_by(robot, root))
     return Policy(
         params=params,
-        norm_stats=load_norm_stats(root),
+        norm_stats=load_norm_stats(root) if robot is None else own_stats(located(root), robot),
         tokenizer=model,
         image_size=sizes.image.image_size,
         fingerprint=digest.hexdigest()[:16],
-        reads_state=sizes.reads_state,
+        reads_state=getattr(sizes, "reads_state", False),
+        decode_state=None if robot is None else robot.decode_state,
     )
+
+
+def _told_by(robot: PolicyConfig | None, root: Path) -> bytes:
+    """What a robot changes of what the policy sees: nothing where it only names what is there."""
+    if robot is None:
+        return b""
+    told = robot.asset_id if len(norm_stats_files(root)) > 1 else ""
+    probe = np.linspace(-1.0, 1.0, sum(robot.state.values()), dtype=np.float32)
+    decoded = np.asarray(robot.decode_state(probe), np.float32)
+    changed = b"" if np.array_equal(decoded, probe) else decoded.tobytes()
+    return told.encode() + changed
 
 
 def checkpoint_folder(checkpoint: str) -> Path:

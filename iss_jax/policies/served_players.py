@@ -1,13 +1,7 @@
 """Effects of players on a policy that can only be asked: one call a run.
 
-A server that draws its own flow noise moves its actions even where nothing is replaced. With A_k
-the actions of a run and A_0 those of its draw's baseline, one call each,
-
-    E |A_k - A_0|^2 = |mu_k - mu|^2 + sigma_k^2 + sigma^2,
-
-mu and sigma^2 the mean and variance of the actions over the noise. Twice the sample variance of R
-unmasked calls is subtracted from every effect: exact in expectation where replacing a player does
-not change the variance.
+A server that draws its own flow noise moves its actions even where nothing is replaced. Twice the
+sample variance of R unmasked calls is subtracted from every effect (`iss_jax.policies.own_noise`).
 """
 
 import dataclasses
@@ -19,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from iss_jax import divergence
 from iss_jax.background import Background
 from iss_jax.checks import check_count, check_options
 from iss_jax.effects import Effects
@@ -29,6 +22,7 @@ from iss_jax.player_attribution import attribute_players as attribute_any
 from iss_jax.players import Players
 from iss_jax.policies.answers import actions_of
 from iss_jax.policies.configs import PolicyConfig, named
+from iss_jax.policies.own_noise import less_noise, spread
 from iss_jax.policies.served import Infer
 from iss_jax.policies.units import check_scale
 from iss_jax.results import Cameras, effect_unit
@@ -133,24 +127,10 @@ def attribute_players(
         key=key,
         config=dataclasses.replace(config, micro_batch=1),
     )
-    around = divergence.effects(
-        jnp.asarray(baselines), jnp.asarray(baselines.mean(0)), **config.divergence
-    )
-    noise = 0.0
-    if not (baselines == baselines[0]).all():
-        noise = 2.0 * float(around.sum()) / (baseline_calls - 1)
-    by_draw = found.by_draw - noise
-    totals = np.asarray(by_draw.sum(-1), np.float64)
-    # Of noise alone the effects sum up to nothing, give or take their error.
-    beyond = 2.0 * totals.std(ddof=1) / len(totals) ** 0.5 if len(totals) > 1 else np.inf
-    lost = noise > 0.0 and not totals.mean() > beyond
+    found = less_noise(found, 2.0 * spread(baselines, **config.divergence))
     given = "" if scale is None else ", in units of the scale given"
     return dataclasses.replace(
         found,
-        by_draw=by_draw,
-        beside={name: effect - noise for name, effect in found.beside.items()},
-        floor=jnp.asarray(noise, jnp.float32),
-        reason=jnp.asarray(1, jnp.int32) if lost else found.reason * int(noise == 0.0),
         cameras=Cameras(cameras),
         unit=effect_unit(config, f"the server's actions{given}"),
     )

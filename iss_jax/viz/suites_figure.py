@@ -35,9 +35,11 @@ def suites_figure(
         for index, name in enumerate(names):
             own = member == name
             colour, marker = f"C{index % 10}", "osD^v"[index // 10 % 5]
-            axes.scatter(x[own], success[own], s=12, alpha=0.35, color=colour, linewidths=0)
+            alpha = 0.35 if name else 0.8
+            axes.scatter(x[own], success[own], s=12, alpha=alpha, color=colour, linewidths=0)
             there = own & np.isfinite(x)
-            if not there.any():
+            # Rows of no suite have no mean to show.
+            if not name or not there.any():
                 continue
             axes.scatter(
                 x[there].mean(),

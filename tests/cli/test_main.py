@@ -1,9 +1,12 @@
 """The console script's words and answers."""
 
+from pathlib import Path
+
 import pytest
 from ml_collections import ConfigDict
 
 from iss_jax.cli import main as cli
+from iss_jax.jobs.directory import open_run
 
 
 @pytest.fixture
@@ -40,6 +43,17 @@ def test_words_become_flags(config, words, wanted):
 def test_bad_words_are_named(config, words, said):
     with pytest.raises(ValueError, match=said):
         cli.as_flags(words, config)
+
+
+def test_words_without_a_flag_are_the_keys_that_a_command_says():
+    command = Command()
+    command.WORDS = ("checkpoint",)
+    with pytest.raises(SystemExit):
+        cli.run_command(command, "keep", ["here", "--iss.num_masks", "4"])
+    assert command.kept[0][0]["checkpoint"] == "here"
+    # One more than there are keys is a mistake.
+    assert cli.named_words(["a", "b"], ("checkpoint",)) == ["--checkpoint=a", "b"]
+    assert cli.named_words(["--seed", "3"], ("checkpoint",)) == ["--seed", "3"]
 
 
 def test_an_unknown_command_names_the_known_ones(capsys):
@@ -80,6 +94,29 @@ def test_a_command_gets_its_config_and_workdir():
     assert not ended.value.code
     wanted = {"checkpoint": "a", "episodes": (0, 2), "iss": {"num_masks": 4}}
     assert command.kept == [(wanted, "out")]
+
+
+def test_runs_are_added_to_one_table(tmp_path, capsys):
+    """A sweep: one workdir, a column that tells the runs apart, a run given twice once."""
+
+    class Writes(Command):
+        def run(self, config, workdir):
+            run = open_run(Path(workdir), config)
+            run.write_csv("results.csv", [{"masks": 2 * config.iss.num_masks}])
+
+    for num_masks in ("3", "5", "3"):
+        words = ["--iss.num_masks", num_masks, "--add", "--workdir", str(tmp_path)]
+        with pytest.raises(SystemExit) as ended:
+            cli.run_command(Writes(), "writes", words)
+        assert not ended.value.code
+    assert "table of all runs" in capsys.readouterr().out
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert lines[0] == "run,config.iss.num_masks,masks"
+    assert sorted(line.partition(",")[2] for line in lines[1:]) == ["3,6", "5,10"]
+    with pytest.raises(SystemExit) as ended:
+        cli.run_command(Writes(), "writes", ["--add"])
+    assert ended.value.code == 1
+    assert "--add given without --workdir" in capsys.readouterr().err
 
 
 def test_help_shows_keys_and_defaults():

@@ -10,7 +10,7 @@ from iss_jax.data.convert import convert, verify
 from iss_jax.data.dataset import open_dataset
 
 SAMPLES = pathlib.Path(__file__).parents[1] / "samples" / "lerobot"
-FORMATS = ("v21_image", "v21_video", "v30_image", "v30_video")
+FORMATS = ("v21_image", "v21_video", "v30_image", "v30_video", "v30_new_video")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,9 @@ def test_frames_out_of_order(name):
     assert len(dataset.read(0, slice(3, None))) == 1
 
 
-def test_both_versions_hold_the_same_video():
-    old, new = (open_dataset(SAMPLES / f"{v}_video") for v in ("v21", "v30"))
+@pytest.mark.parametrize("name", ["v30_video", "v30_new_video"])
+def test_all_versions_hold_the_same_video(name):
+    old, new = (open_dataset(SAMPLES / own) for own in ("v21_video", name))
     for index in range(2):
         for camera in old.cameras:
             mine, theirs = (d.read(index).images[camera].astype(int) for d in (old, new))

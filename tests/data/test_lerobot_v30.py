@@ -144,3 +144,33 @@ def test_equal_rows_without_end_take_no_memory(root, monkeypatch):
         ValueError, match=r"\(episode 0\): the columns wanted: 1600000 bytes of memory wanted by a"
     ):
         open_dataset(root).read(0)
+
+
+def test_an_index_without_instructions_has_those_of_the_frames(root):
+    """LeRobot 0.6 leaves the column out where it makes videos of a dataset of images."""
+    whole = open_dataset(root)
+    wanted = [(whole.metadata(i)["tasks"], whole.prompts(i)) for i in range(3)]
+    table = pq.read_table(root / EPISODES)
+    pq.write_table(table.drop_columns(["tasks"]), root / EPISODES)
+    dataset = open_dataset(root)
+    assert [(dataset.metadata(i)["tasks"], dataset.prompts(i)) for i in range(3)] == wanted
+    for number, episode in enumerate(three_episodes()):
+        assert differences(dataset.read(number), episode) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop_columns(["task_index"]), "instructions of its frames"),
+        (None, "is missing, though|the file is missing"),
+    ],
+)
+def test_frames_without_instructions_are_an_error_then(root, change, message):
+    table = pq.read_table(root / EPISODES)
+    pq.write_table(table.drop_columns(["tasks"]), root / EPISODES)
+    if change is None:
+        (root / DATA.format(0)).unlink()
+    else:
+        _data(root, change)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        open_dataset(root)

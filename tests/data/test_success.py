@@ -2,7 +2,7 @@
 
 import pytest
 
-from iss_jax.data.success import Success, read_success, write_success
+from iss_jax.data.success import ALL_SPLITS, Success, read_success, read_table, write_success
 
 _ROWS = [
     Success("open the drawer, slowly", "libero_goal", "native", 0, 13, 25, 7),
@@ -14,6 +14,15 @@ def test_round_trip(tmp_path):
     write_success(tmp_path / "success.csv", _ROWS)
     assert read_success(tmp_path / "success.csv") == _ROWS
     assert _ROWS[0].rate == 7 / 25
+
+
+def test_three_columns_are_enough(tmp_path):
+    path = tmp_path / "mine.csv"
+    # As a spreadsheet saves it: a mark before the first column, columns in an order of its own.
+    path.write_text("\ufeffsuccesses,task,trials,who\n3,open the door,10,me\n")
+    table = read_table(path)
+    assert table.rows == [Success("open the door", "", ALL_SPLITS, 0, 0, 10, 3)]
+    assert table.columns == {"task", "trials", "successes"}
 
 
 def test_texts_that_a_spreadsheet_would_run(tmp_path):
@@ -28,7 +37,8 @@ def test_texts_that_a_spreadsheet_would_run(tmp_path):
     ("text", "message"),
     [
         ("task,suite,split,policy_seed,seed,trials\n", r"columns \['successes'\] missing"),
-        ("", r"columns .* missing"),
+        ("", r"columns \['task', 'trials', 'successes'\] missing"),
+        ("task,trials,successes\na,25,1\na,25,2\n", r"line 3: a second row"),
         ("{h}a,b,c,0,1,25,x\n", r"line 2: integers wanted"),
         ("{h}a,b,c,0,1,25\n", r"line 2: integers wanted"),
         ("{h}a,b,c,0,1,25,26\n", r"line 2: 26 successes in 25 trials"),

@@ -43,7 +43,7 @@ NUM_MASKS, NUM_MASKS_WITH_GRADIENTS, ROUND = 10, 4, 10
 
 PYTHON = tuple(page for page in PAGES if any(b.language == "python" for b in blocks(page)))
 SHELL = tuple(page for page in PAGES if any(b.language == "bash" for b in blocks(page)))
-NOT_RUN = {"docs/guide/training.md": 1}
+NOT_RUN = {"docs/guide/pytorch.md": 3, "docs/guide/training.md": 1}
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_blocks_have_a_language_that_is_run_or_are_output():
         for block in blocks(page):
             assert block.language in ("python", "bash", ""), f"{page}:{block.line}"
             if not block.language:
-                assert not re.search(r"^(python|make|pip) ", block.code, re.MULTILINE), (
+                assert not re.search(r"^(python|make|pip|iss-jax) ", block.code, re.MULTILINE), (
                     f"{page}:{block.line}: commands in a block without a language"
                 )
 
@@ -122,3 +122,15 @@ def test_few_blocks_are_not_run_and_each_says_why():
         if any(block.not_run for block in blocks(page))
     }
     assert counted == NOT_RUN
+
+
+@pytest.mark.parametrize(
+    "words", [["explian"], ["explain", "--chekpoint", "x"], ["explain", "--stride", "many"]]
+)
+def test_a_console_command_that_cannot_be_is_found(words):
+    with pytest.raises((AssertionError, SystemExit)):
+        checked(["iss-jax", *words])
+
+
+def test_a_console_command_that_can_be_is_parsed():
+    assert checked(["iss-jax", "explain", "--checkpoint", "<step>", "--iss.num_masks", "20"])

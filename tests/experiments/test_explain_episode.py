@@ -12,15 +12,16 @@ import tiny_policy
 
 from configs.explain_episode import VARIANTS, get_config
 from experiments import explain_episode
-from experiments.acting_on.donors import load_donors
-from experiments.acting_on.players import players_of
-from experiments.explain import players
-from experiments.explain.nmr import measure_episode
-from experiments.explain.options import Options
 from iss_jax import Effects, Region, nmr
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.folders_write import write_folders
 from iss_jax.data.lerobot import write_episode
+from iss_jax.explain import players
+from iss_jax.explain.donors import load_donors
+from iss_jax.explain.frame_players import players_of
+from iss_jax.explain.nmr import measure_episode
+from iss_jax.explain.openpi_subject import OpenpiSubject
+from iss_jax.explain.options import Options
 from iss_jax.jobs.options import from_config
 from iss_jax.jobs.report import write_report
 from iss_jax.masks import upsample
@@ -215,8 +216,8 @@ def test_unknown_players_are_refused(inputs):
 
 def test_a_second_run_computes_nothing(inputs, finished, monkeypatch):
     workdir, content = finished
-    monkeypatch.setattr(explain_episode, "_saliency", None)
-    monkeypatch.setattr(players, "player_effects", None)
+    monkeypatch.setattr(OpenpiSubject, "map_of", None)
+    monkeypatch.setattr(OpenpiSubject, "effects_of", None)
     assert explain_episode.main(config_of(inputs), workdir) == content
 
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import re
 import shutil
 
 import jax
@@ -15,25 +16,25 @@ from traces import traced_at_most
 
 from configs.nmr_correlation import VARIANTS, get_config
 from experiments import nmr_correlation
-from experiments.inputs.episodes import strided_frames
-from experiments.nmr import (
+from experiments.runs import versions
+from iss_jax import nmr, saliency
+from iss_jax.against_success import (
     items as nmr_items,
     measure as nmr_measure,
     measured as nmr_measured,
     report as nmr_report,
     rows as nmr_rows,
 )
-from experiments.nmr.items import choose_episodes, token_length
-from experiments.nmr.options import Options
-from experiments.nmr.report import short_names
-from experiments.runs import versions
-from iss_jax import nmr, saliency
+from iss_jax.against_success.items import choose_episodes, token_length
+from iss_jax.against_success.options import Options
+from iss_jax.against_success.report import short_names
 from iss_jax.data import Episode
 from iss_jax.data.beside import write_regions
 from iss_jax.data.convert import convert
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.lerobot import write_episode
 from iss_jax.data.regions import fit_regions
+from iss_jax.data.strided import strided_frames
 from iss_jax.data.success import Success, read_success, write_success
 from iss_jax.jobs.directory import jsonable
 from iss_jax.jobs.options import from_config
@@ -144,6 +145,20 @@ def test_a_run_writes_rows_correlations_and_figures(finished):
     config = json.loads((workdir / "config.json").read_text())
     assert config["iss"]["num_masks"] == 10
     assert len(list((workdir / "items").iterdir())) == 12
+
+
+def test_the_gallery_shows_every_row_with_its_own_frames(inputs, finished):
+    page = (finished[0] / "gallery.html").read_text()
+    found = re.search(r'<script type="application/json" id="content">(.*?)</script>', page, re.S)
+    assert found
+    content = json.loads(found[1])
+    rows = _csv(finished[0] / "results.csv")
+    assert [point["y"] for point in content["points"]] == [float(r["success_rate"]) for r in rows]
+    column = content["measures"].index("the paper's NMR@10")
+    for point, row in zip(content["points"], rows, strict=True):
+        assert row["task"] in point["name"] and f"seed {row['seed']}" in point["name"]
+        assert point["values"][column] == pytest.approx(float(row["nmr@10"]))
+        assert [list(frame) for frame in point["frames"]] == [["front", "wrist"]] * 2
 
 
 def test_a_rows_nmr_is_that_of_the_public_functions(inputs, finished):
@@ -468,7 +483,7 @@ def test_within_suites_is_what_a_measure_tells_of_the_tasks_of_a_suite():
     assert within["r"] < -0.9 and within["p_value"] < 0.02
 
 
-def test_success_varies_between_suites_and_inside_them(capsys):
+def test_success_varies_between_suites_and_inside_them():
     """Rates of 0, 0.2 in one suite, of 0.5, 0.9 in another: variances of 0.01, 0.04 and 0.09."""
     rates = {("a", "x"): 0.0, ("a", "y"): 0.2, ("b", "x"): 0.5, ("b", "y"): 0.9}
     rows = [
@@ -480,8 +495,8 @@ def test_success_varies_between_suites_and_inside_them(capsys):
     found = nmr_rows.success_variation(rows)
     assert found["between_suites"] == pytest.approx(0.09 / (0.09 + 0.025))
     assert found["within_suites"] == pytest.approx({"a": 0.2, "b": 0.8})
-    nmr_report._print_variation(found)
-    assert "\n78 % of what success varies" in (said := capsys.readouterr().out)
+    (said,) = nmr_report.variation_lines(found)
+    assert "\n78 % of what success varies" in said
     assert "the rest 80 % are inside b" in said
     # Of three equal rates of 0.1 the mean is another number.
     level = Success("x", "c", "seen", 0, 0, 10, 1)

@@ -15,14 +15,17 @@ import tiny_policy
 from absl import flags
 from ml_collections import config_flags
 
-from experiments import explain_episode
 from iss_jax.data.beside import write_regions
 from iss_jax.data.convert import convert
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.lerobot import write_episode
 from iss_jax.data.success import Success, write_success
+from iss_jax.explain import episodes
+from iss_jax.explain.openpi_subject import OpenpiSubject
+from iss_jax.explain.options import Options
 from iss_jax.jobs.directory import RunDirectory, open_run
 from iss_jax.jobs.options import from_config
+from iss_jax.jobs.versions import EXPLAINED
 from iss_jax.policies import frames
 
 TASKS = {"milk": "seen", "soup": "near", "ham": "seen"}
@@ -175,7 +178,7 @@ def test_two_episodes_of_one_file_have_items_of_their_own(inputs, tmp_path, monk
     assert dataset.files(0)[0] == dataset.files(1)[0]
     config = config_of("explain_episode", inputs, inputs / "v3.0")
     config.episodes = ()
-    options = from_config(config, explain_episode.Options)
+    options = from_config(config, Options)
     policy, dataset = options.load()
     items = []
     for index in (0, 1):
@@ -184,15 +187,15 @@ def test_two_episodes_of_one_file_have_items_of_their_own(inputs, tmp_path, monk
             def stop(run, given, *args, **kwargs):
                 raise Known(list(given))
 
-            patch.setattr(explain_episode, "run_items", stop)
+            patch.setattr(episodes, "run_items", stop)
             with pytest.raises(Known) as found:
-                explain_episode.explain(
-                    open_run(tmp_path, config, layout=explain_episode.LAYOUT),
+                episodes.explain_episode(
+                    open_run(tmp_path, config, layout=EXPLAINED),
                     options,
                     options.iss_config(7),
                     dataset,
                     index,
-                    policy,
+                    OpenpiSubject(policy, options),
                 )
         items.append(found.value.args[0])
     assert all(one not in items[0] for one in items[1])

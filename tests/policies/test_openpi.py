@@ -2,13 +2,16 @@
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import openpi_standins
 import pytest
 from goldens import ATOL, FOLDER, noise, raw_params
+from torch_tree import torch_names
 
 import iss_jax
 from iss_jax import EffectsConfig, ISSConfig, embedded
@@ -19,6 +22,7 @@ from iss_jax.masks import upsample
 from iss_jax.pi05.inputs import make_observation
 from iss_jax.pi05.normalize import load_norm_stats
 from iss_jax.pi05.observation import VIEWS
+from iss_jax.pi05.params import flatten, sizes_of
 from iss_jax.pi05.tokenizer import train_tokenizer
 from iss_jax.policies import aloha, live as live_policy, openpi, robot_side
 from iss_jax.policies.configs import (
@@ -289,11 +293,53 @@ def test_live_policy_equals_its_checkpoint(policy, seen):
         live_policy.from_policy(live).saliency(*seen)
     with pytest.raises(ValueError, match="chunks of 50"):
         live_policy.from_policy(live, "pi05_aloha")
-    live._is_pytorch_model = True
-    with pytest.raises(TypeError, match="PyTorch"):
-        live_policy.from_policy(live)
     with pytest.raises(TypeError, match="lacks"):
         live_policy.from_policy(object())
+
+
+class Tensor:
+    """What of torch's is read: a number by way of float32 in the host's memory."""
+
+    def __init__(self, array):
+        self.dtype, self._array = f"torch.{array.dtype.name}", np.asarray(array, np.float32)
+
+    def __getattr__(self, name):
+        assert name in ("detach", "float", "cpu"), name
+        return lambda: self
+
+    def numpy(self):
+        return self._array
+
+
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16], ids=["float32", "bfloat16"])
+def test_a_live_pytorch_policy_is_computed_from_its_copy(policy, seen, dtype):
+    config = policy.observe.keywords
+    tree = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), raw_params("tiny_b"))
+    sizes = sizes_of(tree)
+    live = openpi_standins.Policy(tree, TINY, config["norm_stats"], config["tokenizer"], size=224)
+    tensors = torch_names(flatten(tree), sizes)
+    found = {name: Tensor(array) for name, array in tensors.items()}
+    heads = SimpleNamespace(vision_config=SimpleNamespace(num_attention_heads=sizes.image.heads))
+    expected = live_policy.from_policy(live, TINY)
+    live._is_pytorch_model = True
+    live._model = SimpleNamespace(
+        config=SimpleNamespace(action_horizon=10),
+        paligemma_with_expert=SimpleNamespace(paligemma=SimpleNamespace(config=heads)),
+        state_dict=lambda: found,
+        parameters=lambda: iter(found.values()),
+    )
+    mine = live_policy.from_policy(live, TINY)
+    assert (mine.action_horizon, mine.sampling.num_steps) == (10, 2)
+    assert mine.sampling.dtype == (None if dtype is np.float32 else jnp.bfloat16)
+    for path, leaf in flatten(tree).items():
+        np.testing.assert_array_equal(flatten(mine.params)[path], leaf, err_msg=path)
+    if dtype is np.float32:
+        raw, drawn = TINY.join(*seen), noise("tiny_b")[0]
+        np.testing.assert_array_equal(
+            mine.infer(raw, noise=drawn), expected.infer(raw, noise=drawn)
+        )
+    with pytest.raises(ValueError, match="chunks of 50"):
+        live_policy.from_policy(live, "pi05_aloha")
 
 
 def test_bars_that_a_live_transform_adds_are_not_picture(policy):
@@ -308,6 +354,11 @@ def test_bars_that_a_live_transform_adds_are_not_picture(policy):
     rows = np.asarray(found.valid["base_0_rgb"])[0].any(1)
     # 40 x 80 becomes 112 x 224, centred.
     np.testing.assert_array_equal(np.flatnonzero(rows), np.arange(56, 168))
+    # Nobody needs to say which robot it is: the transform tells.
+    raw = TINY.join(wide, np.zeros(7), "take it")
+    bare = live_policy.from_policy(live).explain(raw, noise=noise("tiny_b")[:1], config=ISS)
+    for view, inside in found.valid.items():
+        np.testing.assert_array_equal(bare.valid[view], inside)
 
 
 def test_no_robot_is_taken_for_granted(tokenizer, tmp_path):

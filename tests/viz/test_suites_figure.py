@@ -18,3 +18,10 @@ def test_rows_lie_under_the_mean_of_their_suite_best_suite_first():
     np.testing.assert_allclose(rest[1].get_offsets(), [[0.5, 0.1]])
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["high", "low"]
+
+
+def test_rows_of_no_suite_have_no_mean():
+    success = np.array([0.0, 0.2, 1.0])
+    figure = suites_figure({"shown": (success, "")}, success, ["", "", ""])
+    (rows,) = figure.axes[0].collections
+    assert len(rows.get_offsets()) == 3

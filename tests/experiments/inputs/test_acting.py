@@ -7,7 +7,7 @@ import pytest
 from openpi_standins import SIZES, random_params
 
 from configs import nmr_correlation, rollout
-from experiments.inputs.acting import make_policy
+from experiments.inputs.acting import as_robot_sends, make_policy
 from iss_jax.pi05.checkpoint import save_checkpoint
 from iss_jax.pi05.normalize import NormStats
 from iss_jax.pi05.tokenizer import train_tokenizer
@@ -72,3 +72,11 @@ def test_nmr_sees_what_the_policy_saw():
         "left_wrist_0_rgb": "wrist",
         "right_wrist_0_rgb": "",
     }
+
+
+def test_another_robot_gets_the_cameras_of_its_names():
+    robot = dataclasses.replace(PI05_LIBERO, cameras={"base_0_rgb": "observation/wrist"})
+    images = {c: np.full((4, 4, 3), i, np.uint8) for i, c in enumerate(("front", "wrist"))}
+    sent = as_robot_sends(robot, {"images": images, "state": np.zeros(8), "prompt": "pick it up"})
+    assert sorted(sent) == ["observation/state", "observation/wrist", "prompt"]
+    assert (sent["observation/wrist"] == 1).all()

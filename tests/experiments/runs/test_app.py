@@ -42,7 +42,7 @@ def test_typos_are_refused(argument):
 
 def test_every_experiment_deals_its_work_or_refuses_several_processes():
     """Otherwise each of them would do all of it, and write over the others."""
-    deals = ("run_items(", "gather(", "measured(", "many_processes=False")
+    deals = ("run_items(", "gather(", "measured(", "explain_episodes(", "many_processes=False")
     folder = Path(__file__).parents[3] / "experiments"
     runs = {path.stem: path.read_text() for path in folder.glob("*.py")}
     runs = {name: text for name, text in runs.items() if "app.run(main, " in text}
@@ -66,3 +66,21 @@ def test_the_page_is_written_where_there_are_results(tmp_path):
         root = Path(__file__).parents[3]
         subprocess.run([*command, f"--workdir={folder}"], cwd=root, check=True)
         assert (folder / "report.html").exists() == quiet
+
+
+def test_runs_are_added_to_the_table_of_one_workdir(tmp_path):
+    main = (
+        "from experiments.runs import app\n"
+        "from iss_jax.jobs.directory import open_run\n"
+        "def main(config, workdir):\n"
+        "    run = open_run(workdir, config)\n"
+        "    run.write_csv('results.csv', [{'twice': 2 * config.stride}])\n"
+        "app.run(main, 'nmr_correlation')\n"
+    )
+    root = Path(__file__).parents[3]
+    for stride in (2, 5):
+        command = [sys.executable, "-c", main, f"--config.stride={stride}", "--add"]
+        subprocess.run([*command, f"--workdir={tmp_path}"], cwd=root, check=True)
+    lines = (tmp_path / "results.csv").read_text().splitlines()
+    assert lines[0] == "run,config.stride,twice"
+    assert sorted(line.partition(",")[2] for line in lines[1:]) == ["2,4", "5,10"]

@@ -1,0 +1,1 @@
+"""Episodes of a policy explained: maps, players, figures and videos, of any kind of policy."""

@@ -1,0 +1,92 @@
+"""What is written of episodes, of a policy whose maps are known."""
+
+import json
+import types
+from typing import Any
+
+import ml_collections
+import numpy as np
+import other_policies
+import pytest
+from matplotlib.figure import Figure
+
+from iss_jax.cli.explain import get_config
+from iss_jax.explain import episodes
+from iss_jax.explain.episodes import explain_episodes, nmr_table
+from iss_jax.explain.options import EpisodeOptions
+from iss_jax.explain.own_size import CameraOptions, as_sent
+from iss_jax.jobs.directory import open_run
+from iss_jax.jobs.options import from_config
+
+KEYS = (
+    *("iss", "players", "draws", "fill", "donors", "donors_from", "quiet", "episodes", "frames"),
+    *("stride", "seed", "percents", "control_draws", "shown_frames", "video", "video_speed"),
+    *("gif", "rerun"),
+)
+CAMERAS = CameraOptions({"top": "front"})
+
+
+def subject(asked: list[int]) -> Any:
+    def map_of(seen, frame, key, config):
+        asked.append(frame)
+        cells = np.full((1, 7, 7), float(frame))
+        error = np.zeros_like(cells)
+        return {
+            "cells": cells,
+            "stderr": error,
+            "contrast_stderr": error,
+            "effect": 1.0,
+            "floor": 0.5 + frame,
+        }
+
+    return types.SimpleNamespace(
+        frame_options=CAMERAS,
+        action_dims=None,
+        run_keys=lambda: {"policy": "known"},
+        unit=lambda config: "units",
+        see=lambda episode: as_sent(episode, CAMERAS.used),
+        map_of=map_of,
+    )
+
+
+def options(**changes) -> EpisodeOptions:
+    given = get_config()
+    config = ml_collections.ConfigDict({key: given[key] for key in KEYS} | {"paths": ()})
+    config.update({"players": "", "quiet": True, "stride": 1} | changes)
+    return from_config(config, EpisodeOptions)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(episodes, "write_episode_files", lambda *args: None)
+    monkeypatch.setattr(episodes, "trajectories_figure", lambda *args, **kwargs: Figure())
+
+
+def test_floors_are_averaged_and_a_second_run_asks_nothing(tmp_path, no_pictures):
+    dataset = other_policies.two_tasks(tmp_path / "episodes")
+    run = open_run(tmp_path / "run", ml_collections.ConfigDict())
+    asked: list[int] = []
+    content = explain_episodes(run, options(episodes=(1, 0)), subject(asked), dataset)
+    assert asked == [0, 1, 0, 1] and content["floor"] == 1.0
+    assert [row["episode"] for row in content["episodes"]] == [1, 0]
+    assert content["episodes"][0]["effect"] == 1.0
+    assert content["without_nmr"] == "episodes [1, 0]: no region labels of all cameras"
+    assert json.loads((tmp_path / "run" / "results.json").read_text()) == content | {
+        "iss": content["iss"] | {"grid": [7, 7]}
+    }
+    explain_episodes(run, options(episodes=(1, 0)), subject(asked), dataset)
+    assert len(asked) == 4
+
+
+def test_the_table_leaves_out_what_has_no_labels():
+    row = {"episode": 3, "success": True, "frames": 9, "k": 10, "nmr": 0.25, "chance": 0.5}
+    lines = nmr_table([row | {"random": 0.4}, row | {"k": None}]).splitlines()
+    assert len(lines) == 2
+    assert lines[1].split() == ["3", "True", "9", "10", "0.25", "0.50", "0.40"]
+
+
+def test_numbers_that_must_be_positive_are():
+    with pytest.raises(ValueError, match=r"config\.video_speed: -1"):
+        options(video_speed=-1.0)
+    with pytest.raises(ValueError, match=r"config\.percents: empty"):
+        options(percents=())
