@@ -70,20 +70,25 @@ def in_parts(labels: Int[np.ndarray, "v h w"], least: int = LEAST_PART) -> Float
 
 
 def coherence_of(
-    source: Source, items: Mapping[str, Sequence[dict[str, Any]]], *, donors: int = 1
+    source: Source,
+    items: Mapping[str, Sequence[dict[str, Any]]],
+    *,
+    kinds: Sequence[str] = KINDS,
+    donors: int = 1,
 ) -> list[dict[str, Any]]:
     """A row a frame and kind of players.
 
     Args:
         source: Where frames come from.
         items: Split -> work items of the bench.
+        kinds: Of players.
         donors: In the banks of their scenes, which nothing is asked of.
     """
     rows = []
     for split, own in items.items():
         for item in own:
             scene = make_cause_scene(source, item, donors)
-            for kind in KINDS:
+            for kind in kinds:
                 shares = in_parts(labels_of(kind, scene))
                 rows.append(
                     {

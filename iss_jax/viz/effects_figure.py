@@ -82,7 +82,10 @@ def shown(found: Effects, limit: float | None = None) -> Shown:
     area = np.asarray(found.area, np.float64)
     # Not `intervals`: those of shares near 0 reach as far as a single unlucky draw could.
     reach = contrasts.ERRORS * np.asarray(found.share_stderr, np.float64)
-    low, high = np.clip(share - reach, 0.0, 1.0), np.clip(share + reach, 0.0, 1.0)
+    low, high = share - reach, share + reach
+    if found.config is None or found.config.estimator == "one_at_a_time":
+        # No effect of a player alone is negative; of other estimators nothing is cut off.
+        low, high = np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
     support = support * known
     if limit is None:
         limit = float(np.max(share, where=support > 0, initial=0.0)) or 1.0
@@ -297,7 +300,12 @@ def share_bars(axes: Any, found: Effects, what: Shown, most: int = MOST) -> None
     axes.set_yticks(place, labels, fontsize=8)
     axes.set_ylim(max(len(order), 6) - 0.4, -0.6)
     ends = [what.share, what.area, *([what.high] if several else [])]
-    axes.set_xlim(0, min(1.0, 1.05 * max(float(end[order].max(initial=1e-9)) for end in ends)))
+    right = 1.05 * max(float(end[order].max(initial=1e-9)) for end in ends)
+    least = [what.share, *([what.low] if several else [])]
+    left = 1.05 * min(float(end[order].min(initial=0.0)) for end in least)
+    if left >= 0.0:
+        right = min(1.0, right)
+    axes.set_xlim(min(left, 0.0), right)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("share of the effect, ± 2 standard errors", fontsize=8)

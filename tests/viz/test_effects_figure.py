@@ -101,6 +101,22 @@ def test_the_figure_says_names_shares_areas_and_runs(tmp_path):
     assert (tmp_path / "effects.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_share_below_0_is_drawn_where_an_estimator_allows_it():
+    by_draw = BY_DRAW * np.array([1.0, 1.0, 0.0, 0.0], np.float32)
+    by_draw[:, 2] = [-0.8, -1.0, -1.2]
+    found = effects(by_draw=by_draw, config=EffectsConfig(draws=3, estimator="banzhaf"))
+    axes = drawn.effects_figure(found).axes[-1]
+    share = float(found.share[2])
+    assert share < -0.1
+    assert min(bar.get_width() for bar in axes.patches) == pytest.approx(share, abs=1e-5)
+    ends = [line.get_xdata() for line in axes.lines]
+    left = min(end[0] for end in ends)
+    assert left < share and axes.get_xlim()[0] < left
+    # Alone no player has a negative effect: a bar begins at 0.
+    alone = drawn.effects_figure(effects()).axes[-1]
+    assert alone.get_xlim()[0] == 0.0 and alone.get_xlim()[1] <= 1.0
+
+
 def test_without_shares_nothing_is_coloured_and_the_reason_stands_there():
     found = effects(reason=np.int32(1))
     assert np.ptp(panel(found), axis=-1).max() == 0
