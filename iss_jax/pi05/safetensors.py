@@ -35,9 +35,8 @@ def read_safetensors(path: Any) -> dict[str, np.ndarray]:
     >>> header = json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder) / "model.safetensors"
-    ...     file.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", 1, 2))
+    ...     _ = file.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", 1, 2))
     ...     read_safetensors(file)["w"].tolist()
-    68
     [1.0, 2.0]
 
     Args:

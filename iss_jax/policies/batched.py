@@ -78,7 +78,7 @@ def saliency(
         key: Of the masks, `jax.random.key(0)` when None.
         config: Options; `auto`, the default's estimator, takes no gradients here: there are none.
             `micro_batch` rows are asked at once, 16 when None.
-        masks: Keep bits to use instead; views in the frames' order.
+        masks: Keep bits to use instead; cameras in sorted name order.
         valid: Pixels that belong to the picture rather than to bars.
         baseline_calls: R, unmasked rows a draw, of which the policy's own noise is estimated.
         unit: Whose error an effect is, in words.
@@ -349,7 +349,7 @@ def _noise(baselines: np.ndarray, chosen: Mapping[str, Any]) -> float:
 
 
 def checked_frames(frames: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Frames as bytes.
+    """Frames as bytes, cameras in sorted order, as a pytree has them.
 
     >>> import numpy as np
     >>> checked_frames({"front": np.ones((2, 2, 3))})["front"].dtype
@@ -362,7 +362,7 @@ def checked_frames(frames: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if not frames:
         raise ValueError("frames: one camera at least wanted, got none")
     found = {}
-    for camera, given in frames.items():
+    for camera, given in sorted(frames.items()):
         frame = np.asarray(given)
         if frame.ndim != 3 or frame.shape[-1] != 3 or 0 in frame.shape:
             raise ValueError(f"frames[{camera!r}]: shape {list(frame.shape)}, wanted [h, w, 3]")

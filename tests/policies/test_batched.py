@@ -62,6 +62,18 @@ def test_a_map_equals_that_of_the_traced_policy():
     assert list(found.maps) == ["front", "wrist"]
 
 
+def test_the_order_of_the_cameras_changes_nothing():
+    """A pytree sorts its keys, and the rows of the cells stay with their cameras."""
+    masks = sample_masks(jax.random.key(1), 12, 2)
+    found = batched.saliency(answers, FRAMES, masks=masks, config=ISS)
+    turned = {camera: FRAMES[camera] for camera in ("wrist", "front")}
+    again = jax.tree.map(
+        lambda leaf: leaf, batched.saliency(answers, turned, masks=masks, config=ISS)
+    )
+    assert list(again.maps) == ["front", "wrist"]
+    np.testing.assert_array_equal(again.cells, found.cells)
+
+
 def test_rows_and_batches_are_as_they_are_asked_for():
     sizes, done = [], []
 
