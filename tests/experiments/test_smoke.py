@@ -12,7 +12,7 @@ COMMANDS = sorted(
 )
 NEEDS_THE_SIMULATOR = {"contact_sheets", "fit_hand_response"}
 # Ten seconds each and more; `make test-slow` runs them.
-SLOW = {"explain_episode", "fidelity", "find_shortcut", "kl_and_error", "robustness"}
+SLOW = {"explain_episode", "fidelity", "find_shortcut", "robustness"}
 ONLY_PRINT = {"plan", "success_table"}
 # Those whose own tests run it, and say what has to come of it.
 ELSEWHERE = Counter(
