@@ -4,7 +4,7 @@ r"""Does the squared error of actions stand in for the KL of their distribution 
     python -m experiments.kl_and_error --config=configs/kl_and_error.py:smoke
 
 Variants: `embedded` (a π0-FAST taught by the embedded policy, then held-out frames; half an hour on
-one core), `smoke` (a few steps, one frame; seconds).
+one core), `smoke` (two steps, one frame; a minute).
 """
 
 import ml_collections

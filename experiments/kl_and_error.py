@@ -6,10 +6,12 @@ The paper defines a mask's effect by a divergence of action distributions and co
 error of actions. A policy that answers in tokens has both. A small π0-FAST is taught the embedded
 policy's actions; then the same masks, and the same replaced regions, are measured by either.
 
-The workdir receives `checkpoints/<step>/` and `metrics.csv` of the training, `frames.csv` (a row a
-held-out frame), `summary.csv` and `results.json`. Run again, it goes on where it stopped.
+The workdir receives `checkpoints/<lessons>/<step>/` and `metrics.csv` of the training, `frames.csv`
+(a row a held-out frame), `summary.csv` and `results.json`. Run again, it goes on where it stopped.
 """
 
+import hashlib
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,13 @@ from iss_jax.pi05 import train_state
 from iss_jax.pi05.train import TrainState, paper_optimizer
 from iss_jax.policies.frames import read_frames
 from iss_jax.policies.restored import Policy, load_policy
+
+TRAINING = (
+    *("seed", "frames", "teacher_draws", "num_steps", "action_horizon", "max_token_len"),
+    *("kept", "bins", "first", "steps", "batch_size", "peak_lr", "warmup_steps", "weight_decay"),
+    *("ema_decay", "colour_jitter", "shift"),
+)
+"""Keys that make the student what it is."""
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -99,7 +108,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         facts = {name: item[name] for name in ("task", "episode", "frame")}
         return report.frame_row(facts | known(params, obs, ask([frame])[0, named], tokens), found)
 
-    numbers = ("masks", "draws", "donors", "steps", "seed", "kept", "bins", "shift")
+    numbers = (*TRAINING, "masks", "draws", "donors")
     items = [
         {
             "scene": "kl_and_error",
@@ -107,6 +116,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             "episode": frame.episode,
             "frame": frame.number,
             **{name: config[name] for name in numbers},
+            "suites": list(config.suites),
         }
         for frame in chosen.values()
     ]
@@ -141,7 +151,9 @@ def trained(
         weight_decay=config.weight_decay,
     )
     state = training.first_state(policy.params, optimizer)
-    folder = Path(run.path) / "checkpoints"
+    # A student that was taught otherwise is another one.
+    lessons = json.dumps({name: config[name] for name in TRAINING}, sort_keys=True)
+    folder = Path(run.path) / "checkpoints" / hashlib.sha256(lessons.encode()).hexdigest()[:12]
     found = train_state.latest(folder)
     if found is not None:
         state = train_state.restore(found / "train_state", state)
@@ -170,7 +182,7 @@ def trained(
         if done % config.save_every == 0 or done == config.steps:
             run.claim()
             train_state.save(folder / str(done) / "train_state", state)
-            path = folder.parent / "metrics.csv"
+            path = Path(run.path) / "metrics.csv"
             old = read_rows(path) if start and path.exists() else []
             old = [row for row in old if int(row["step"]) <= start]
             write_bytes(path, csv_text([*old, *rows]).encode())

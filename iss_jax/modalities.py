@@ -284,7 +284,10 @@ def _modality_effects(
     shared = Shared(prompts, masks, present, noise, states)
     runs = run_players(run, params, shared, scene, len(views) + 2, set_keys, config, mesh=mesh)
     of_views = jax.lax.map(lambda one: changes(one, len(views), config).mean(0), pixels)
-    differ = ((texts.tokens != own_tokens[:, None, None]) & texts.mask).any(-1)
+    # A token that either of them lacks is a change, too.
+    there, own_there = texts.mask.astype(bool), own_mask[:, None, None].astype(bool)
+    other = (texts.tokens != own_tokens[:, None, None]) & there & own_there
+    differ = (other | (there != own_there)).any(-1)
     if states is not None:
         differ |= (states[:, 1:] != states[:, :1]).any(-1).reshape(differ.shape)
     of_texts = differ[..., :2].astype(jnp.float32).mean(1)

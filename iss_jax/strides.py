@@ -72,7 +72,9 @@ def interpolate(
     span = np.maximum(at[after] - at[before], 1)
     alpha = jnp.asarray((time - at[before]) / span, values.dtype)
     alpha = alpha.reshape(-1, *(1,) * (values.ndim - 1))
-    return (1.0 - alpha) * values[before] + alpha * values[after]
+    # A computed frame is itself, whatever its neighbour is: 0 times NaN is NaN.
+    found = (1.0 - alpha) * values[before] + alpha * values[after]
+    return jnp.where(alpha == 0, values[before], jnp.where(alpha == 1, values[after], found))
 
 
 def stream(

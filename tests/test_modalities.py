@@ -122,6 +122,16 @@ def test_a_prompt_that_is_the_same_does_nothing_and_is_not_tested():
     assert len(same.ranked()) == 4 and "not tested" not in same.sentence(most=5)
 
 
+def test_a_prompt_that_is_the_beginning_of_the_own_one_is_another():
+    own = jnp.asarray(OBS.tokenized_prompt)[:, None]
+    tokens = TEXTS.tokens.at[:, :, 0].set(own)
+    shorter = jnp.asarray(OBS.tokenized_prompt_mask).at[:, 3:].set(False)
+    texts = Texts(tokens, TEXTS.mask.at[:, :, 0].set(shorter[:, None]), TEXTS.state)
+    found = run(texts=texts, config=dataclasses.replace(CONFIG, estimator="one_at_a_time"))
+    assert np.asarray(found.effects)[:, -2].min() > 1e-9
+    np.testing.assert_array_equal(np.asarray(found.moved)[:, -2], 1.0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -84,3 +84,8 @@ def test_errors_name_what_is_wrong():
 def test_whole_numbers_are_interpolated_too():
     between = interpolate(jnp.array([0, 4]), jnp.array([0, 4]), 5)
     np.testing.assert_array_equal(between, np.arange(5.0, dtype=np.float32))
+
+
+def test_what_was_computed_stays_beside_what_is_not_known():
+    found = interpolate(jnp.array([0.0, jnp.nan, 4.0]), jnp.array([0, 2, 4]), 5)
+    np.testing.assert_array_equal(found, [0.0, np.nan, np.nan, np.nan, 4.0])

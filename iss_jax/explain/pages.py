@@ -51,6 +51,8 @@ def shown_episode(found: Explained, kind: str) -> ShownEpisode:
         random=None if measures is None else measures.random_nmr[:, :, 0],
         percent=found.percents[0],
         success=found.success(),
+        # Maps are ranked by view.
+        order=[cameras[view] for view in sorted(cameras)],
     )
 
 

@@ -124,12 +124,31 @@ def of_all_frames(
         by_draw=between(found.by_draw),
         moved=between(found.moved),
         floor=between(found.floor),
-        # Where either neighbour has no shares, there are none in between.
-        reason=jnp.ceil(between(found.reason.astype(jnp.float32)) - 1e-6).astype(jnp.int32),
+        reason=reasons_between(found.reason, computed, len(seen.episode)),
         actions=between(found.actions),
         players=players_of(kind, seen),
         frames={view: jnp.asarray(image) for view, image in seen.images.items()},
     )
+
+
+def reasons_between(
+    reason: Int[Any, "n *p"], computed: Int[np.ndarray, " n"], frames: int
+) -> Int[jnp.ndarray, "t *p"]:
+    """Why shares are not known: where either neighbour has none, there are none in between.
+
+    >>> reasons_between(np.array([0, 3, 0]), np.array([0, 2, 3]), 4).tolist()
+    [0, 3, 3, 0]
+
+    Args:
+        reason: Numbers of `iss_jax.effect_reasons`, of the computed frames.
+        computed: Which those are.
+        frames: T.
+    """
+    time = np.arange(frames)
+    before = np.searchsorted(computed, time, side="right") - 1
+    after = np.searchsorted(computed, time)
+    known = np.asarray(reason)
+    return jnp.asarray(np.maximum(known[before], known[after]), jnp.int32)
 
 
 def player_table(

@@ -78,6 +78,8 @@ class ShownEpisode:
         random: NMR of random maps, [T, draws], at `percent`.
         percent: k of `random`, and the k that the page begins with.
         success: None where it is not known.
+        order: Cameras in the order in which scores that tie are taken; sorted when empty, as
+            `iss_jax.nuisance_mass_ratio` of maps by camera.
     """
 
     title: str
@@ -92,6 +94,7 @@ class ShownEpisode:
     random: Float[np.ndarray, "T draws"] | None = None
     percent: float = 10.0
     success: bool | None = None
+    order: Sequence[str] = ()
 
 
 def write_explorer(path: Path, episodes: Sequence[ShownEpisode], *, title: str) -> Path:
@@ -156,6 +159,10 @@ def _check(episode: ShownEpisode) -> None:
                     f"{episode.title}: {part} of {name} have shape {list(array.shape)}, wanted "
                     f"[{frames}, {len(cameras)}, gh, gw]"
                 )
+    if episode.order and sorted(episode.order) != sorted(cameras):
+        raise ValueError(
+            f"{episode.title}: order names {list(episode.order)}, its cameras are {cameras}"
+        )
     if not episode.methods:
         raise ValueError(f"{episode.title}: no method given, one at least wanted")
     players = episode.players
@@ -176,6 +183,7 @@ def _packed_episode(episode: ShownEpisode, quality: int) -> dict[str, Any]:
         "times": np.round(episode.times, 3).tolist(),
         "computed": episode.computed.tolist(),
         "percent": episode.percent,
+        "order": [list(episode.images).index(c) for c in episode.order or sorted(episode.images)],
         "cameras": [
             {
                 "name": camera,

@@ -58,7 +58,8 @@ def write_gallery(
         said: A sentence beneath the title.
 
     Raises:
-        ValueError: No point, or points of other measures; the message names the first.
+        ValueError: No point, points of other measures, or a y that is not finite; the message names
+            the first.
     """
     write_bytes(path, gallery_html(points, title=title, ylabel=ylabel, said=said).encode())
     return path
@@ -70,6 +71,8 @@ def gallery_html(points: Sequence[ShownPoint], *, title: str, ylabel: str, said:
         raise ValueError("points: none given, one at least wanted")
     measures = list(points[0].measures)
     for point in points:
+        if not math.isfinite(point.y):
+            raise ValueError(f"{point.name}: y is {point.y}, a finite number wanted")
         if list(point.measures) != measures:
             raise ValueError(
                 f"{point.name}: measures {list(point.measures)} given, {measures} wanted as of "

@@ -5,12 +5,21 @@ import jax
 import pytest
 from command_line import smoke
 
+from configs.kl_and_error import get_config
+from experiments import kl_and_error
+
 
 @pytest.fixture(autouse=True)
 def optax_promotes():
     """optax itself mixes ints and floats; the strict promotion of the suite is for our code."""
     with jax.numpy_dtype_promotion("standard"):
         yield
+
+
+def test_every_key_that_changes_a_frames_numbers_is_in_its_item():
+    measuring = {"suites", "tasks", "frames_per_task", "masks", "draws", "donors"}
+    telling = {"name", "quiet", "log_every", "save_every", "resamples", "confidence"}
+    assert set(get_config().keys()) == {*kl_and_error.TRAINING, *measuring, *telling}
 
 
 @pytest.mark.slow

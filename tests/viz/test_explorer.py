@@ -1,6 +1,7 @@
 """The page's content against the arrays that it was made of, and its counts in a real browser."""
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -135,32 +136,74 @@ def test_three_hundred_frames_of_three_views_stay_small():
     assert len(page) < 8e6
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
-@pytest.mark.slow
-def test_the_page_counts_as_the_library_does(tmp_path):
-    given = episode()
-    page = write_explorer(tmp_path / "explorer.html", [given], title="t")
+def in_a_browser(page, tmp_path):
     flags = (
         "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync "
         "disable-background-networking disable-component-update virtual-time-budget=60000 dump-dom"
     )
     words = ["chromium", *(f"--{flag}" for flag in flags.split())]
-    shown = subprocess.run(
+    return subprocess.run(
         [*words, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
         check=True,
         capture_output=True,
         text=True,
         timeout=300,
     ).stdout
+
+
+def nmr_of(given, k=10):
     maps = {
         camera: upsample(jnp.asarray(given.methods["ISS"].cells[0, i]), (SIDE, SIDE))
-        for i, camera in enumerate(CAMERAS)
+        for i, camera in enumerate(given.images)
     }
-    wanted = nuisance_mass_ratio(
-        maps,
-        {camera: jnp.asarray(labels[0]) for camera, labels in given.regions.items()},
-        k=10,
-        valid={camera: jnp.asarray(inside[0]) for camera, inside in given.valid.items()},
+    return float(
+        nuisance_mass_ratio(
+            maps,
+            {camera: jnp.asarray(labels[0]) for camera, labels in given.regions.items()},
+            k=k,
+            valid={camera: jnp.asarray(inside[0]) for camera, inside in given.valid.items()},
+        )
     )
-    assert f"NMR@10 {float(wanted):.2f}, chance 0.33" in shown
+
+
+def of_cells(cells, **changes):
+    cells = np.broadcast_to(np.asarray(cells, np.float32), (T, 2, 2, 2))
+    return episode(methods={"ISS": Method(cells, np.full_like(cells, np.nan), "error")}, **changes)
+
+
+def unsorted():
+    """One high cell in the second of two cameras; all the rest ties, in order of their names."""
+    given = of_cells([[[0, 0], [0, 0]], [[0, 0], [0, 1]]], percent=25.0)
+    parts = {
+        name: {camera: getattr(given, name)[camera] for camera in ("wrist", "front")}
+        for name in ("images", "valid", "regions")
+    }
+    labels = {
+        "wrist": np.zeros((T, SIDE, SIDE), np.uint8),
+        "front": np.ones((T, SIDE, SIDE), np.uint8),
+    }
+    return dataclasses.replace(given, **parts | {"regions": labels})
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "k", "said"),
+    [
+        (episode(), 10, None),
+        (unsorted(), 25, None),
+        (of_cells(np.zeros((2, 2, 2))), 10, "not known: the most salient pixels tie"),
+        (of_cells(np.full((2, 2, 2), np.nan)), 10, "not known: a score is NaN"),
+    ],
+)
+def test_the_page_counts_as_the_library_does(given, k, said, tmp_path):
+    shown = in_a_browser(write_explorer(tmp_path / "explorer.html", [given], title="t"), tmp_path)
+    wanted = nmr_of(given, k)
+    assert np.isnan(wanted) == (said is not None)
+    assert f"NMR@{k} {said or format(wanted, '.2f')}" in shown
     assert re.search(r"<td>bowl</td><td>70 ± 5 %</td>", shown)
+
+
+def test_an_order_of_other_cameras_is_refused():
+    with pytest.raises(ValueError, match=r"order names \['front'\], its cameras are"):
+        explorer_html([episode(order=("front",))], title="t")

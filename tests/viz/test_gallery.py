@@ -40,3 +40,5 @@ def test_what_cannot_be_shown_is_named():
     other = point("b", measures={"chance": 0.1})
     with pytest.raises(ValueError, match=r"b: measures \['chance'\] given"):
         gallery_html([point(), other], title="t", ylabel="y")
+    with pytest.raises(ValueError, match="a </script> row: y is nan"):
+        gallery_html([point(y=float("nan"))], title="t", ylabel="y")

@@ -71,36 +71,41 @@ function mapsOf(t) {
     upsampled(method.cells, t, view, camera.height, camera.width));
 }
 
-// The most salient k % of the pixels of all cameras, ties in order of camera and pixel.
+// The most salient k % of the pixels of all cameras; ties in the episode's order of cameras, then of
+// pixels, as iss_jax.critical. `reason` says why there is no ratio.
 function critical(maps, t, k) {
   const scores = [];
+  let broken = false;
   shown.cameras.forEach((camera, view) => {
     const start = t * camera.height * camera.width;
     for (let i = 0; i < maps[view].length; i++) {
-      if (camera.valid.data[start + i]) scores.push(maps[view][i]);
+      if (!camera.valid.data[start + i]) continue;
+      scores.push(maps[view][i]);
+      broken = broken || Number.isNaN(maps[view][i]);
     }
   });
+  if (broken) return { inside: maps.map((map) => new Uint8Array(map.length)), size: 0, reason: "a score is NaN" };
   const sorted = Float32Array.from(scores).sort();
   const size = Math.ceil((sorted.length * k) / 100 - 1e-9);
   const threshold = sorted[sorted.length - size];
   let above = 0;
   for (let i = sorted.length - 1; i >= 0 && sorted[i] > threshold; i--) above++;
   let ties = size - above;
-  const inside = shown.cameras.map((camera, view) => {
-    const start = t * camera.height * camera.width;
-    const out = new Uint8Array(maps[view].length);
+  const tied = above === 0 && size < sorted.length && sorted[sorted.length - size - 1] === threshold;
+  const inside = maps.map((map) => new Uint8Array(map.length));
+  for (const view of shown.order) {
+    const camera = shown.cameras[view], start = t * camera.height * camera.width, out = inside[view];
     for (let i = 0; i < out.length; i++) {
       if (!camera.valid.data[start + i]) continue;
       if (maps[view][i] > threshold) out[i] = 1;
       else if (maps[view][i] === threshold && ties > 0) { out[i] = 1; ties--; }
     }
-    return out;
-  });
-  return { inside, size };
+  }
+  return { inside, size, reason: tied ? "the most salient pixels tie with others" : "" };
 }
 
 function ratioOf(found, t) {
-  if (shown.cameras.some((camera) => !camera.regions)) return NaN;
+  if (found.reason || shown.cameras.some((camera) => !camera.regions)) return NaN;
   let nuisance = 0;
   shown.cameras.forEach((camera, view) => {
     const start = t * camera.height * camera.width;
@@ -191,7 +196,7 @@ async function draw() {
     pen.putImageData(over, 0, 0);
     if ($("outline").checked && layer !== "none") outlined(pen, found.inside[view], height, width, scale);
   });
-  tell(t, k, ratioOf(found, t));
+  tell(t, k, ratioOf(found, t), found.reason);
 }
 
 function outlined(pen, inside, height, width, scale) {
@@ -221,14 +226,14 @@ function shareOf(player, t) {
 
 function percent(value) { return Number.isFinite(value) ? `${Math.round(100 * value)} %` : "not known"; }
 
-function tell(t, k, nmr) {
+function tell(t, k, nmr, reason) {
   const chance = shown.chance ? shown.chance.data[t] : NaN;
   $("frame-told").textContent = `frame ${t + 1} of ${shown.times.length}, ${shown.times[t].toFixed(1)} s` +
     (shown.computed[t] ? "" : ", interpolated");
   $("k-told").textContent = `${k} %`;
   $("nmr").textContent = Number.isFinite(nmr)
     ? `NMR@${k} ${nmr.toFixed(2)}` + (Number.isFinite(chance) ? `, chance ${chance.toFixed(2)}` : "")
-    : "Without region labels there is no NMR.";
+    : reason ? `NMR@${k} not known: ${reason}.` : "Without region labels there is no NMR.";
   drawCurve(t, k);
   if (!shown.players) return;
   const count = shown.players.names.length;
@@ -331,7 +336,9 @@ async function openEpisode(index) {
   stop();
   state.episode = index;
   state.off.clear();
-  shown = await opened(content[index]);
+  const found = await opened(content[index]);
+  if (state.episode !== index) return; // another was chosen meanwhile
+  shown = found;
   const outcome = shown.success === true ? "success" : shown.success === false ? "failure" : "outcome not known";
   $("told").textContent = `${shown.title}: ${outcome}, ${shown.times.length} frames.`;
   const methods = shown.methods.map((method, i) => new Option(method.name, i));

@@ -6,6 +6,9 @@ const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 const state = { measure: 0, row: 0, group: "" };
 
 // Marks differ by shape as well as by colour.
+// Eight marks in eight colours; of the next eight the colours are shifted by one, and so on.
+function colourOf(number) { return COLOURS[(number + Math.floor(number / 8)) % 8]; }
+
 function mark(number, x, y, r) {
   const turn = (n, from, inner) => [...Array(n).keys()].map((i) => {
     const angle = from + (2 * Math.PI * i) / n, reach = inner && i % 2 ? r * 0.45 : r;
@@ -25,8 +28,10 @@ function mark(number, x, y, r) {
 }
 
 function ends(values) {
-  const low = Math.min(...values), high = Math.max(...values), room = (high - low || 1) * 0.05;
-  return [low - room, high + room];
+  const low = Math.min(...values), high = Math.max(...values);
+  // Values that rounding alone tells apart are one.
+  const wide = high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high), 1e-9) ? high - low : Math.max(Math.abs(high), 1e-9);
+  return [low - wide * 0.05, high + wide * 0.05];
 }
 
 // Whole steps of 1, 2 or 5 times a power of ten inside two ends.
@@ -56,7 +61,7 @@ function draw() {
     for (const point of points) {
       const index = content.points.indexOf(point), number = groups.indexOf(point.group);
       const kind = ["mark", index === state.row ? "on" : "", state.group && point.group !== state.group ? "other" : ""].join(" ");
-      parts.push(`${mark(number, x(point.values[state.measure]), y(point.y), index === state.row ? 9 : 6)} class="${kind}" fill="${COLOURS[number % 8]}" data-row="${index}"><title></title></${mark(number, 0, 0, 1).slice(1).split(" ")[0]}>`);
+      parts.push(`${mark(number, x(point.values[state.measure]), y(point.y), index === state.row ? 9 : 6)} class="${kind}" fill="${colourOf(number)}" data-row="${index}"><title></title></${mark(number, 0, 0, 1).slice(1).split(" ")[0]}>`);
     }
     parts.push(`<text x="340" y="472" text-anchor="middle" class="label"></text><text x="-225" y="16" text-anchor="middle" transform="rotate(-90)" class="label"></text>`);
   }
@@ -98,7 +103,7 @@ content.measures.forEach((name, i) => $("measure").add(new Option(name, i)));
 groups.forEach((name, i) => {
   $("group").add(new Option(name, name));
   const item = document.createElement("li");
-  item.innerHTML = `<svg viewBox="0 0 12 12">${mark(i, 6, 6, 5.5)} fill="${COLOURS[i % 8]}"/></svg>`;
+  item.innerHTML = `<svg viewBox="0 0 12 12">${mark(i, 6, 6, 5.5)} fill="${colourOf(i)}"/></svg>`;
   item.append(name);
   $("legend").append(item);
 });
