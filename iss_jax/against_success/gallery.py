@@ -64,10 +64,11 @@ def _point(row: Row, item: Mapping[str, Any], dataset: Dataset, percent: float) 
         f"the paper's NMR@{percent:g}": nmr_name(percent),
         "nuisance share of the area": "chance",
     }
-    split = "" if success.split == ALL_SPLITS else f", {success.split}"
+    split = "" if success.split == ALL_SPLITS else success.split
+    of = ", ".join(part for part in (success.suite, split, f"seed {success.seed}") if part)
     return ShownPoint(
-        name=f"{success.task.replace('_', ' ')} ({success.suite}{split}, seed {success.seed})",
-        group=success.suite,
+        name=f"{success.task.replace('_', ' ')} ({of})",
+        group=success.suite or "all rows",
         measures={
             label: row.measures[name] for label, name in shown.items() if name in row.measures
         },

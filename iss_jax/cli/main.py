@@ -24,7 +24,7 @@ from iss_jax.jobs.joined import own_folder, write_joined
 
 COMMANDS = ("doctor", "explain", "nmr", "regions", "compare", "serve")
 
-WORKDIR, ADD = "workdir", "add"
+WORKDIR, ADD, TRACEBACK = "workdir", "add", "traceback"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -79,6 +79,7 @@ def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
     add = flags.DEFINE_bool(
         ADD, False, "Add the run to the table of the workdir.", flag_values=values
     )
+    trace = flags.DEFINE_bool(TRACEBACK, False, "Say where an error arose.", flag_values=values)
     try:
         named = named_words(words, getattr(command, "WORDS", ()))
         given = [name, *as_flags(named, default)]
@@ -105,7 +106,14 @@ def run_command(command: ModuleType, name: str, words: Sequence[str]) -> None:
         folder = workdir.value
         if folder and add.value:
             folder = str(own_folder(Path(folder), config.value.to_dict()))
-        status = command.run(config.value, folder)
+        try:
+            status = command.run(config.value, folder)
+        except (ValueError, IndexError, OSError) as error:
+            # What was given cannot be; other errors are the program's own.
+            if trace.value:
+                raise
+            print(f"iss-jax {name}: {error}\n(--{TRACEBACK} says where)", file=sys.stderr)
+            raise SystemExit(1) from None
         if workdir.value and add.value:
             print(f"table of all runs: {write_joined(Path(workdir.value))}")
         return status if isinstance(status, int) else 0
@@ -142,7 +150,9 @@ def as_flags(words: Sequence[str], config: ml_collections.ConfigDict) -> list[st
         key, equals, value = word[2:].partition("=")
         own = key.removeprefix("config.")
         first = own.split(".")[0]
-        switch = key == ADD or (first in config and isinstance(_value(config, own), bool))
+        switch = key in (ADD, TRACEBACK) or (
+            first in config and isinstance(_value(config, own), bool)
+        )
         if not equals and switch:
             # `--quiet` alone, as absl has it.
             value = rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "True"
@@ -151,8 +161,8 @@ def as_flags(words: Sequence[str], config: ml_collections.ConfigDict) -> list[st
                 raise ValueError(f"{word} has no value")
             value = rest.pop(0)
         if first not in config:
-            if key not in (WORKDIR, ADD) and not key.startswith("config."):
-                wanted = ", ".join(f"--{name}" for name in [*config, WORKDIR, ADD])
+            if key not in (WORKDIR, ADD, TRACEBACK) and not key.startswith("config."):
+                wanted = ", ".join(f"--{name}" for name in [*config, WORKDIR, ADD, TRACEBACK])
                 raise ValueError(f"{word!r} given, one of {wanted} wanted")
             found.append(f"--{key}={value}")
             continue
@@ -179,3 +189,7 @@ def _flat(config: ml_collections.ConfigDict, inside: str = "") -> list[tuple[str
         else:
             found.append((f"{inside}{key}", value))
     return found
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 import dataclasses
 
 from iss_jax.explain.donors import PlayersAsked
+from iss_jax.few import few
 from iss_jax.jobs.options import ISSOptions, PolicyOptions, at_least_one
 
 
@@ -26,7 +27,7 @@ class EpisodeOptions(PlayersAsked, ISSOptions):
         rerun: Whether `timeline.rrd` is.
 
     Raises:
-        ValueError: A number that must be positive is not.
+        ValueError: A number that must be positive is not, or an episode is no number.
     """
 
     quiet: bool
@@ -48,6 +49,11 @@ class EpisodeOptions(PlayersAsked, ISSOptions):
         self.check_players()
         if not self.percents:
             raise ValueError("config.percents: empty, at least one k wanted")
+        if self.frames < 0:
+            raise ValueError(f"config.frames: {self.frames} given, 0 (all) or more wanted")
+        wrong = [one for one in self.episodes if type(one) is not int]
+        if wrong:
+            raise ValueError(f"config.episodes: {few(wrong)} given, whole numbers wanted")
         if self.video_speed <= 0:
             raise ValueError(f"config.video_speed: {self.video_speed} given, positive wanted")
 

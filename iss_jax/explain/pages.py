@@ -35,7 +35,7 @@ def shown_episode(found: Explained, kind: str) -> ShownEpisode:
             if view in cameras
         }
         players = ShownPlayers(
-            labels, acted.names, np.asarray(acted.share), np.asarray(acted.share_stderr)
+            labels, acted.shown_names(), np.asarray(acted.share), np.asarray(acted.share_stderr)
         )
     measures = found.measures
     return ShownEpisode(

@@ -75,6 +75,7 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
         title = str((config or {}).get("name") or folder.resolve().name)
     parts = [f"<h1>{html.escape(title)}</h1>", _subtitle(environment)]
     files = _files(folder)
+    parts += [_link(path.name) for path in files if path.parent == folder and _is_page(path)]
     figures = [path for path in files if path.suffix.lower() in _TYPES]
     if figures:
         parts.append("<h2>Figures</h2>")
@@ -143,6 +144,16 @@ def _subtitle(environment: Any | None) -> str:
             f"commit {commit[:10]}{', changed' if environment.get('uncommitted_changes') else ''}"
         )
     return f'<p class="note">{html.escape(" · ".join(filter(None, facts)))}</p>'
+
+
+def _is_page(path: Path) -> bool:
+    return path.suffix == ".html" and path.name != NAME
+
+
+def _link(name: str) -> str:
+    """To another page of the run, which lies beside this one."""
+    shown = html.escape(name)
+    return f'<p>To click through: <a href="{shown}">{shown}</a>.</p>'
 
 
 def _figure(folder: Path, path: Path) -> str:

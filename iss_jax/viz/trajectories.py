@@ -64,7 +64,8 @@ def trajectories_figure(
     for axes, (title, paths) in zip(grid, tasks.items(), strict=False):
         for path in paths:
             colour, _ = OUTCOMES[bool(path.success)]
-            if path.values is None:
+            # A path of one position is that point alone.
+            if path.values is None or len(path.position) < 2:
                 axes.plot(*path.position.T, color=colour, linewidth=1, alpha=0.8)
             else:
                 lines = _coloured(axes, path.position, path.values, limits)

@@ -131,3 +131,20 @@ def test_bad_values_end_with_a_message(capsys, words):
         cli.run_command(Command(), "keep", words)
     assert ended.value.code == 1
     assert "iss-jax keep" in capsys.readouterr().err
+
+
+class Refusing(Command):
+    """It cannot."""
+
+    def run(self, config, workdir):
+        raise ValueError("--episodes: 99 given")
+
+
+def test_what_cannot_be_is_said_without_a_traceback(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.run_command(Refusing(), "keep", ["--checkpoint", "a"])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "iss-jax keep: --episodes: 99 given" in said and "Traceback" not in said
+    with pytest.raises(ValueError, match="99 given"):
+        cli.run_command(Refusing(), "keep", ["--traceback"])

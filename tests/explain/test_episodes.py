@@ -90,3 +90,12 @@ def test_numbers_that_must_be_positive_are():
         options(video_speed=-1.0)
     with pytest.raises(ValueError, match=r"config\.percents: empty"):
         options(percents=())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"frames": -1}, "config.frames: -1 given"), ({"episodes": ("abc",)}, r"\['abc'\] given")],
+)
+def test_numbers_that_name_nothing_are_refused(change, said):
+    with pytest.raises(ValueError, match=said):
+        options(**change)

@@ -121,3 +121,11 @@ def test_what_a_link_points_to_stays_out(folder, tmp_path_factory):
     link = tmp_path_factory.mktemp("links") / "run"
     link.symlink_to(folder, target_is_directory=True)
     assert Page(write_report(link, title="run").read_text()).captions[0] == "figures/b.png"
+
+
+def test_other_pages_of_the_run_are_linked(tmp_path):
+    (tmp_path / "explorer.html").write_text("<html></html>")
+    (tmp_path / "episode_0").mkdir()
+    (tmp_path / "episode_0" / "inner.html").write_text("<html></html>")
+    write_report(tmp_path)
+    assert Page(write_report(tmp_path).read_text()).sources == ["explorer.html"]

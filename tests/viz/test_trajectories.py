@@ -36,6 +36,14 @@ def test_paths_by_value_share_one_scale():
     assert figure.axes[-1].get_ylabel() == "nmr@10"
 
 
+def test_a_path_of_one_position_is_a_point():
+    one = Path(walk(0, frames=1), False, np.array([0.5]))
+    figure = trajectories_figure({"milk": [one]})
+    figure.canvas.draw()
+    assert not [c for c in figure.axes[0].collections if isinstance(c, Line3DCollection)]
+    assert figure.axes[0].get_title() == "milk\n0 of 1 succeed"
+
+
 def test_nothing_to_draw_is_an_error():
     with pytest.raises(ValueError, match=r"a path, got \[1, 0\]"):
         trajectories_figure({"a": [Path(walk(0), True)], "b": []})

@@ -354,6 +354,7 @@ async function openEpisode(index) {
   if (!shown.players && $("layer").value === "players") $("layer").value = "map";
   const labels = shown.cameras.some((camera) => camera.regions);
   $("nuisance").disabled = !labels;
+  $("over-time").textContent = labels ? "Nuisance mass ratio" : "Over the episode";
   $("stage").replaceChildren(...shown.cameras.map((camera, view) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     canvas.id = `view-${view}`;
