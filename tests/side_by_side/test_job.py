@@ -95,6 +95,9 @@ def test_episodes_are_spread_or_named(dataset):
     ] == [1, 3, 5]
     named = dataclasses.replace(OPTIONS, episodes=(4, 0), frames_per_episode=1)
     assert [tuple(one) for one in choose(dataset, named)] == [(4, [1]), (0, [1])]
+    twice = dataclasses.replace(OPTIONS, episodes=(3, 1, 3))
+    with pytest.raises(ValueError, match=r"--episodes: \[3\] named more than once in \[3, 1, 3\]"):
+        choose(dataset, twice)
     with pytest.raises(ValueError, match=r"--episodes: \[7\] given, .* has 0 to 5"):
         choose(dataset, dataclasses.replace(OPTIONS, episodes=(7,)))
     with pytest.raises(ValueError, match=r"config\.players: empty"):
