@@ -7,8 +7,9 @@
     found = player_effects(answers, {"front": frame}, players, background)
 
 Copies are sent as bytes, as cameras send them, `config.micro_batch` at a time. A policy that shares
-its noise gives every row of one draw the same noise. Of one that does not, R unmasked rows tell
-what its noise does, and it is subtracted (`iss_jax.policies.own_noise`).
+its noise gives every row of one draw the same noise. Of one whose unmasked rows differ, every call
+has a number of its own, R unmasked calls of one row tell what its noise does, and it is subtracted
+(`iss_jax.policies.own_noise`).
 """
 
 import contextlib
@@ -80,7 +81,9 @@ def saliency(
             `micro_batch` rows are asked at once, 16 when None.
         masks: Keep bits to use instead; cameras in sorted name order.
         valid: Pixels that belong to the picture rather than to bars.
-        baseline_calls: R, unmasked rows a draw, of which the policy's own noise is estimated.
+        baseline_calls: R, unmasked rows a draw, of which R - 1 are compared in one batch, to see
+            whether the policy shares its noise. More are wanted for one that chooses between few
+            answers. If it does not share it, R more calls estimate its noise.
         unit: Whose error an effect is, in words.
         progress: Called with (rows answered so far, rows wanted).
 
@@ -111,22 +114,24 @@ def saliency(
             f"masks must be bool [n, {wanted[0]} cameras {views}, {wanted[1]}, {wanted[2]}], got "
             f"{masks.dtype} {list(masks.shape)}"
         )
-    asked = _Asked(answers, config.noise_draws * (baseline_calls + len(masks)), progress)
-    baselines = np.stack(
-        [_baselines(asked, plain, baseline_calls, draw) for draw in range(config.noise_draws)]
-    )
+    draws = config.noise_draws
+    wanted_rows = draws * (max(baseline_calls, 3) + len(masks))
+    asked = _Asked(answers, wanted_rows, progress, draws)
     chosen: dict[str, Any] = {
         "reduction": config.reduction,
         "action_dims": config.action_dims,
         "horizon": config.horizon,
         "weights": config.action_weights,
     }
-    noise = float(np.mean([_noise(own, chosen) for own in baselines]))
-    if noise and config.noise_draws > 1:
+    baselines = np.stack(
+        [_baselines(asked, plain, baseline_calls, draw, chosen) for draw in range(draws)]
+    )
+    if asked.apart and draws > 1:
         raise ValueError(
-            f"ISSConfig.noise_draws is {config.noise_draws}, but the policy draws noise of its "
-            "own, another one for each row: 1 wanted"
+            f"ISSConfig.noise_draws is {draws}, but the policy draws noise of its own, another one "
+            "for each row: 1 wanted"
         )
+    noise = float(np.mean([_noise(own, chosen) for own in baselines]))
     floor = noise * (1 + 1 / baseline_calls)
     baseline = baselines.mean(1) if noise else baselines[:, 0]
     own = {view: jnp.asarray(frame, jnp.float32) for view, frame in plain.items()}
@@ -146,8 +151,7 @@ def saliency(
             view: _bytes(_blended(own[view], blurred[view], bits[:, index]))
             for index, view in enumerate(views)
         }
-        draws = [asked(copies, draw) for draw in range(config.noise_draws)]
-        actions.append(np.stack(draws, 1))
+        actions.append(np.stack([asked(copies, draw) for draw in range(draws)], 1))
     effects = distances(jnp.asarray(np.concatenate(actions)), jnp.asarray(baseline), config)
     runs = MaskRuns(effects[None] - np.float32(floor), None)
     scores = cell_scores(masks, runs, active, config)
@@ -215,7 +219,7 @@ def player_effects(
         valid: Pixels that belong to the picture.
         beside: Name -> the same policy with something else replaced, such as its instruction; it
             is asked for the frame itself once a draw.
-        baseline_calls: R, unmasked rows, of which the policy's own noise is estimated.
+        baseline_calls: As for `saliency`.
         unit: Whose error an effect is, in words.
         progress: Called with (rows answered so far, rows wanted).
 
@@ -232,10 +236,13 @@ def player_effects(
     players = as_players(players)
     things = int(config.tint) + len(plain) * int(config.views)
     wanted = (
-        baseline_calls + config.runs(len(players), things) + 1 + 2 * config.draws * bool(beside)
+        max(baseline_calls, 3)
+        + config.runs(len(players), things)
+        + 1
+        + 2 * config.draws * bool(beside)
     )
-    asked = _Asked(answers, wanted, progress)
-    baselines = _baselines(asked, plain, baseline_calls, 0)
+    asked = _Asked(answers, wanted, progress, config.draws)
+    baselines = _baselines(asked, plain, baseline_calls, 0, config.divergence)
     shape = baselines.shape[1:]
 
     def rows(images: Mapping[str, np.ndarray], draws: np.ndarray) -> np.ndarray:
@@ -261,7 +268,7 @@ def player_effects(
         )
         jax.block_until_ready(found.by_draw)
     once = {view: frame[None] for view, frame in plain.items()}
-    others = {name: _Asked(other, wanted, None) for name, other in beside.items()}
+    others = {name: _Asked(other, wanted, None, config.draws) for name, other in beside.items()}
     moved: dict[str, list[Array]] = {name: [] for name in others}
     for draw in range(config.draws if others else 0):
         here = jnp.asarray(asked(once, draw))
@@ -278,14 +285,21 @@ def player_effects(
 
 
 class _Asked:
-    """Answers that are checked and counted."""
+    """Answers that are checked and counted.
 
-    def __init__(self, answers: Answers, wanted: int, progress: Any):
-        self._answers, self._wanted, self._progress = answers, wanted, progress
-        self._done, self._shape = 0, None
+    Attributes:
+        apart: whether every call has a noise draw of its own, instead of the one that it names.
+        wanted: rows in all.
+    """
+
+    def __init__(self, answers: Answers, wanted: int, progress: Any, draws: int):
+        self.apart, self.wanted = False, wanted
+        self._answers, self._progress = answers, progress
+        self._done, self._shape, self._unused = 0, None, itertools.count(draws)
 
     def __call__(self, frames: dict[str, np.ndarray], draw: int) -> np.ndarray:
         count = len(next(iter(frames.values())))
+        draw = next(self._unused) if self.apart else draw
         found = np.asarray(check_actions(self._answers(frames, draw), count), np.float32)
         check_finite("the policy's answer", found)
         if self._shape not in (None, found.shape[1:]):
@@ -295,7 +309,7 @@ class _Asked:
         self._shape = found.shape[1:]
         self._done += count
         if self._progress is not None:
-            self._progress(self._done, self._wanted)
+            self._progress(self._done, self.wanted)
         return found
 
 
@@ -331,13 +345,28 @@ def _host_policy(shape: tuple[int, ...]) -> Callable[..., Array]:
 
 
 def _baselines(
-    asked: _Asked, plain: Mapping[str, np.ndarray], calls: int, draw: int
+    asked: _Asked,
+    plain: Mapping[str, np.ndarray],
+    calls: int,
+    draw: int,
+    chosen: Mapping[str, Any],
 ) -> Float[np.ndarray, "calls horizon dims"]:
-    """Unmasked rows in two batches: noise that only one batch shares is seen, too."""
-    halves = (calls // 2, calls - calls // 2)
-    return np.concatenate(
-        [asked({v: np.repeat(f[None], n, 0) for v, f in plain.items()}, draw) for n in halves]
-    )
+    """Unmasked rows: those of one draw where they repeat, and else of as many draws as calls.
+
+    Two batches are compared: noise that only one batch shares is seen, too. Rows of one batch, or
+    of two with the same seed, need not be independent, and would give too small a variance.
+    """
+
+    def rows(count: int) -> np.ndarray:
+        return asked({v: np.repeat(f[None], count, 0) for v, f in plain.items()}, draw)
+
+    if not asked.apart:
+        found = np.concatenate([rows(max(calls - 1, 2)), rows(1)])
+        if not _noise(found, chosen):
+            return found[:calls]
+        asked.apart = True
+    asked.wanted += calls
+    return np.concatenate([rows(1) for _ in range(calls)])
 
 
 def _noise(baselines: np.ndarray, chosen: Mapping[str, Any]) -> float:

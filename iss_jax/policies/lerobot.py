@@ -27,7 +27,7 @@ from iss_jax.effects_config import EffectsConfig
 from iss_jax.few import few
 from iss_jax.players import Players, by_appearance
 from iss_jax.policies import batched
-from iss_jax.policies.shared_noise import shared_noise
+from iss_jax.policies.shared_noise import free_rows, shared_noise
 from iss_jax.results import Saliency
 
 __all__ = ["LerobotPolicy", "from_policy", "from_pretrained"]
@@ -48,6 +48,7 @@ class LerobotPolicy:
         seed: Of the noise that all rows share; None leaves each its own.
         executed: Whether a chunk is what `select_action` gives step by step, and not what
             `predict_action_chunk` gives at once.
+        fixed: Sizes of what the policy draws for all rows together, found on its first answer.
     """
 
     policy: Any
@@ -56,6 +57,7 @@ class LerobotPolicy:
     postprocessor: Callable[[Any], Any] | None = None
     seed: int | None = 0
     executed: bool = False
+    fixed: set[int] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def actions(
         self,
@@ -81,18 +83,12 @@ class LerobotPolicy:
         """
         if units not in UNITS:
             raise ValueError(f"units must be one of {UNITS}, got {units!r}")
-        batch = self._batch(frames, state, prompt)
-        count = len(next(iter(frames.values())))
-        with _quiet(self.policy), self._noise(count, draw):
-            inputs = batch if self.preprocessor is None else self.preprocessor(batch)
-            inputs = {name: self._placed(value) for name, value in dict(inputs).items()}
-            inputs.pop(ACTION, None)
-            chunk = self._chunk(inputs)
-            steps = [chunk[:, step] for step in range(chunk.shape[1])]
-            if units == "robot" and self.postprocessor is not None:
-                # A processor of actions takes one step of every row.
-                steps = [self.postprocessor(step) for step in steps]
-            return np.stack([_to_numpy(step) for step in steps], 1)
+        own = self._checked(frames)
+        count = len(next(iter(own.values())))
+        rows = free_rows(count, self._fixed(own, state, prompt)) if self._shares else count
+        # Rows beyond those asked for are answered, and dropped.
+        padded = {c: np.concatenate([f, f[-1:].repeat(rows - count, 0)]) for c, f in own.items()}
+        return self._answered(padded, state, prompt, draw, units)[0][:count]
 
     def saliency(
         self,
@@ -207,20 +203,47 @@ class LerobotPolicy:
             )
         return {camera: frames[camera] for camera in self.cameras if camera in frames}
 
-    def _batch(self, frames: Mapping[str, Any], state: Any, prompt: str) -> dict[str, Any]:
-        own = self._own(frames)
-        sizes = {camera: np.shape(frame) for camera, frame in own.items()}
-        counts = {shape[0] for shape in sizes.values() if len(shape) == 4}
-        wrong = {c: list(s) for c, s in sizes.items() if len(s) != 4 or s[-1] != 3}
-        if wrong or len(counts) != 1:
-            shown = {camera: list(shape) for camera, shape in sizes.items()}
+    def _answered(
+        self, frames: Mapping[str, np.ndarray], state: Any, prompt: str, draw: int, units: str
+    ) -> tuple[np.ndarray, set[int]]:
+        """Chunks of all rows, and leading sizes of noise that is not theirs."""
+        batch = self._batch(frames, state, prompt)
+        count = len(next(iter(frames.values())))
+        with _quiet(self.policy), self._noise(count, draw) as sizes:
+            inputs = batch if self.preprocessor is None else self.preprocessor(batch)
+            inputs = {name: self._placed(value) for name, value in dict(inputs).items()}
+            inputs.pop(ACTION, None)
+            chunk = self._chunk(inputs)
+            steps = [chunk[:, step] for step in range(chunk.shape[1])]
+            if units == "robot" and self.postprocessor is not None:
+                # A processor of actions takes one step of every row.
+                steps = [self.postprocessor(step) for step in steps]
+            return np.stack([_to_numpy(step) for step in steps], 1), sizes
+
+    def _fixed(self, frames: Mapping[str, np.ndarray], state: Any, prompt: str) -> set[int]:
+        """Sizes that a policy draws whatever the number of rows: asked once, for two and three."""
+        if self.fixed is None:
+            few_rows = ({c: f[:1].repeat(n, 0) for c, f in frames.items()} for n in (2, 3))
+            sizes = [self._answered(own, state, prompt, 0, "robot")[1] for own in few_rows]
+            object.__setattr__(self, "fixed", set().union(*sizes))
+        return self.fixed or set()
+
+    def _checked(self, frames: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Frames in the order of the policy's cameras, all uint8 [n, h, w, 3]."""
+        own = {camera: np.asarray(frame) for camera, frame in self._own(frames).items()}
+        shown = {camera: list(frame.shape) for camera, frame in own.items()}
+        wrong = any(frame.ndim != 4 or frame.shape[-1] != 3 for frame in own.values())
+        if wrong or len({len(frame) for frame in own.values()}) != 1:
             raise ValueError(f"frames must all be [n, h, w, 3], got {shown}")
-        count = counts.pop()
-        batch: dict[str, Any] = {}
-        for camera, given in own.items():
-            frame = np.asarray(given)
+        for camera, frame in own.items():
             if frame.dtype != np.uint8:
                 raise ValueError(f"frames[{camera!r}]: {frame.dtype} given, uint8 wanted")
+        return own
+
+    def _batch(self, frames: Mapping[str, np.ndarray], state: Any, prompt: str) -> dict[str, Any]:
+        count = len(next(iter(frames.values())))
+        batch: dict[str, Any] = {}
+        for camera, frame in frames.items():
             # [n, 3, h, w] in [0, 1], as LeRobot's datasets give it.
             pixels = np.ascontiguousarray(np.moveaxis(frame, -1, 1)).astype(np.float32) / 255
             batch[self.cameras[camera]] = self._tensor(pixels)
@@ -265,9 +288,13 @@ class LerobotPolicy:
     def _placed(self, value: Any) -> Any:
         return value.to(self._device) if hasattr(value, "to") and self._device else value
 
-    def _noise(self, rows: int, draw: int) -> contextlib.AbstractContextManager:
+    @property
+    def _shares(self) -> bool:
+        return self.seed is not None and self._device is not None
+
+    def _noise(self, rows: int, draw: int) -> contextlib.AbstractContextManager[set[int]]:
         if self.seed is None or self._device is None:
-            return contextlib.nullcontext()
+            return contextlib.nullcontext(set())
         return shared_noise(rows, self.seed + draw, self._device)
 
 

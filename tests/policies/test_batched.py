@@ -84,7 +84,7 @@ def test_rows_and_batches_are_as_they_are_asked_for():
     batched.saliency(
         counted, FRAMES, config=ISS, baseline_calls=3, progress=lambda *now: done.append(now)
     )
-    assert sizes == [1, 2, 5, 5, 2]
+    assert sizes == [2, 1, 5, 5, 2]
     assert done[-1] == (15, 15)
 
 
@@ -121,6 +121,80 @@ def test_noise_that_only_one_batch_shares_is_seen():
         return answers(frames, draw) + rng.standard_normal()
 
     assert float(batched.saliency(a_batch, FRAMES, config=ISS, baseline_calls=4).floor) > 0.01
+
+
+def by_row(offset, *shape):
+    """A policy that sees nothing; noise of each row, the same for the same number of a draw."""
+    return lambda frames, draw: np.random.default_rng([offset, draw]).standard_normal(
+        (len(frames["front"]), *(shape or (4, 8)))
+    )
+
+
+def by_batch(offset):
+    """Likewise; all rows of a batch have one noise, whatever the number of the draw."""
+    rng = np.random.default_rng(offset)
+    return lambda frames, draw: np.repeat(rng.standard_normal((1, 4, 8)), len(frames["front"]), 0)
+
+
+def by_row_and_batch(offset):
+    """Likewise; half the variance is of the batch, half of the row."""
+    alone = by_row(offset)
+
+    def both(frames, draw):
+        found = alone(frames, draw)
+        return np.sqrt(0.5) * (found + np.random.default_rng([draw, offset, 1]).normal(size=(4, 8)))
+
+    return both
+
+
+@pytest.mark.parametrize("make", [by_row, by_batch, by_row_and_batch])
+def test_the_floor_of_few_rows_is_unbiased_where_seeds_are_fixed(make):
+    """Variance 1, and 1 + 1/4 against the mean of four: a policy that sees nothing has none."""
+    found = [
+        batched.saliency(make(offset), FRAMES, config=ISSConfig(12, micro_batch=2))
+        for offset in range(8)
+    ]
+    # Of 3 degrees of freedom and 32 numbers each.
+    error = 1.25 * (2 / 3 / 32 / 8) ** 0.5
+    assert abs(float(np.mean([own.floor for own in found])) - 1.25) < 3 * error
+    means = np.array([float(own.effects.mean()) for own in found])
+    assert abs(means.mean()) < 3 * means.std(ddof=1) / len(means) ** 0.5
+
+
+def test_players_of_a_policy_that_sees_nothing_have_no_effect_where_seeds_are_fixed():
+    found = [
+        batched.player_effects(
+            by_row(offset, 2, 3),
+            FRAMES,
+            LABELS,
+            DONORS,
+            config=EffectsConfig(draws=3),
+            beside={"state": by_row(offset, 2, 3)},
+        )
+        for offset in range(10)
+    ]
+    error = 2.0 * (2 / 3 / 6 / 10) ** 0.5
+    assert abs(float(np.mean([own.floor for own in found])) - 2.0) < 2.5 * error
+    effects = np.stack([[*own.effects, own.beside["state"].mean()] for own in found])
+    assert (np.abs(effects.mean(0)) < 3 * effects.std(0, ddof=1) / 10**0.5).all()
+
+
+def test_every_call_has_a_number_of_its_own_where_rows_do_not_repeat():
+    def numbers(policy):
+        asked, done = [], []
+
+        def counted(frames, draw):
+            asked.append(draw)
+            return policy(frames, draw)
+
+        batched.saliency(counted, FRAMES, config=ISS, progress=lambda *now: done.append(now))
+        assert done[-1][0] == done[-1][1]
+        return asked
+
+    assert set(numbers(answers)) == {0}
+    # Two calls tell that rows differ.
+    apart = numbers(by_row(0))[2:]
+    assert len(apart) == 4 + 3 and len(set(apart)) == len(apart) and 0 not in apart
 
 
 def test_shared_draws_are_averaged_over_and_own_noise_has_none():

@@ -1,6 +1,8 @@
 """LeRobot's policies as black boxes: their batches, processors and chunks."""
 
 import builtins
+import contextlib
+import sys
 from types import SimpleNamespace
 
 import jax
@@ -8,8 +10,9 @@ import numpy as np
 import pytest
 
 from iss_jax import EffectsConfig, ISSConfig
-from iss_jax.policies import batched
+from iss_jax.policies import batched, lerobot
 from iss_jax.policies.lerobot import from_policy, from_pretrained
+from iss_jax.policies.shared_noise import free_rows
 
 RNG = np.random.default_rng(0)
 CAMERAS = ("front", "wrist")
@@ -114,6 +117,69 @@ def test_a_map_is_that_of_the_plain_function(make):
     robot = policy.saliency(FRAMES, STATE, config=ISS, key=jax.random.key(3), units="robot")
     np.testing.assert_allclose(robot.effects, 100.0 * found.effects, rtol=1e-4)
     assert robot.unit == "mean squared error, robot units"
+
+
+class Tensor(np.ndarray):
+    """An array that goes to a device, as torch's tensors do."""
+
+    device = "cpu"
+
+    def to(self, _device):
+        return self
+
+
+class Draws:
+    """Stands in for torch's noise: a draw of as many rows as the batch is that of one row."""
+
+    def __init__(self):
+        self.rows = self.rng = self.sizes = None
+
+    @contextlib.contextmanager
+    def __call__(self, rows, seed, device=None):
+        self.rows, self.rng, self.sizes = rows, np.random.default_rng(seed), set()
+        yield self.sizes
+
+    def normal(self, count, *rest):
+        if count == self.rows:
+            return np.repeat(self.rng.standard_normal((1, *rest)), count, 0)
+        self.sizes.add(count)
+        return self.rng.standard_normal((count, *rest))
+
+
+def test_noise_of_all_rows_together_is_none_of_a_row_however_many_they_are(monkeypatch):
+    """A horizon of 16 with 16 rows at once; also of 17, which is the next to be tried."""
+    draws, asked = Draws(), []
+
+    class Blind(Chunks):
+        def parameters(self):
+            return iter([np.zeros(1).view(Tensor)])
+
+        def predict_action_chunk(self, batch):
+            rows = len(batch["observation.state"])
+            asked.append(rows)
+            return draws.normal(rows, 16, 3) + draws.normal(16, 3) + draws.normal(17, 1)[:16]
+
+    monkeypatch.setattr(lerobot, "shared_noise", draws)
+    torch = SimpleNamespace(
+        from_numpy=lambda array: array.view(Tensor), inference_mode=contextlib.nullcontext
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    policy = from_policy(Blind())
+    found = policy.saliency(FRAMES, STATE, config=ISSConfig(num_masks=20))
+    assert float(found.floor) == 0.0 and not np.asarray(found.effects).any()
+    # Asked once for two and three rows; 16 rows go as 18.
+    assert asked == [2, 3, 3, 1, 18, 4]
+    chunks = {
+        count: policy.actions({c: f[None].repeat(count, 0) for c, f in FRAMES.items()}, STATE)
+        for count in (1, 5, 16, 17)
+    }
+    for count, chunk in chunks.items():
+        assert chunk.shape == (count, 16, 3)
+        np.testing.assert_array_equal(chunk, chunks[1].repeat(count, 0))
+
+
+def test_a_free_number_of_rows_is_the_least_that_is_no_size():
+    assert [free_rows(n, {1, 2, 16, 17}) for n in (1, 2, 3, 16, 18)] == [1, 3, 3, 18, 18]
 
 
 def test_players_states_and_instructions_are_replaced():
