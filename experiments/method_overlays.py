@@ -23,6 +23,7 @@ from experiments.runs import app, versions
 from iss_jax import EffectsConfig, Sampling, nmr, player_effects, saliency
 from iss_jax.critical import critical_set
 from iss_jax.data.dataset import Dataset
+from iss_jax.data.outcome import SUCCESS, outcome
 from iss_jax.explain.donors import Donors, PlayerOptions
 from iss_jax.explain.frame_players import players_of
 from iss_jax.jobs.directory import RunDirectory, open_run, run_items
@@ -199,9 +200,10 @@ def _players_maps(
 
 def _title(item: Mapping[str, Any], seen: Seen) -> str:
     episode = seen.episode
-    time, done = item["frame"] / episode.fps, episode.metadata.get("success")
-    outcome = "" if done is None else ", success" if done else ", failure"
-    return f"episode {item['episode']} at {time:.1f} s: {episode.prompt}{outcome}"
+    time, where = item["frame"] / episode.fps, f"episode {item['episode']}"
+    done = outcome(episode.metadata.get(SUCCESS), where)
+    said = "" if done is None else ", success" if done else ", failure"
+    return f"{where} at {time:.1f} s: {episode.prompt}{said}"
 
 
 def _maps(result: Mapping[str, Any], method: str) -> dict[str, jax.Array]:

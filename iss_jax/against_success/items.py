@@ -135,9 +135,12 @@ def frames_of(
 
 
 def _of_seed(options: Options, dataset: Episodes, episodes: list[int], seed: int) -> list[int]:
-    """As many episodes as the options say; where episodes have seeds, those of that seed."""
+    """As many episodes as the options say; where episodes have seeds, those of that seed.
+
+    One that says no seed is of the only one that there is, see `iss_jax.against_success.join`.
+    """
     if options.seed_key:
-        episodes = [e for e in episodes if dataset.metadata(e)[options.seed_key] == seed]
+        episodes = [e for e in episodes if dataset.metadata(e).get(options.seed_key, seed) == seed]
     return episodes[: options.episodes_per_task or None]
 
 

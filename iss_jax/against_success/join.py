@@ -11,11 +11,12 @@ from typing import Any
 from iss_jax.against_success.items import Chosen, Task, frames_of
 from iss_jax.against_success.options import Options
 from iss_jax.against_success.rows import Key, join_success
+from iss_jax.against_success.told import completed, folded, names_of
 from iss_jax.data.dataset import Episodes
 from iss_jax.data.success import ALL_SPLITS, Success, Table
 from iss_jax.few import few
 
-SPLIT, SEED = "split", "seed"
+SUITE, SPLIT, SEED = "suite", "split", "seed"
 # Names that a note shows.
 _NAMED = 3
 
@@ -49,15 +50,6 @@ class Joined:
         return frames_of(by_seed, dataset, wanted, keys)
 
 
-def folded(name: str) -> str:
-    """A name without what people write differently: case, underscores, spaces, a last full stop.
-
-    >>> folded("Pick_up the  Milk.")
-    'pick up the milk'
-    """
-    return " ".join(name.replace("_", " ").split()).rstrip(".").rstrip().casefold()
-
-
 def join(
     table: Table,
     dataset: Episodes,
@@ -67,8 +59,9 @@ def join(
 ) -> Joined:
     """Joins a table with the episodes that it is about.
 
-    Suite, split and seed count where both the table and all episodes say them. Elsewhere trials
-    are added up over splits, and every seed is of the same episodes.
+    Suite, split and seed count where the table and some episodes say them: what an episode says
+    must agree, and one that says nothing joins where the table leaves one way. Elsewhere trials are
+    added up over splits, and every seed is of the same episodes.
 
     >>> from iss_jax import embedded
     >>> from iss_jax.data.dataset import open_dataset
@@ -85,31 +78,41 @@ def join(
         splits: those that count; all when empty.
 
     Raises:
-        ValueError: no row has an episode, the table is of several policies, or a task is of
-            several suites which the episodes do not say; the message names them.
+        ValueError: no row has an episode, the table is of several policies or has none of the
+            splits, a task is of several suites which the episodes do not say, or an episode does
+            not say what others do and the table leaves several ways; the message names them.
     """
     rows = _of_policy(table, policy_seed)
     lines = [dataset.metadata(episode) for episode in range(len(dataset))]
     told = {
-        name: name in table.columns and all(name in line for line in lines)
-        for name in ("suite", SPLIT, SEED)
+        name: name in table.columns and any(name in line for line in lines)
+        for name in (SUITE, SPLIT, SEED)
     }
+    where = str(dataset.root)
+    if told[SPLIT]:
+        lines = _of_splits(lines, splits)
+    lines = completed(lines, rows, [name for name in (SUITE, SPLIT) if told[name]], where)
+    if told[SPLIT]:
+        lines = _of_splits(lines, splits)
     notes = []
-    if SPLIT in table.columns and not told[SPLIT] and len({row.split for row in rows}) > 1:
-        names = list(dict.fromkeys(row.split for row in rows))
-        notes.append(f"trials of the splits {few(names)} are added up: the episodes name no split")
     if splits:
-        rows = [row for row in rows if row.split in splits]
-        if told[SPLIT]:
-            lines = [line if line[SPLIT] in splits else {} for line in lines]
-    if not told["suite"]:
+        kept = _rows_of_splits(rows, splits, table)
+        if not told[SPLIT] and len(kept) < len(rows):
+            notes.append(f"all episodes are taken for {few(splits)}: they name no split")
+        rows = kept
+    names = list(dict.fromkeys(row.split for row in rows))
+    if SPLIT in table.columns and not told[SPLIT] and len(names) > 1:
+        notes.append(f"trials of the splits {few(names)} are added up: the episodes name no split")
+    if told[SEED]:
+        lines = completed(lines, rows, [name for name in told if told[name]], where)
+    if not told[SUITE]:
         rows, several = _with_suites(rows, lines, table)
         if several:
             notes.append(
                 f"suites count for nothing: the table names none, and {few(several, _NAMED)} are "
                 "tasks of several suites"
             )
-    names, forgiven = _partners(rows, lines, by_suite=told["suite"], by_split=told[SPLIT])
+    names, forgiven = _partners(rows, lines, by_suite=told[SUITE], by_split=told[SPLIT])
     if forgiven:
         pairs = [f"{given!r} is {own!r}" for given, own in forgiven]
         notes.append(
@@ -129,17 +132,50 @@ def join(
     }
     lost = list(dict.fromkeys(_named(key, seed=told[SEED]) for key in success if key not in there))
     strays = [e for e, line in enumerate(lines) if line and names[e] is None]
-    tasks = dict.fromkeys(str(next(iter(_names(lines[e])), "")) for e in strays)
+    tasks = dict.fromkeys(str(next(iter(names_of(lines[e])), "")) for e in strays)
     without_episodes = f"{len(lost)} rows have no episodes: {few(lost, _NAMED)}"
     without_rows = f"{len(strays)} episodes have no row: {few(strays)}, of {few(tasks, _NAMED)}"
     if not there:
+        reasons = [without_episodes, *([without_rows] if strays else [])]
+        if not all(lines):
+            kept = f"{lines.count({})} episodes are of other splits than {few(splits)}"
+            reasons.append(f"{kept}: {few(list(dict.fromkeys(_splits(dataset))))}")
+        if episodes:
+            given = list(dict.fromkeys(seed for _, seed in seeds))
+            wanted = list(dict.fromkeys(key[3] for key in success))
+            reasons.append(f"episodes of the seeds {few(given)} given, {few(wanted)} wanted")
         raise ValueError(
             f"success table: none of its {len(rows)} rows is of an episode of {dataset.root}; "
-            f"{without_episodes}; {without_rows}"
+            + "; ".join(reasons)
         )
     notes += [without_episodes] if lost else []
     notes += [without_rows] if strays else []
     return Joined(there, episodes, told[SEED], tuple(notes))
+
+
+def _of_splits(
+    lines: Sequence[Mapping[str, Any]], splits: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """The metadata, empty of episodes that say another split than those that count."""
+    return [
+        {} if splits and SPLIT in line and line[SPLIT] not in splits else line for line in lines
+    ]
+
+
+def _rows_of_splits(rows: Sequence[Success], splits: Sequence[str], table: Table) -> list[Success]:
+    kept = [row for row in rows if row.split in splits]
+    if not kept:
+        there = f"has the splits {few(list(dict.fromkeys(row.split for row in rows)))}"
+        raise ValueError(
+            f"success table: --splits {few(splits)} given, it "
+            f"{there if SPLIT in table.columns else 'has no column split'}"
+        )
+    return kept
+
+
+def _splits(dataset: Episodes) -> list[Any]:
+    lines = (dataset.metadata(episode) for episode in range(len(dataset)))
+    return [line[SPLIT] for line in lines if SPLIT in line]
 
 
 def _of_policy(table: Table, policy_seed: int | None) -> list[Success]:
@@ -177,9 +213,9 @@ def _with_suites(
         return list(rows), []
     found: dict[str, set[str]] = {folded(row.task): set() for row in rows}
     for line in lines:
-        for name in map(folded, _names(line)):
+        for name in map(folded, names_of(line)):
             if name in found:
-                found[name].add(str(line.get("suite", "")))
+                found[name] |= {str(line[SUITE])} if SUITE in line else set()
     ambiguous = [row.task for row in rows if len(found[folded(row.task)]) > 1]
     if ambiguous:
         return list(rows), list(dict.fromkeys(ambiguous))
@@ -211,13 +247,13 @@ def _partners(
             str(line.get(SPLIT, "")) if by_split else ALL_SPLITS,
         )
         partner: Task | None = None
-        for name in _names(line):
+        for name in names_of(line):
             own = exact.get((name, *place), set())
             if len(own) == 1:
                 partner = next(iter(own))
                 break
         else:
-            for name in _names(line):
+            for name in names_of(line):
                 own = loose.get(tuple(map(folded, (name, *place))), set())
                 if len(own) == 1:
                     partner = next(iter(own))
@@ -226,12 +262,6 @@ def _partners(
                     break
         found.append(partner)
     return found, list(forgiven)
-
-
-def _names(line: Mapping[str, Any]) -> list[str]:
-    """What an episode's task is called: its name, then its instructions."""
-    own = [str(line["task"])] if "task" in line else []
-    return [*own, *map(str, line.get("tasks", ()))]
 
 
 def _named(key: Key, *, seed: bool) -> str:

@@ -2,9 +2,11 @@
 
     iss-jax compare A B --dataset <folder> --workdir <folder>
     iss-jax compare --checkpoints A,B --dataset <folder>
-    iss-jax compare A ws://HOST:PORT --dataset <folder>
+    iss-jax compare ws://HOST:PORT ws://HOST:OTHER_PORT --dataset <folder>
 
-A and B are checkpoints, as iss-jax explain takes them, or addresses of servers.
+A and B are checkpoints, as iss-jax explain takes them, or addresses of servers. A checkpoint
+against a server is refused unless the frames have exactly the policy's input size: a server is sent
+frames as they were recorded. iss-jax serve serves a checkpoint; then compare two servers.
 
 Both get the same frames, players, donors and flow noise, so that what differs is the policies'. Of
 each player: the share of what replacing it does to the actions, for A and for B, and the difference

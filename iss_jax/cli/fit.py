@@ -131,13 +131,13 @@ def _camera(
     dataset: Dataset | None,
     cameras: Mapping[str, str] | None,
 ) -> Row:
-    what, wanted = f"{CAMERA}{view}", robot.recorded[view]
+    what, wanted, given = f"{CAMERA}{view}", robot.recorded[view], cameras or {}
     if dataset is None:
         return Row(what, wanted, "-", "-", UNKNOWN)
-    named = (cameras or {}).get(view)
+    named = given.get(view)
     if named == "":
         return Row(what, wanted, "-", "left out", YES)
-    found = named or matched({view: wanted}, dataset.cameras).get(view, "")
+    found = named or matched(robot.recorded, dataset.cameras, given).get(view, "")
     if found in dataset.cameras:
         return Row(what, wanted, "-", found, YES)
     there = f"{named or 'none'} of {few(list(dataset.cameras))}"

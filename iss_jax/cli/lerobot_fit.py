@@ -44,7 +44,8 @@ def lerobot_cameras(
                 f"--renamed: {pair!r} given, CAMERA=CAMERA of the policy's {few(own)} wanted"
             )
         given[mine] = there
-    found = {} if dataset is None else matched({name: name for name in own}, dataset.cameras)
+    same = {name: name for name in own}
+    found = {} if dataset is None else matched(same, dataset.cameras, given)
     return {name: given.get(name, found.get(name, "")) for name in own}
 
 

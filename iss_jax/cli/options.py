@@ -115,7 +115,7 @@ def describe(config: ml_collections.ConfigDict) -> Described:
             f"--cameras: {extra} given, the robot {robot.name!r} has the views "
             f"{sorted(robot.cameras)}"
         )
-    found = {} if dataset is None else matched(robot.recorded, dataset.cameras)
+    found = {} if dataset is None else matched(robot.recorded, dataset.cameras, named)
     cameras = {view: named.get(view, found.get(view, "")) for view in robot.cameras}
     rows = fit_rows(robot, facts, dataset, named)
     return Described(robot, chosen.given, cameras, facts, dataset, chosen.note or said, rows)

@@ -11,11 +11,12 @@ from iss_jax.data.beside_metadata import RESERVED, write_metadata
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Scalar
 from iss_jax.data.folders import FolderDataset
+from iss_jax.data.outcome import SUCCESS, outcome
 from iss_jax.data.table import text
 from iss_jax.few import few
 
 EPISODE = "episode"
-# Whole numbers; all other columns are texts.
+# Whole numbers; `success` is true or false, all other columns are texts.
 _NUMBERS = ("seed", "policy_seed")
 
 
@@ -24,7 +25,7 @@ def read_metadata_table(path: str | os.PathLike) -> dict[int, dict[str, Scalar]]
 
     Args:
         path: a CSV file with the column `episode`, its number from 0 on, and columns such as
-            `suite`, `task`, `split`, `seed`. An empty cell says nothing.
+            `suite`, `task`, `split`, `seed`, `success`. An empty cell says nothing.
 
     Returns:
         Episode -> its metadata.
@@ -32,7 +33,8 @@ def read_metadata_table(path: str | os.PathLike) -> dict[int, dict[str, Scalar]]
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: there is no column `episode` or no other, a cell is no number where one is
-            wanted, or an episode has two lines; the message names the line.
+            wanted, `success` is none of true, false, 1, 0, yes and no, or an episode has two lines;
+            the message names the line.
     """
     path = Path(path)
     found: dict[int, dict[str, Scalar]] = {}
@@ -59,6 +61,8 @@ def read_metadata_table(path: str | os.PathLike) -> dict[int, dict[str, Scalar]]
                     f"{where}: whole numbers wanted of {few([EPISODE, *_NUMBERS])}, "
                     f"{few(list(line.values()))} given"
                 ) from None
+            if (done := outcome(own.pop(SUCCESS, None), where)) is not None:
+                own[SUCCESS] = done
             if number in found:
                 raise ValueError(f"{where}: a second line of episode {number}")
             found[number] = own

@@ -53,8 +53,9 @@ class RegionNames:
             where: What they are of, for messages.
 
         Raises:
-            ValueError: A thing is in no list, or an entry of a list names nothing.
+            ValueError: A thing is in no list, an entry stands in two lists, or names nothing.
         """
+        self.mapping()
         names = sorted(set(names))
         found = {name: self.region_of(name) for name in names}
         lost = [name for name, region in found.items() if region is None]

@@ -24,6 +24,7 @@ import numpy as np
 
 from iss_jax.config import ISSConfig
 from iss_jax.data.dataset import Dataset, open_dataset
+from iss_jax.data.outcome import check_outcomes
 from iss_jax.explain.files import Explained, Told, paths_of, tell, write_episode_files
 from iss_jax.explain.nmr import measure_episode
 from iss_jax.explain.options import EpisodeOptions
@@ -52,8 +53,14 @@ def explain_episodes(
 
     Raises:
         IndexError: There is no such episode.
-        ValueError: A camera has no images, or players are asked for that there are no labels of.
+        ValueError: A camera has no images, players are asked for that there are no labels of, or
+            metadata say success in a way that is not understood.
     """
+    # Before anything is computed, which takes its time.
+    check_outcomes(dataset, options.episodes or range(len(dataset)))
+    for root in options.paths:
+        drawn = open_dataset(root)
+        check_outcomes(drawn, range(len(drawn)))
     iss = options.iss_config(subject.action_dims)
     donors = subject.donors(dataset, options) if options.players else None
     told: list[Told] = []

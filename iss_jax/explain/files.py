@@ -14,6 +14,7 @@ from iss_jax import Effects, Region
 from iss_jax.data.atomic import atomic_path, write_bytes
 from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
+from iss_jax.data.outcome import SUCCESS, outcome
 from iss_jax.data.table import csv_text
 from iss_jax.effects import example
 from iss_jax.explain.nmr import EpisodeMeasures
@@ -130,9 +131,12 @@ class Explained:
         )
 
     def success(self) -> bool | None:
-        """What the episode's metadata say; None when they say nothing."""
-        done = self.episode.metadata.get("success")
-        return None if done is None else bool(done)
+        """What the episode's metadata say; None when they say nothing.
+
+        Raises:
+            ValueError: they say it in a way that is not understood.
+        """
+        return outcome(self.episode.metadata.get(SUCCESS), f"episode {self.index}")
 
     def task(self) -> str:
         """The instruction."""
@@ -205,13 +209,17 @@ class Drawn:
 
 
 def paths_of(dataset: Dataset) -> dict[str, list[HandPath]]:
-    """Instruction to the end effector's paths of all its episodes."""
+    """Instruction to the end effector's paths of all its episodes.
+
+    Raises:
+        ValueError: metadata say success in a way that is not understood.
+    """
     paths: dict[str, list[HandPath]] = {}
     for index in range(len(dataset)):
         line = dataset.metadata(index)
         position = dataset.read_state(index)[:, :3]
         paths.setdefault(line["tasks"][0], []).append(
-            HandPath(position, None if (done := line.get("success")) is None else bool(done))
+            HandPath(position, outcome(line.get(SUCCESS), f"{dataset.root}, episode {index}"))
         )
     return paths
 

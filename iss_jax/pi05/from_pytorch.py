@@ -17,7 +17,7 @@ import numpy as np
 
 from iss_jax.few import few
 from iss_jax.pi05.checkpoint import save_checkpoint
-from iss_jax.pi05.params import Params, sizes_of, unflatten
+from iss_jax.pi05.params import Params, check_finite_params, sizes_of, unflatten
 from iss_jax.pi05.safetensors import read_safetensors
 
 __all__ = ["FILE", "IMAGE_HEADS", "convert_checkpoint", "from_pytorch", "read_pytorch"]
@@ -63,7 +63,8 @@ def from_pytorch(
 
     Raises:
         ValueError: A tensor is missing, has a shape that does not fit, or belongs to no leaf; the
-            message names it. Or layers of one leaf have several dtypes.
+            message names it. Or layers of one leaf have several dtypes, a leaf is not finite, or
+            the head is another table than the embeddings.
     """
     source = _Source(tensors)
     flat: dict[str, np.ndarray] = {}
@@ -71,7 +72,7 @@ def from_pytorch(
     head_dim = source.one(f"{ROOT}{LANGUAGE}layers.0.self_attn.k_proj.weight").shape[0] // kv_heads
     for suffix, names in (("", LANGUAGE), ("_1", EXPERT)):
         _expert(flat, source, f"{ROOT}{names}", suffix, head_dim, kv_heads)
-    table = source.either(*(f"{ROOT}{name}" for name in EMBEDDINGS))
+    table = source.tied(*(f"{ROOT}{name}" for name in EMBEDDINGS))
     flat["PaliGemma/llm/embedder/input_embedding"] = table
     for name in PROJECTIONS:
         if source.has(f"{name}.weight"):
@@ -82,6 +83,7 @@ def from_pytorch(
         raise ValueError(f"tensors: {few(left)} belong to no leaf of a π0.5 or π0")
     params = unflatten(dict(sorted(flat.items())))
     sizes_of(params)
+    check_finite_params(params)
     return params
 
 
@@ -118,11 +120,15 @@ def convert_checkpoint(source: Any, out: Any, **heads: int) -> Path:
         FileNotFoundError: As for `read_pytorch`.
         ValueError: Likewise, or `out` holds parameters already.
     """
-    file, out = _file(source), Path(out)
-    save_checkpoint(out, read_pytorch(file, **heads))
+    file, out = _file(source), Path(out).expanduser()
+    if (out / "params").exists():
+        raise ValueError(f"{out}: already holds params")
+    params = read_pytorch(file, **heads)
     assets = file.parent / "assets"
+    # Parameters come last, and appear at once: what was cut short before can be repeated.
     if assets.is_dir():
         shutil.copytree(assets, out / "assets", dirs_exist_ok=True)
+    save_checkpoint(out, params)
     return out
 
 
@@ -155,10 +161,18 @@ class _Source:
         self._taken.add(name)
         return np.asarray(self._tensors[name])
 
-    def either(self, *names: str) -> np.ndarray:
-        """The first that is there; all of them count as taken."""
-        there = [name for name in names if self.has(name)]
-        found = [self.one(name) for name in there or names[:1]]
+    def tied(self, *names: str) -> np.ndarray:
+        """The first that is there; the others are the same table, and count as taken."""
+        there = [name for name in names if self.has(name)] or list(names[:1])
+        found = [self.one(name) for name in there]
+        for name, other in zip(there[1:], found[1:], strict=True):
+            same = other.shape == found[0].shape and not np.any(other != found[0])
+            # A table with NaN differs from itself; it is refused later, as a leaf.
+            if not same and not np.isnan(found[0]).any():
+                raise ValueError(
+                    f"tensors: {name!r} differs from {there[0]!r}; the model has one table for "
+                    "both, the same numbers wanted"
+                )
         return found[0]
 
     def layers(self, stem: str, name: str, move: Move = np.asarray) -> np.ndarray:

@@ -187,6 +187,11 @@ def sentence(found: Sequence[tuple[str, Compared]], names: tuple[str, str]) -> s
         )
         rest = [name for name, _ in differing[1:]]
         return text + (f" Also different: {', '.join(rest)}." if rest else "")
+    if not any(one.frames for _, one in found):
+        return (
+            f"Nothing to compare: in no frame are shares known for both {first} and {second}. The "
+            "effects of one of them do not exceed its floor, or no donor changes the player."
+        )
     with_interval = [one for _, one in found if math.isfinite(one.low)]
     if with_interval:
         return f"No share differs between {first} and {second} by more than its interval."

@@ -35,12 +35,18 @@ def choose(dataset: Dataset, options: CompareOptions) -> list[Chosen]:
     """The episodes that the options name, or some that are spread over the dataset.
 
     Raises:
-        ValueError: an episode that is not there.
+        ValueError: an episode that is not there, or that is named twice.
     """
     count = len(dataset)
     wrong = [episode for episode in options.episodes if not 0 <= episode < count]
     if wrong:
         raise ValueError(f"--episodes: {few(wrong)} given, {dataset.root} has 0 to {count - 1}")
+    twice = sorted({e for e in options.episodes if options.episodes.count(e) > 1})
+    if twice:
+        raise ValueError(
+            f"--episodes: {few(twice)} named more than once in {few(options.episodes)}, each "
+            "wanted once"
+        )
     # Of the middle of each part, so that one episode is none of the ends.
     most = min(options.num_episodes, count)
     spread = [int((number + 0.5) * count / most) for number in range(most)]
@@ -145,7 +151,9 @@ def _check_same(
             raise ValueError(
                 f"episode {one.episode}, frame {frame}: {name} sees it at another size or with "
                 "other cameras than the policy that it is compared with, so that their players "
-                "are not the same"
+                "are not the same. A server is sent frames as they were recorded, a checkpoint "
+                "sees them at its input size: serve both (iss-jax serve), or record frames of "
+                "that size"
             )
 
 

@@ -51,7 +51,8 @@ def compared_figure(
         differences.errorbar(
             difference[own],
             place[own],
-            xerr=np.stack([difference[own] - low[own], high[own] - difference[own]]),
+            # Of a constant difference the ends may lie on its wrong side by a rounding.
+            xerr=np.maximum([difference[own] - low[own], high[own] - difference[own]], 0.0),
             fmt="o",
             markersize=4,
             color=colour,

@@ -8,7 +8,7 @@ import pytest
 from configs.nmr_correlation import get_config
 from iss_jax import embedded
 from iss_jax.against_success.items import chosen_frames
-from iss_jax.against_success.join import folded, join
+from iss_jax.against_success.join import join
 from iss_jax.against_success.options import Options
 from iss_jax.against_success.rows import join_success
 from iss_jax.data.dataset import open_dataset
@@ -118,7 +118,73 @@ def test_own_names_of_splits_need_no_flag(tmp_path):
     (row,) = untold.success.values()
     assert (row.trials, row.successes) == (18, 3)
     assert "splits ['lab', 'Kitchen'] are added up" in untold.notes[0]
-    assert join(table, told, splits=("lab",)).episodes == {("", "t", "lab"): [0]}
+    lab = join(table, told, splits=("lab",))
+    # The other episode is left out by the flag: it is no stray.
+    assert lab.episodes == {("", "t", "lab"): [0]} and lab.notes == ()
+    taken = join(table, Episodes([{"task": "t"}]), splits=("lab",))
+    assert taken.notes == ("all episodes are taken for ['lab']: they name no split",)
+    (row,) = taken.success.values()
+    assert (row.trials, row.successes) == (9, 1)
+
+
+def test_one_episode_that_says_nothing_does_not_silence_the_others(tmp_path):
+    table = _table(tmp_path, "task,suite,trials,successes\nmilk,object,9,1\n")
+    episodes = Episodes([{"task": "milk", "suite": "goal"}, {"task": "milk"}])
+    found = join(table, episodes)
+    assert found.episodes == {("object", "milk", "all"): [1]}
+    assert found.notes == ("1 episodes have no row: [0], of ['milk']",)
+
+
+SPLITS = "task,split,trials,successes\nt,native,10,1\nt,shuffled,10,9\nu,native,10,2\n"
+NATIVE, SHUFFLED = {"task": "t", "split": "native"}, {"task": "t", "split": "shuffled"}
+
+
+@pytest.mark.parametrize("splits", [(), ("native",)])
+def test_an_episode_joins_where_the_table_leaves_one_way(splits, tmp_path):
+    table = _table(tmp_path, SPLITS)
+    with pytest.raises(ValueError, match=r"mine: .* name their split.* episode 2: \['t'\], one of"):
+        join(table, Episodes([NATIVE, SHUFFLED, {"task": "t"}]), splits=splits)
+    found = join(table, Episodes([NATIVE, SHUFFLED, {"task": "u"}]), splits=splits)
+    native = {("", "t", "native"): [0], ("", "u", "native"): [2]}
+    others = {} if splits else {("", "t", "shuffled"): [1]}
+    assert found.episodes == native | others and found.notes == ()
+    assert {key: row.successes for key, row in found.success.items() if row.split == "native"} == {
+        ("", "t", "native", 0): 1,
+        ("", "u", "native", 0): 2,
+    }
+    # What the table says of it is another split than those that count.
+    left = join(table, Episodes([SHUFFLED, {"task": "u"}]), splits=("shuffled",))
+    assert left.episodes == {("", "t", "shuffled"): [0]} and left.notes == ()
+
+
+def test_an_episode_without_a_seed_is_of_the_only_one_or_an_error(tmp_path):
+    options = from_config(get_config(), Options)
+    table = _table(tmp_path, "task,seed,trials,successes\nt,7,9,2\nu,0,9,2\nu,7,9,2\n")
+    told = Episodes([{"task": "t"}, {"task": "u", "seed": 0}])
+    found = join(table, told)
+    assert [(c.seed, c.episode) for c in found.chosen(options, told)] == [(7, 0), (0, 1)]
+    with pytest.raises(ValueError, match=r"their seed, .* episode 1: \['u'\], one of \[0, 7\]"):
+        join(table, Episodes([{"task": "t", "seed": 7}, {"task": "u"}]))
+
+
+def test_suites_of_some_episodes_are_those_of_the_task(tmp_path):
+    table = _table(tmp_path, "task,trials,successes\nt,9,1\n")
+    found = join(table, Episodes([{"task": "t", "suite": "s"}, {"task": "t"}]))
+    assert found.episodes == {("s", "t", "all"): [0, 1]} and found.notes == ()
+
+
+def test_splits_and_seeds_that_nobody_has_are_named(tmp_path):
+    table = _table(tmp_path, "task,trials,successes\nt,9,1\n")
+    with pytest.raises(ValueError, match=r"--splits \['far'\] given, it has no column split"):
+        join(table, Episodes([NATIVE]), splits=("far",))
+    table = _table(tmp_path, SPLITS)
+    with pytest.raises(ValueError, match=r"\['far'\] given, it has the splits \['native', 'shuf"):
+        join(table, Episodes([NATIVE]), splits=("far",))
+    with pytest.raises(ValueError, match=r"1 episodes are of other splits .*\['native'\]$"):
+        join(table, Episodes([NATIVE]), splits=("shuffled",))
+    table = _table(tmp_path, "task,seed,trials,successes\nt,7,9,1\n")
+    with pytest.raises(ValueError, match=r"seeds \['7'\] given, \[7\] wanted"):
+        join(table, Episodes([{"task": "t", "seed": "7"}]))
 
 
 def test_seeds_count_where_both_sides_say_them(tmp_path):
@@ -156,12 +222,3 @@ def test_a_full_table_is_joined_as_by_its_keys():
     # The table has splits that were not recorded.
     assert [note[:29] for note in found.notes] == ["270 rows have no episodes: ['"]
     assert join(table, dataset, policy_seed=0, splits=("seen", "near", "far")).notes == ()
-
-
-@pytest.mark.parametrize(
-    ("name", "same"),
-    [("open_the_door", "Open the door."), ("A  b", "a b"), ("v1.0", "v1.0")],
-)
-def test_folded(name, same):
-    assert folded(name) == folded(same)
-    assert folded("v1.0") != folded("v10")

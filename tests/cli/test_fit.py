@@ -46,6 +46,16 @@ def test_each_row_is_of_its_own_thing(facts, dataset, changes, what, fits):
     assert rows.pop("chunk", UNKNOWN) == UNKNOWN and set(rows.values()) <= {YES}
 
 
+def test_one_camera_does_not_fit_two_views(dataset):
+    views = {"base_0_rgb": "base/front", "left_wrist_0_rgb": "hand/front"}
+    robot = dataclasses.replace(EMBEDDED, cameras=views, optional=())
+    rows = {row.what: row.fits for row in fit_rows(robot, None, dataset)}
+    assert [rows[f"camera {view}"] for view in views] == [NO, NO]
+    rows = {row.what: row for row in fit_rows(robot, None, dataset, {"left_wrist_0_rgb": "wrist"})}
+    assert [rows[f"camera {view}"].fits for view in views] == [YES, YES]
+    assert rows["camera base_0_rgb"].dataset == "front"
+
+
 @pytest.mark.parametrize(("horizon", "fits"), [(16, YES), (8, DIFFERS)])
 def test_a_dataset_of_chunks_tells_their_length(tmp_path, horizon, fits):
     write_folders(tmp_path, [episodes.an_episode()])

@@ -60,6 +60,13 @@ def test_a_table_of_episodes(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("episode,suite,seed,task\n0,kitchen,3,\n2,,,007\n")
     assert read_metadata_table(path) == {0: {"suite": "kitchen", "seed": 3}, 2: {"task": "007"}}
+    path.write_text("episode,success\n0,False\n1,yes\n2,0\n3,\n")
+    assert read_metadata_table(path) == {
+        0: {"success": False},
+        1: {"success": True},
+        2: {"success": False},
+        3: {},
+    }
 
 
 @pytest.mark.parametrize(
@@ -70,6 +77,7 @@ def test_a_table_of_episodes(tmp_path):
         ("episode,length\n1,2\n", r"\['length'\] are the formats' own"),
         ("episode,seed\n1,x\n", "line 2: whole numbers wanted"),
         ("episode,suite\nx,a\n", "line 2: whole numbers wanted"),
+        ("episode,success\n1,half\n", "mine.csv, line 2: success is 'half', one of true, false"),
         ("episode,suite\n1,a\n1,b\n", "line 3: a second line of episode 1"),
     ],
 )

@@ -39,6 +39,13 @@ def test_what_is_in_no_list_and_what_names_nothing_are_named():
         few.regions_of(["plate", "robot"], "here")
 
 
+@pytest.mark.parametrize("entry", ["plate", "pl*", "*"])
+def test_an_entry_of_two_lists_is_of_neither(entry):
+    both = RegionNames(nuisance=(entry,), action=(entry,))
+    with pytest.raises(ValueError, match=r"--nuisance: .* is action already"):
+        both.regions_of(["plate"], "here")
+
+
 def test_lists_as_a_mapping():
     assert RegionNames(("*",), ("7",), ("#ff0000",)).mapping() == {
         "*": "nuisance",

@@ -13,11 +13,12 @@ import tiny_policy
 from matplotlib.figure import Figure
 
 from iss_jax.cli.explain import get_config
+from iss_jax.data.add_metadata import add_metadata
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.folders_write import write_folders
 from iss_jax.explain import episodes
 from iss_jax.explain.episodes import explain_episodes, nmr_table
-from iss_jax.explain.files import write_episode_files
+from iss_jax.explain.files import paths_of, write_episode_files
 from iss_jax.explain.options import EpisodeOptions
 from iss_jax.explain.own_size import CameraOptions, as_sent
 from iss_jax.jobs.directory import open_run
@@ -124,6 +125,22 @@ def test_files_of_an_earlier_run_of_the_same_episode_go(tmp_path):
     with pytest.raises(AttributeError):
         write_episode_files(folder, broken, options())
     assert [path.name for path in folder.iterdir()] == ["my_notes.txt"]
+
+
+def test_a_text_of_failure_is_no_success_and_another_ends_before_anything(tmp_path, no_pictures):
+    dataset = other_policies.two_tasks(tmp_path / "episodes")
+    add_metadata(dataset, {0: {"success": "False"}, 1: {"success": "half"}})
+    dataset = open_dataset(dataset.root)
+    asked: list[int] = []
+    run = open_run(tmp_path / "run", ml_collections.ConfigDict())
+    with pytest.raises(ValueError, match="episodes, episode 1: success is 'half', one of true"):
+        explain_episodes(run, options(episodes=(0, 1)), subject(asked), dataset)
+    assert not asked
+    content = explain_episodes(run, options(episodes=(0,)), subject(asked), dataset)
+    assert content["episodes"][0]["success"] is False
+    add_metadata(dataset, {1: {"success": "no"}})
+    paths = paths_of(open_dataset(dataset.root))
+    assert [path.success for own in paths.values() for path in own] == [False, False]
 
 
 def test_the_table_leaves_out_what_has_no_labels():

@@ -5,6 +5,7 @@ classes.
 """
 
 import dataclasses
+import shutil
 import struct
 from json import dumps
 
@@ -82,6 +83,23 @@ def with_tensor(name, change):
     return lambda tensors: tensors | {name: change(tensors.get(name))}
 
 
+HEAD = "paligemma_with_expert.paligemma.lm_head.weight"
+
+
+def test_a_head_that_is_the_same_table_is_taken():
+    leaves = jax_leaves(PI05)
+    tensors = torch_names(leaves, PI05)
+    tensors[HEAD] = tensors[f"{LANGUAGE}embed_tokens.weight"].copy()
+    path = "PaliGemma/llm/embedder/input_embedding"
+    np.testing.assert_array_equal(flatten(converted(tensors))[path], leaves[path])
+
+
+def set_to_nan(tensor):
+    tensor = tensor.copy()
+    tensor.flat[3] = np.nan
+    return tensor
+
+
 FIRST = f"{LANGUAGE}layers.1.self_attn.q_proj.weight"
 
 
@@ -99,6 +117,13 @@ FIRST = f"{LANGUAGE}layers.1.self_attn.q_proj.weight"
             r"float16 .* differ|differ between",
         ),
         (with_tensor("action_in_proj.bias", lambda x: x[1:]), {}, "leaf 'action_in_proj/bias'"),
+        (
+            lambda tensors: tensors | {HEAD: 2 * tensors[f"{LANGUAGE}embed_tokens.weight"]},
+            {},
+            r"lm_head.weight' differs from .*embed_tokens.weight'",
+        ),
+        (with_tensor(HEAD, lambda _: np.zeros((2, 10), np.float32)), {}, "lm_head.weight' differs"),
+        (with_tensor("action_in_proj.bias", set_to_nan), {}, "action_in_proj/bias"),
         (lambda tensors: tensors, {"image_heads": 5}, "does not split into heads"),
     ],
 )
@@ -133,6 +158,21 @@ def test_a_folder_becomes_a_checkpoint_with_its_assets(tmp_path):
         convert_checkpoint(source, out, image_heads=3)
     with pytest.raises(FileNotFoundError, match=r"no model\.safetensors"):
         read_pytorch(tmp_path)
+
+
+def test_a_conversion_that_was_cut_short_can_be_repeated(tmp_path, monkeypatch):
+    source = tmp_path / "torch"
+    (source / "assets").mkdir(parents=True)
+    write_safetensors(source / "model.safetensors", torch_names(jax_leaves(PI05), PI05))
+
+    def full(*_args, **_kwargs):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+        patch.setattr(shutil, "copytree", full)
+        convert_checkpoint(source, tmp_path / "jax", image_heads=3)
+    out = convert_checkpoint(source, tmp_path / "jax", image_heads=3)
+    assert (out / "params").is_dir() and (out / "assets").is_dir()
 
 
 def test_the_converted_tree_is_one_that_saliency_takes():

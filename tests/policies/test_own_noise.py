@@ -47,3 +47,5 @@ def test_effects_of_noise_alone_have_no_shares_and_others_keep_theirs():
     # What was silent stays so where no noise explains it.
     silent = dataclasses.replace(found, reason=jnp.asarray(1, jnp.int32))
     assert int(less_noise(silent, 0.0).reason) == 1
+    # Where noise is taken off and something is left, an old reason no longer holds.
+    assert int(less_noise(silent, 0.125 * float(found.effects[0])).reason) == 0

@@ -94,3 +94,7 @@ def test_the_sentence_names_the_largest_difference_that_is_told_from_zero():
     assert sentence([("bowl", unknown)], names).endswith("every difference is 0.")
     other = unknown._replace(b=0.6, difference=0.1)
     assert sentence([("bowl", other)], names).startswith("No interval")
+    none = Compared(0, 0, nan, nan, nan, nan, nan, nan, "no frame shows it")
+    said = sentence([("bowl", none), ("lamp", none)], names)
+    assert said.startswith("Nothing to compare: in no frame are shares known for both before and")
+    assert sentence([("bowl", other), ("lamp", none)], names).startswith("No interval")

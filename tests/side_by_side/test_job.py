@@ -5,11 +5,13 @@ import dataclasses
 import json
 
 import pytest
-from side_by_side.weighing import Weighing, episode_of
+from side_by_side.weighing import SIZE, Weighing, episode_of
 
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.folders_write import write_folders
+from iss_jax.explain.donors import Donors
 from iss_jax.jobs.directory import RunDirectory
+from iss_jax.policies.donors import background
 from iss_jax.side_by_side.frames import choose
 from iss_jax.side_by_side.job import NUISANCE, compare
 from iss_jax.side_by_side.options import CompareOptions
@@ -69,6 +71,34 @@ def test_against_itself_every_difference_is_exactly_nothing(dataset, tmp_path):
     assert content["says"].startswith("No share differs")
 
 
+def test_both_get_the_same_keys_and_donors_which_are_not_of_the_frame_itself(dataset, tmp_path):
+    """Of two policies that differ, so that neither reads what was stored of the other."""
+    bank = background(dataset, SIZE, Weighing().frame_options, most=2)
+    donors = Donors("background", bank, dataset, "files")
+    a, b = Weighing((1, 1, 2), bank=donors), Weighing((1, 2, 1))
+    compared(tmp_path, dataset, a, b)
+    assert len(a.asked) == len(b.asked) == 6 * 2
+    assert [one["key"] for one in a.asked] == [one["key"] for one in b.asked]
+    assert len({one["key"] for one in a.asked}) == 12
+    for own in (a.asked, b.asked):
+        assert all(one["bank"] is bank and one["fill"] == "background" for one in own)
+        assert [one["groups"] for one in own] == [[[e], [0]] for e in range(6) for _ in range(2)]
+
+
+@pytest.mark.parametrize("untested", ["a", "b"])
+def test_a_player_that_donors_change_in_one_alone_is_not_compared(dataset, tmp_path, untested):
+    moved = {"a": (1, 1, 1), "b": (1, 1, 1), untested: (1, 0, 1)}
+    rows, _ = compared(
+        tmp_path, dataset, Weighing(moved=moved["a"]), Weighing((1, 2, 1), moved=moved["b"])
+    )
+    assert {name: row["frames"] for name, row in rows.items()} == {
+        "robot": 12,
+        "bowl": 0,
+        "lamp": 12,
+        NUISANCE: 12,
+    }
+
+
 def test_looks_are_of_their_own_episode_and_have_no_interval(dataset, tmp_path):
     options = dataclasses.replace(OPTIONS, players="looks", num_episodes=2)
     rows, _ = compared(tmp_path, dataset, Weighing((1, 2)), Weighing((2, 1)), options)
@@ -85,7 +115,7 @@ def test_frames_without_an_effect_of_either_are_left_out(dataset, tmp_path):
 
 
 def test_policies_that_see_frames_at_other_sizes_are_refused(dataset, tmp_path):
-    with pytest.raises(ValueError, match="episode 0, frame 0: b sees it at another size"):
+    with pytest.raises(ValueError, match=r"frame 0: b sees it at another size.*serve both"):
         compared(tmp_path, dataset, Weighing(), Weighing(seen_size=16))
 
 
@@ -95,6 +125,9 @@ def test_episodes_are_spread_or_named(dataset):
     ] == [1, 3, 5]
     named = dataclasses.replace(OPTIONS, episodes=(4, 0), frames_per_episode=1)
     assert [tuple(one) for one in choose(dataset, named)] == [(4, [1]), (0, [1])]
+    twice = dataclasses.replace(OPTIONS, episodes=(3, 1, 3))
+    with pytest.raises(ValueError, match=r"--episodes: \[3\] named more than once in \[3, 1, 3\]"):
+        choose(dataset, twice)
     with pytest.raises(ValueError, match=r"--episodes: \[7\] given, .* has 0 to 5"):
         choose(dataset, dataclasses.replace(OPTIONS, episodes=(7,)))
     with pytest.raises(ValueError, match=r"config\.players: empty"):

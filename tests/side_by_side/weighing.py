@@ -32,12 +32,17 @@ def episode_of(frames=2):
 
 @dataclasses.dataclass
 class Weighing:
-    """Effects are its weights of the players, in every draw times what the draw's key says."""
+    """Effects are its weights of the players, in every draw times what the draw's key says.
+
+    `asked` holds what each frame was given: key, donors, whose they are not, and the fill.
+    """
 
     weights: tuple = (1.0, 1.0, 2.0)
     seen_size: int = SIZE
     reason: int = 0
-    spread: float = 0.0
+    moved: tuple = (1.0,)
+    bank: Donors = dataclasses.field(default_factory=lambda: Donors("blur"))
+    asked: list = dataclasses.field(default_factory=list)
     frame_options: FrameOptions = dataclasses.field(
         default_factory=lambda: FrameOptions({"left_wrist_0_rgb": "wrist"})
     )
@@ -45,7 +50,8 @@ class Weighing:
     cannot: tuple = ()
 
     def run_keys(self):
-        return {"weights": list(self.weights), "size": self.seen_size, "reason": self.reason}
+        own = {"weights": list(self.weights), "size": self.seen_size, "reason": self.reason}
+        return {**own, "moved": list(self.moved)}
 
     def unit(self, config):
         return ""
@@ -66,15 +72,20 @@ class Weighing:
         return seen
 
     def donors(self, dataset, asked):
-        return Donors("blur")
+        return self.bank
 
     def effects_of(self, seen, frame, players, bank, groups, key, config):
         count = len(players)
+        drawn = None
+        if groups is not None:
+            drawn = [np.asarray(one).tolist() for one in (groups.episode, groups.task)]
+        key_words = tuple(np.asarray(jax.random.key_data(key)).tolist())
+        self.asked.append({"key": key_words, "bank": bank, "groups": drawn, "fill": config.fill})
         weights = np.resize(self.weights, count)
         factor = np.asarray(jax.random.uniform(key, (config.draws, 1), jnp.float32, 0.5, 2.0))
         return {
             "by_draw": (factor * weights).tolist(),
-            "moved": np.ones(count).tolist(),
+            "moved": np.resize(self.moved, count).tolist(),
             "floor": 0.0,
             "reason": self.reason,
             "actions": [[0.0]],

@@ -45,6 +45,7 @@ def test_the_student_is_a_pi0_fast_of_its_own_arrays(params):
     assert own is not table
 
 
+@pytest.mark.slow
 def test_a_step_learns_the_answer_that_it_then_writes(params):
     optimizer = optax.adam(1e-2)
     state = training.first_state(params, optimizer)
