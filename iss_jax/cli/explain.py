@@ -27,6 +27,7 @@ from iss_jax.cli.abilities import abilities_table
 from iss_jax.cli.iss_keys import iss_keys
 from iss_jax.cli.options import set_keys
 from iss_jax.cli.plainly import plainly
+from iss_jax.cli.served_robot import told_plainly
 
 if TYPE_CHECKING:
     from iss_jax.explain.options import EpisodeOptions
@@ -119,7 +120,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> int:
     folder = Path(workdir or f"runs/explain-{found.name}")
     with plainly("explain"):
         opened = open_run(folder, config, layout=versions.EXPLAINED, version=versions.MAPS)
-    with found.subject_open():
+    with found.subject_open(), told_plainly(config.server):
         content = explain_episodes(opened, options, found.subject, found.dataset)
     page = write_report(folder)
     for name in folders_of_others(folder):

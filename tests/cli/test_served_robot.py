@@ -5,7 +5,9 @@ import pytest
 from policy_servers import listening
 
 from iss_jax.cli.options import describe, set_keys
-from iss_jax.cli.served_robot import served_robot
+from iss_jax.cli.served_robot import served_robot, told_plainly
+from iss_jax.policies.client import PolicyClient
+from iss_jax.policies.configs import EMBEDDED
 
 
 def config_of(address):
@@ -35,3 +37,21 @@ def test_then_the_error_holds_a_robot_file_with_the_field_of_nested_cameras():
     content: dict = {}
     exec(str(raised.value).partition("# my_robot.py")[2], content)
     assert content["robot"].images == "" and "images=" in str(raised.value)
+
+
+def test_what_a_server_cannot_answer_is_said_with_the_key_of_its_cameras():
+    """Of a robot that nests its cameras, when they are sent flat."""
+
+    def infer(raw):
+        EMBEDDED.split(raw)
+        return {}
+
+    with listening(infer) as address, PolicyClient(address) as client:
+        told = pytest.raises(
+            ValueError, match=r"under 'images' .*lacks; sent: \['front', 'prompt'\]$"
+        )
+        with told as raised, told_plainly(address):
+            client.infer({"front": 1, "prompt": "reach"})
+    assert "\n" not in str(raised.value)
+    with told_plainly(""):
+        pass
