@@ -73,7 +73,13 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         options = dataclasses.replace(options, dataset=copied(options.dataset, workdir))
     dataset = open_dataset(options.dataset, keys=options.features)
     source, cameras = make_source(options, dataset)
-    rows = write_labels(dataset, source, replace=options.replace, quiet=options.quiet)
+    rows = write_labels(
+        dataset,
+        source,
+        replace=options.replace,
+        quiet=options.quiet,
+        replaced_by="--config.replace=True",
+    )
     run = open_run(workdir, config)
     run.write_csv("results.csv", rows)
     written = open_dataset(options.dataset, keys=options.features)

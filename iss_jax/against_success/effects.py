@@ -66,6 +66,12 @@ class EffectOptions:
                 "effects.draws=0 leaves NMR by effect out"
             )
 
+    @property
+    def fill(self) -> str:
+        """What replaces a region, in words."""
+        own = "its own region of " if self.like_for_like else ""
+        return f"background: {own}frames of other tasks of the dataset"
+
     def config(self, action_dims: int | tuple[int, ...] | None) -> EffectsConfig:
         """As the library takes them."""
         return EffectsConfig(

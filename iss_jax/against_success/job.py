@@ -48,6 +48,7 @@ def write_results(
         "rows": len(rows),
         "frames": sum(row.frames for row in rows),
         "iss": dataclasses.asdict(found.iss),
+        **({"fill": options.effect_options.fill} if options.effect_options.draws else {}),
         "success_variation": success_variation(rows),
         "unit": unit_of_success(rows),
         "correlations": entries,

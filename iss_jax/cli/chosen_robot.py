@@ -153,6 +153,8 @@ def skeleton(checkpoint: CheckpointFacts | None, dataset: Dataset | None) -> str
         f"    action_horizon={horizon or 16},"
         + ("" if horizon else "  # as in training: nothing here tells it")
     )
+    if checkpoint is None:
+        lines.append('    images="",  # key that the server looks for cameras under; none here')
     dims = _action_dims(checkpoint, dataset)
     lines.append(f"    action_dims={dims or 7},{'' if dims else '  # of the robot'}")
     if checkpoint is not None and checkpoint.model in ("π0.5", "π0", "π0-FAST"):

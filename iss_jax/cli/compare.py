@@ -125,7 +125,11 @@ def side_by_side(config: ml_collections.ConfigDict, folder: Path) -> dict[str, A
     content = compare(directory, options, opened, short_names(pair), dataset)
     page = write_report(directory.path)
     if not options.quiet:
+        if Path(pair[0]) == Path(pair[1]):
+            print(f"\nA and B are the same: {pair[0]}")
         print(f"\n{table_text(content)}\n\n{content['says']}\n")
+        why = f" ({content['fill_reason']})" if "fill_reason" in content else ""
+        print(f"fill:    {content['fill']}{why}")
         print(f"table:   {directory.path / 'results.csv'}")
         print(f"figure:  {directory.path / 'figures' / 'compared.png'}\npage:    {page}")
     return content
@@ -200,22 +204,26 @@ def short_names(checkpoints: tuple[str, str]) -> tuple[str, str]:
     >>> short_names(("runs/one/5000", "runs/two/5000"))
     ('one/5000', 'two/5000')
     >>> short_names(("embedded", "embedded"))
-    ('A', 'B')
+    ('embedded (A)', 'embedded (B)')
     """
     parts = [Path(one).parts for one in checkpoints]
     for count in range(1, max(map(len, parts)) + 1):
         first, second = ("/".join(own[-count:]) for own in parts)
         if first != second:
             return first, second
-    return "A", "B"
+    last = parts[0][-1]
+    return f"{last} (A)", f"{last} (B)"
 
 
 def table_text(content: dict[str, Any]) -> str:
     """A line a player, the largest difference first."""
-    a, b = content["a"], content["b"]
+    a, b = (
+        name if name.endswith(f"({side})") else f"{name} ({side})"
+        for name, side in ((content["a"], "A"), (content["b"], "B"))
+    )
     width = max([len(row["player"]) for row in content["compared"]] + [6])
     lines = [
-        f"What {a} (A) and {b} (B) act on, in {content['frames']} frames of "
+        f"What {a} and {b} act on, in {content['frames']} frames of "
         f"{content['episodes']} episodes:\n",
         f"{'player':<{width}}  frames    A, %    B, %   B - A  interval",
     ]

@@ -15,9 +15,11 @@ import ml_collections
 
 from iss_jax import doctor, embedded
 from iss_jax.cli.abilities import SERVED, abilities_table
-from iss_jax.cli.fit import fit_table, misfits
-from iss_jax.cli.options import describe, set_keys
+from iss_jax.cli.chosen_robot import skeleton
+from iss_jax.cli.fit import CAMERA, Row, fit_table, misfits
+from iss_jax.cli.options import Described, describe, set_keys
 from iss_jax.cli.plainly import MISTAKES
+from iss_jax.few import few
 
 SUMMARY = "whether all is installed, and whether policy, robot and dataset fit"
 
@@ -113,4 +115,23 @@ def _fit(config: ml_collections.ConfigDict) -> int:
     if found.checkpoint is not None or config.server:
         model = SERVED if found.checkpoint is None else found.checkpoint.model
         print(f"\nWhat works with {model}:\n{abilities_table(model)}")
-    return int(bool(misfits(found.rows)))
+    wrong = misfits(found.rows)
+    if wrong:
+        print(f"\nFAIL  fit: {_advice(found, wrong)}")
+    return int(bool(wrong))
+
+
+def _advice(found: Described, wrong: list[Row]) -> str:
+    """What does not fit, and what can be given instead."""
+    what = few([row.what for row in wrong])
+    if found.robot is None:
+        return f"the policy does not fit {what}; --renamed POLICY=DATASET matches cameras"
+    lines = [f"robot {found.robot.name!r} does not fit {what}"]
+    cameras = [row.what.removeprefix(CAMERA) for row in wrong if row.what.startswith(CAMERA)]
+    if cameras and found.dataset is not None:
+        there = few(list(found.dataset.cameras))
+        named = ", ".join(f"--cameras.{view}" for view in cameras)
+        lines.append(f"{named} names one of {there}, or none; or describe your robot in a file:")
+    else:
+        lines.append("describe your robot in a file:")
+    return "\n".join([*lines, "", skeleton(found.checkpoint, found.dataset)])

@@ -14,11 +14,12 @@ Written are maps, overlays, a video, the players' shares and a page, report.html
 needed, but NMR wants region labels. An interrupted run goes on when it is started again.
 
 Cameras are matched by name. --cameras.base_0_rgb CAMERA names another, `none` leaves a view out.
+Donors, which players are replaced from, are of other tasks of the dataset, or of --donors_from.
 --frames takes the first so many of each episode, --stride computes each s-th of them.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_collections
 
@@ -26,6 +27,10 @@ from iss_jax.cli.abilities import abilities_table
 from iss_jax.cli.iss_keys import iss_keys
 from iss_jax.cli.options import set_keys
 from iss_jax.cli.plainly import plainly
+from iss_jax.cli.served_robot import told_plainly
+
+if TYPE_CHECKING:
+    from iss_jax.explain.options import EpisodeOptions
 
 SUMMARY = "maps, players, overlays and a video of episodes of yours"
 
@@ -70,6 +75,7 @@ def get_config() -> ml_collections.ConfigDict:
     # background (donor frames of other tasks), blur, mean, inpaint, or auto.
     config.fill = "auto"
     config.donors = 64
+    # Dataset of the donors; the explained one when empty.
     config.donors_from = ""
     # k of NMR@k; the first one is drawn.
     config.percents = (10, 1, 5, 15, 20)
@@ -96,7 +102,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> int:
     with plainly("explain"):
         from iss_jax.cli.subjects import opened_subject
 
-        options = _options(config)
+        options = episode_options(config)
         found = opened_subject(config)
     say = (lambda text: None) if config.quiet else print
     if found.note:
@@ -109,14 +115,16 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> int:
     from iss_jax.explain.episodes import explain_episodes, nmr_table
     from iss_jax.jobs import versions
     from iss_jax.jobs.directory import open_run
-    from iss_jax.jobs.report import write_report
+    from iss_jax.jobs.report import folders_of_others, write_report
 
     folder = Path(workdir or f"runs/explain-{found.name}")
     with plainly("explain"):
         opened = open_run(folder, config, layout=versions.EXPLAINED, version=versions.MAPS)
-    with found.subject_open():
+    with found.subject_open(), told_plainly(config.server):
         content = explain_episodes(opened, options, found.subject, found.dataset)
     page = write_report(folder)
+    for name in folders_of_others(folder):
+        say(f"note: {name} is of an earlier run and not shown in the report")
     for line in _sentences(content):
         say(line)
     if "without_nmr" in content:
@@ -127,7 +135,15 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> int:
     return 0
 
 
-def _options(config: ml_collections.ConfigDict) -> Any:
+def episode_options(config: ml_collections.ConfigDict) -> "EpisodeOptions":
+    """What is explained of which episodes.
+
+    Args:
+        config: With the keys of `get_config`.
+
+    Raises:
+        ValueError: A number or a name that cannot be.
+    """
     import importlib.util
 
     from iss_jax.explain.options import EpisodeOptions
@@ -135,6 +151,8 @@ def _options(config: ml_collections.ConfigDict) -> Any:
     given = config.to_dict()
     values: dict[str, Any] = {key: given[key] for key in _OF_EPISODES}
     values = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+    # Donors are of the user's own scenes, whatever the policy.
+    values["donors_from"] = config.donors_from or config.dataset
     if importlib.util.find_spec("av") is None and (values["video"] or values["gif"]):
         print('no video: PyAV is not installed (pip install "iss-jax[viz]")')
         values["video"] = values["gif"] = False
@@ -146,7 +164,8 @@ def _sentences(content: dict[str, Any], most: int = 5) -> list[str]:
     rows = content.get("acts_on", [])
     if not rows:
         return []
-    lines = ["", f"What the policy acts on (fill {content['fill']}):"]
+    why = f": {content['fill_reason']}" if "fill_reason" in content else ""
+    lines = ["", f"What the policy acts on (fill {content['fill']}{why}):"]
     lines += [
         f"  episode {row['episode']}, frame {row['frame']}: {row['acts_on']}" for row in rows[:most]
     ]

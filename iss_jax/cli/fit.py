@@ -13,6 +13,9 @@ from iss_jax.policies.robot_cameras import matched
 YES, NO, DIFFERS, UNKNOWN = "yes", "NO", "differs", "?"
 """`differs`: frames can be explained all the same, and the user should know."""
 
+CAMERA = "camera "
+"""What rows of cameras begin with; their view follows."""
+
 HEAD = ("what", "robot", "checkpoint", "dataset", "fits")
 
 
@@ -128,7 +131,7 @@ def _camera(
     dataset: Dataset | None,
     cameras: Mapping[str, str] | None,
 ) -> Row:
-    what, wanted, given = f"camera {view}", robot.recorded[view], cameras or {}
+    what, wanted, given = f"{CAMERA}{view}", robot.recorded[view], cameras or {}
     if dataset is None:
         return Row(what, wanted, "-", "-", UNKNOWN)
     named = given.get(view)

@@ -130,6 +130,8 @@ def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str
     page = write_report(directory.path)
     if not options.quiet:
         print(report_text(directory, content, options.percents, figures))
+        if "fill" in content:
+            print(f"fill:          {content['fill']}")
         print(f"page:          {page}")
     return content
 

@@ -9,6 +9,7 @@ from ml_collections import config_dict
 from iss_jax.cli.chosen_robot import choose_robot
 from iss_jax.cli.fit import Row, fit_rows, require_fit
 from iss_jax.cli.lerobot_fit import lerobot_cameras, lerobot_rows
+from iss_jax.cli.served_robot import served_robot
 from iss_jax.data.dataset import Dataset, open_dataset
 from iss_jax.jobs.packaged import located
 from iss_jax.pi0_fast.observation import FAST_VIEWS
@@ -86,6 +87,7 @@ def describe(config: ml_collections.ConfigDict) -> Described:
     Raises:
         FileNotFoundError: Checkpoint, dataset or robot file is not there.
         ValueError: One of them cannot be read, or no robot follows from them.
+        ConnectionError: The server that the robot is asked of does not answer.
     """
     dataset = open_dataset(located(config.dataset, "dataset")) if config.dataset else None
     facts = None
@@ -99,6 +101,10 @@ def describe(config: ml_collections.ConfigDict) -> Described:
     given = config.robot
     if not given and config.checkpoint == "embedded":
         given = "embedded"
+    said = ""
+    if not given and facts is None and config.get("server"):
+        given = served_robot(config.server)
+        said = f"--robot {given}: the server names it" if given else ""
     chosen = choose_robot(given, facts, dataset, action_horizon=config.action_horizon)
     robot = with_flags(chosen.robot, config)
     named = {view: camera for view, camera in config.cameras.items() if camera}
@@ -112,7 +118,7 @@ def describe(config: ml_collections.ConfigDict) -> Described:
     found = {} if dataset is None else matched(robot.recorded, dataset.cameras, named)
     cameras = {view: named.get(view, found.get(view, "")) for view in robot.cameras}
     rows = fit_rows(robot, facts, dataset, named)
-    return Described(robot, chosen.given, cameras, facts, dataset, chosen.note, rows)
+    return Described(robot, chosen.given, cameras, facts, dataset, chosen.note or said, rows)
 
 
 def with_flags(robot: PolicyConfig, config: ml_collections.ConfigDict) -> PolicyConfig:

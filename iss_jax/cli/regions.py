@@ -102,7 +102,13 @@ def label(config: ml_collections.ConfigDict, folder: Path) -> list[dict[str, Any
     if config.out:
         root = copy_dataset(root, Path(config.out))
         source, cameras, found = source_of(config, open_dataset(root))
-    rows = write_labels(open_dataset(root), source, replace=config.replace, quiet=config.quiet)
+    rows = write_labels(
+        open_dataset(root),
+        source,
+        replace=config.replace,
+        quiet=config.quiet,
+        replaced_by="--replace",
+    )
     directory = open_run(folder, config)
     directory.write_csv("results.csv", rows)
     if not config.quiet:

@@ -56,8 +56,8 @@ def read_coco(
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it cannot be read, an entry is missing, or a category is no region; the message
-            names the image or annotation.
+        ValueError: it cannot be read, an entry is missing, a category is no region, or a box has no
+            area; the message names the image or annotation.
     """
     content = read_object(path)
     missing = [key for key in ("images", "annotations", "categories") if key not in content]
@@ -97,6 +97,13 @@ def read_coco(
             raise ValueError(f"{name}: there is no image {image}")
         if category not in regions:
             raise ValueError(f"{name}: there is no category {category}")
+        box = annotation.get("bbox")
+        # Of a drawing the box is beside the point.
+        drawn = annotation.get("segmentation")
+        if not drawn and _numbers(box) and len(box) == 4 and min(box[2:]) <= 0:
+            raise ValueError(
+                f"{name}: bbox {box} has no area; [x, y, w, h], w and h above 0 wanted"
+            )
         by_id[image].shapes.append((regions[category], annotation))
     return {place: [own[frame] for frame in sorted(own)] for place, own in found.items()}
 

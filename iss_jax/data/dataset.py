@@ -56,6 +56,11 @@ class Dataset(Protocol):
         ...
 
     @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of those numbers; empty where the dataset says none."""
+        ...
+
+    @property
     def action_shapes(self) -> dict[str, tuple[int, ...]]:
         """Features that hold actions or chunks of them -> shape of what a frame has of each."""
         ...

@@ -148,6 +148,11 @@ class FolderDataset:
         return self.episodes[0].state_size
 
     @property
+    def state_names(self) -> tuple[str, ...]:
+        """None: the layout has no place for names of numbers."""
+        return ()
+
+    @property
     def action_shapes(self) -> dict[str, tuple[int, ...]]:
         """Arrays that hold actions or chunks of them -> shape of what a frame has of each."""
         return dict(self.episodes[0].actions)

@@ -23,7 +23,7 @@ from iss_jax.data.beside_metadata import read_metadata
 from iss_jax.data.bounds import check_bytes
 from iss_jax.data.episode import CHUNKS, Episode, check_episode, chosen_rows
 from iss_jax.data.instances import from_channels
-from iss_jax.data.lerobot_columns import image_shape, to_numpy
+from iss_jax.data.lerobot_columns import image_shape, number_names, to_numpy
 from iss_jax.data.lerobot_info import (
     IMAGES,
     INDEX_DTYPES,
@@ -117,6 +117,23 @@ class LeRobotDataset:
         """Numbers in a state."""
         features = self.info["features"]
         return sum(math.prod(features[name]["shape"]) for name in self.keys.state)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of those numbers; empty where the dataset says none.
+
+        Numbers of a part of the state that have no names have those of the part, counted.
+        """
+        found: list[str] = []
+        for name in self.keys.state:
+            entry = self.info["features"][name]
+            size, own = math.prod(entry["shape"]), number_names(entry.get("names"))
+            if len(own) != size and len(self.keys.state) > 1:
+                own = tuple(f"{name.rpartition('.')[2]}_{number}" for number in range(size))
+            if len(own) != size:
+                return ()
+            found += own
+        return tuple(found)
 
     @property
     def action_shapes(self) -> dict[str, tuple[int, ...]]:

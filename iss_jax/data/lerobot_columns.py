@@ -33,6 +33,21 @@ def describe(value: np.ndarray, *, image: bool) -> dict[str, Any]:
     return {"dtype": value.dtype.name, "shape": list(value.shape[1:]) or [1], "names": None}
 
 
+def number_names(names: Any) -> tuple[str, ...]:
+    """What a feature's `names` say of its numbers, one each; nothing where they say none.
+
+    >>> number_names({"motors": ["x", "y", "z"]}), number_names(["q0", "q1"]), number_names(None)
+    (('x', 'y', 'z'), ('q0', 'q1'), ())
+
+    Args:
+        names: of `info.json`: a list, or an object that holds one.
+    """
+    if isinstance(names, Mapping):
+        lists = [own for own in names.values() if isinstance(own, list)]
+        names = lists[0] if len(lists) == 1 else None
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
+
+
 def image_shape(feature: Mapping[str, Any]) -> tuple[int, ...]:
     """[h, w, channels] of an image or video feature, which LeRobot also lists as [channels, h, w].
 

@@ -16,7 +16,12 @@ from iss_jax.data.region_sources import Source
 
 
 def write_labels(
-    dataset: Dataset, source: Source, *, replace: bool = False, quiet: bool = False
+    dataset: Dataset,
+    source: Source,
+    *,
+    replace: bool = False,
+    quiet: bool = False,
+    replaced_by: str = "replace=True",
 ) -> list[dict[str, Any]]:
     """Labels every episode: beside a LeRobot dataset, in the `masks/` of episode folders.
 
@@ -27,6 +32,7 @@ def write_labels(
         dataset: the episodes.
         source: their labels.
         replace: whether labels that were written before are replaced.
+        replaced_by: how the caller's user says so, for the message.
         quiet: without a progress bar.
 
     Returns:
@@ -40,7 +46,7 @@ def write_labels(
     if there and not replace:
         raise ValueError(
             f"{dataset.root}: masks of {len(there)} episodes are there, such as of episode "
-            f"{there[0]}; --config.replace=True replaces them"
+            f"{there[0]}; {replaced_by} replaces them"
         )
     rows = []
     for index in tqdm.trange(len(dataset), unit="episode", disable=quiet):

@@ -9,6 +9,7 @@ from iss_jax import Background, fills
 from iss_jax.background import Groups
 from iss_jax.data.dataset import Dataset, digest, open_dataset
 from iss_jax.explain.frame_players import PLAYERS
+from iss_jax.few import few
 from iss_jax.jobs.options import PolicyOptions, at_least_one
 from iss_jax.jobs.packaged import located
 from iss_jax.policies.donors import background, donor_frames, groups, task_of
@@ -30,12 +31,14 @@ class Donors:
         bank: the donors; None where the fill needs none.
         source: the dataset that they come from.
         files: tells their files apart.
+        reason: why none are drawn although donors are what `auto` looks for first; else empty.
     """
 
     fill: str
     bank: Background | None = None
     source: Dataset | None = None
     files: str = ""
+    reason: str = ""
 
     def groups(self, dataset: Dataset, episode: int, frames: int = 1) -> Groups | None:
         """Episode and task of some frames, which then draw no donor of their own.
@@ -99,9 +102,10 @@ class PlayerOptions(PolicyOptions, PlayersAsked):
         return load_donors(self, policy, dataset, fill=self.fill, root=root, most=most)
 
 
-def _has_cameras(dataset: Dataset, shown: FrameOptions) -> bool:
+def _lacking(dataset: Dataset, shown: FrameOptions) -> list[str]:
+    """The cameras of explained frames that donors would not show."""
     first = dataset.read(0, [0], regions=False)
-    return set(shown.used.values()) <= set(first.images)
+    return sorted(set(shown.used.values()) - set(first.images))
 
 
 def load_donors(
@@ -142,18 +146,31 @@ def find_donors(
         fill: a name of `iss_jax.fills`, or `auto`.
         root: dataset of the donors; the explained one when empty.
         most: donors, spread over the tasks.
+
+    Raises:
+        ValueError: The fill wants donors, and their dataset lacks cameras of the explained frames.
     """
     if fill != AUTO and not fills.needs_donors(fill):
         return Donors(fill)
     source = open_dataset(located(root, "dataset")) if root else dataset
-    if fill == AUTO and not _has_cameras(source, shown):
-        # Donors by default have cameras of other names: nobody says which are which.
-        return Donors(WITHOUT_DONORS)
+    lacking = _lacking(source, shown)
+    if lacking:
+        # Cameras of other names: nobody says which are which.
+        lacks = f"donors: {source.root} lacks the cameras {few(lacking)}"
+        if fill == AUTO:
+            return Donors(WITHOUT_DONORS, reason=f"{lacks} of the explained frames")
+        raise ValueError(
+            f"{lacks} of the explained frames, it has {few(list(source.cameras))}; --donors_from "
+            "names a dataset that has them, --fill blur needs none"
+        )
     if fill == AUTO:
         tasks = {task_of(source.metadata(index)) for index in range(len(source))}
         own = {task_of(dataset.metadata(index)) for index in range(len(dataset))}
         if any(tasks <= {task} for task in own):
-            return Donors(WITHOUT_DONORS)
+            reason = (
+                f"one task: no donors of other tasks in {source.root}; --donors_from names some"
+            )
+            return Donors(WITHOUT_DONORS, reason=reason)
     bank = bank_of(source, most=most)
     read = dict.fromkeys(episode for episode, _ in donor_frames(source, most))
     files = digest([file for episode in read for file in source.files(episode)])

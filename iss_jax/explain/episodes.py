@@ -30,6 +30,7 @@ from iss_jax.explain.nmr import measure_episode
 from iss_jax.explain.options import EpisodeOptions
 from iss_jax.explain.pages import shown_episode, write_pages
 from iss_jax.explain.players import explain_players
+from iss_jax.explain.positions import begins_with_position
 from iss_jax.explain.subject import Subject
 from iss_jax.jobs.directory import RunDirectory, run_items
 from iss_jax.policies.frames import read_frames, source_of
@@ -65,7 +66,8 @@ def explain_episodes(
     told: list[Told] = []
     shown: list[ShownEpisode] = []
     floors: list[float] = []
-    for index in options.episodes or range(len(dataset)):
+    indices = options.episodes or tuple(range(len(dataset)))
+    for index in indices:
         found, results = explain_episode(run, options, iss, dataset, index, subject)
         floors += [result["floor"] for result in results if "floor" in result]
         if donors is not None:
@@ -74,17 +76,21 @@ def explain_episodes(
             )
             found = dataclasses.replace(found, acted=acted)
         if run.processes.first:
-            write_episode_files(run.path / f"episode_{index:06d}", found, options)
+            write_episode_files(run.path / episode_folder(index), found, options)
             shown.append(shown_episode(found, options.players))
         # Its maps need not stay in memory.
         told.append(tell(found))
     rows = [row for one in told for row in one.rows]
     run.write_csv("results.csv", rows)
     content = {"iss": dataclasses.asdict(iss), "stride": options.stride, "episodes": rows}
+    # The report shows no others, which an earlier run may have left here.
+    content["folders"] = [episode_folder(index) for index in indices]
     if floors:
         content["floor"] = float(np.mean(floors))
     if donors is not None:
         content["fill"] = donors.fill
+        if donors.reason:
+            content["fill_reason"] = donors.reason
         content["acts_on"] = [row for one in told for row in one.sentences]
     unlabelled = [row["episode"] for row in rows if row["k"] is None]
     if unlabelled:
@@ -169,6 +175,7 @@ def explain_episode(
         percents=options.percents,
         unit=subject.unit(iss),
         errors_of_contrasts=all("contrast_stderr" in result for result in results),
+        placed=begins_with_position(dataset, index),
     )
     return found, results
 
@@ -181,12 +188,23 @@ def _write_figures(run: RunDirectory, options: EpisodeOptions, told: Sequence[To
         )
     coloured: dict[str, list] = {}
     for one in told:
-        coloured.setdefault(one.task, []).append(one.path)
+        if one.path is not None:
+            coloured.setdefault(one.task, []).append(one.path)
     label = f"nmr@{options.percents[0]:g}"
-    run.write_figure("paths_by_nmr.png", trajectories_figure(coloured, label=label))
+    if coloured:
+        run.write_figure("paths_by_nmr.png", trajectories_figure(coloured, label=label))
     for number, root in enumerate(options.paths):
         name = "paths_by_success.png" if number == 0 else f"paths_by_success_{number}.png"
         run.write_figure(name, trajectories_figure(paths_of(open_dataset(root))))
+
+
+def episode_folder(index: int) -> str:
+    """Where in a run directory the files of an episode lie.
+
+    Args:
+        index: Of the episode in its dataset.
+    """
+    return f"episode_{index:06d}"
 
 
 def nmr_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -51,6 +51,14 @@ with imports_of("viz"):
     from matplotlib.figure import Figure
 
 
+WRITTEN = (
+    *("iss_heatmaps.npz", "overlays.png", "masks.png", "nmr.json", "nmr.csv", "nmr.png"),
+    *("regions.png", "players.csv", "players.png", "players_frames.png", "episode.mp4"),
+    *("episode.gif", "timeline.rrd"),
+)
+"""All that may be written of an episode, whatever the options."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Explained:
     """An episode of T frames with its saliency, computed at n of them.
@@ -71,6 +79,7 @@ class Explained:
         errors_of_contrasts: False where an older version stored the errors of scores alone, which
             `contrast_stderr` then holds.
         acted: what the policy acts on, where computed; None where it was not asked for.
+        placed: whether the states begin with the end effector's position.
     """
 
     index: int
@@ -87,6 +96,7 @@ class Explained:
     unit: str
     errors_of_contrasts: bool = True
     acted: Effects | None = None
+    placed: bool = False
 
     @property
     def times(self) -> Float[np.ndarray, " T"]:
@@ -146,10 +156,13 @@ class Explained:
         k = self.percents[0]
         return f"{time}\nnmr@{k:g} {nmr:.2f}, chance {chance:.2f}"
 
-    def path(self) -> HandPath:
-        """The end effector's path, coloured by NMR if known; the state begins with its position."""
+    def path(self) -> HandPath | None:
+        """The end effector's path, coloured by NMR if known; None where no state tells it."""
+        if not self.placed:
+            return None
         values = None if self.measures is None else self.measures.nmr[:, 0]
-        return HandPath(self.episode.state[:, :3], bool(self.success()), values)
+        # A copy, or a view of it keeps the whole array.
+        return HandPath(np.array(self.episode.state[:, :3]), self.success(), values)
 
 
 class Told(NamedTuple):
@@ -158,18 +171,15 @@ class Told(NamedTuple):
     title: str
     task: str
     curve: Curve | None
-    path: HandPath
+    path: HandPath | None
     rows: list[dict[str, Any]]
     sentences: list[dict[str, Any]]
 
 
 def tell(found: Explained) -> Told:
     """An episode without its frames."""
-    path = found.path()
-    # A copy, or a view of it keeps the whole array.
-    path = path._replace(position=np.array(path.position))
     said = (summary(found), sentences(found))
-    return Told(found.title(), found.task(), found.curve(), path, *said)
+    return Told(found.title(), found.task(), found.curve(), found.path(), *said)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +219,7 @@ def paths_of(dataset: Dataset) -> dict[str, list[HandPath]]:
         line = dataset.metadata(index)
         position = dataset.read_state(index)[:, :3]
         paths.setdefault(line["tasks"][0], []).append(
-            HandPath(position, bool(outcome(line.get(SUCCESS), f"{dataset.root}, episode {index}")))
+            HandPath(position, outcome(line.get(SUCCESS), f"{dataset.root}, episode {index}"))
         )
     return paths
 
@@ -261,7 +271,9 @@ def summary(found: Explained) -> list[dict[str, Any]]:
 
 
 def write_episode_files(folder: Path, found: Explained, options: EpisodeOptions) -> None:
-    """Everything that is written of one episode."""
+    """Everything that is written of one episode; what an earlier run wrote of it goes first."""
+    for name in WRITTEN:
+        (folder / name).unlink(missing_ok=True)
     maps = found.maps()
     write_heatmaps(folder / "iss_heatmaps.npz", found, maps)
     curve = found.curve()
@@ -302,7 +314,7 @@ def write_episode_files(folder: Path, found: Explained, options: EpisodeOptions)
             {c: found.seen.regions[v] for c, v in by_camera.items() if v in found.seen.regions},
             found.times,
             curve,
-            found.episode.state[:, :3],
+            found.episode.state[:, :3] if found.placed else None,
             acted,
         )
 

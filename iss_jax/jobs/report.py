@@ -49,8 +49,9 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
     """Writes `report.html` into a run directory, from nothing but what lies in it.
 
     Pictures and videos, wherever they lie in it, come first; then every CSV table, the JSON results
-    and configuration and environment. Nothing is loaded from elsewhere, so the page can be mailed;
-    what a link points to stays out.
+    and configuration and environment. Of folders `episode_<number>` those are left out that
+    `folders` in `results.json` does not list, where it is there. Nothing is loaded from elsewhere,
+    so the page can be mailed; what a link points to stays out.
 
     Args:
         folder: the run directory.
@@ -74,7 +75,8 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
     if title is None:
         title = str((config or {}).get("name") or folder.resolve().name)
     parts = [f"<h1>{html.escape(title)}</h1>", _subtitle(environment)]
-    files = _files(folder)
+    others = {folder / name for name in folders_of_others(folder)}
+    files = [path for path in _files(folder) if others.isdisjoint(path.parents)]
     parts += [_link(path.name) for path in files if path.parent == folder and _is_page(path)]
     figures = [path for path in files if path.suffix.lower() in _TYPES]
     if figures:
@@ -96,6 +98,27 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
     )
     write_bytes(folder / NAME, page.encode())
     return folder / NAME
+
+
+def folders_of_others(folder: str | os.PathLike) -> list[str]:
+    """Folders `episode_<number>` of a run directory that the last run did not write.
+
+    Args:
+        folder: the run directory.
+
+    Returns:
+        Those that `folders` in `results.json` does not list; none where it lists nothing.
+
+    Raises:
+        ValueError: `results.json` cannot be read.
+    """
+    folder = cast(Path, folder if isinstance(folder, epath.Path) else Path(folder))
+    results = _json(folder / "results.json")
+    own = results.get("folders") if isinstance(results, dict) else None
+    if own is None:
+        return []
+    found = [path.name for path in folder.iterdir() if re.fullmatch(r"episode_\d+", path.name)]
+    return sorted(set(found) - set(own))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -139,8 +139,8 @@ class PolicyConfig:
                 if view in self.optional:
                     continue
                 raise ValueError(
-                    f"{self.name}: the observation lacks the camera {camera!r} (view {view!r}); "
-                    f"its images are {_images(held)}"
+                    f"{self.name}: the observation lacks the camera {camera!r} (view {view!r})"
+                    f"{self._looked(raw)}"
                 )
             frame = np.asarray(held[camera])
             if frame.ndim == 3 and frame.shape[0] == 3 and frame.shape[-1] != 3:
@@ -171,6 +171,17 @@ class PolicyConfig:
             )
         prompt = check_text(f"{self.name}: prompt", raw["prompt"])
         return frames, np.concatenate(parts), prompt
+
+    def _looked(self, raw: Mapping[str, Any]) -> str:
+        """Where the cameras were looked for, and what is there."""
+        if not self.images:
+            return f"; its images are {_images(raw)}"
+        wanted = f"PolicyConfig(images={self.images!r})"
+        if self.images not in raw:
+            return f" under {self.images!r} ({wanted}), which it lacks; sent: {few(sorted(raw))}"
+        return (
+            f" under {self.images!r} ({wanted}); its images there are {_images(raw[self.images])}"
+        )
 
     def join(self, frames: Mapping[str, Any], state: Any, prompt: str) -> dict[str, Any]:
         """Inverse of `split`: the dict that the robot would send.

@@ -73,6 +73,7 @@ def compare(
         "players": options.players,
         "draws": options.draws,
         "fill": donors.fill,
+        **({"fill_reason": donors.reason} if donors.reason else {}),
         "says": said,
         "compared": rows,
     }

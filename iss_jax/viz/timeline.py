@@ -23,7 +23,7 @@ def write_timeline(
     regions: Mapping[str, UInt8[np.ndarray, "t h w"]],
     times: Float[np.ndarray, " t"],
     curve: Curve | None,
-    position: Float[np.ndarray, "t 3"],
+    position: Float[np.ndarray, "t 3"] | None,
     acted: Effects | None = None,
 ) -> Path:
     """Writes a `.rrd` file, whole or not at all; `rerun <path>` shows it.
@@ -36,7 +36,7 @@ def write_timeline(
         regions: view to labels, of the views that have some.
         times: of the frames, seconds.
         curve: NMR of the frames; None where it is not known.
-        position: of the end effector, metres.
+        position: of the end effector, metres; None where it is not known.
         acted: what the policy acts on in the same frames: a series of shares a player, and players
             as labels of pixels.
 
@@ -53,7 +53,8 @@ def write_timeline(
         recording = rr.RecordingStream("iss_jax", recording_id=name)
         recording.save(str(temporary))
         # Names stand in lists: with blanks or slashes of their own they are no paths.
-        recording.log("robot/path", rr.LineStrips3D([position]), static=True)
+        if position is not None:
+            recording.log("robot/path", rr.LineStrips3D([position]), static=True)
         if acted is not None:
             names = acted.shown_names()
             shares = np.where(np.asarray(acted.valid)[:, None], np.asarray(acted.share), np.nan)
@@ -76,7 +77,8 @@ def write_timeline(
             if curve is not None:
                 recording.log(f"nmr/nmr@{curve.percent:g}", rr.Scalars(float(curve.nmr[index])))
                 recording.log("nmr/chance", rr.Scalars(float(curve.chance[index])))
-            recording.log("robot/hand", rr.Points3D([position[index]]))
+            if position is not None:
+                recording.log("robot/hand", rr.Points3D([position[index]]))
             if acted is not None:
                 for name, share in zip(names, shares[index], strict=True):
                     recording.log(["acts_on", name], rr.Scalars(float(share)))

@@ -18,7 +18,12 @@ with imports_of("viz"):
     from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 # Blue and vermilion of Okabe and Ito: apart without red-green vision.
-OUTCOMES = {True: ("#0072b2", "success"), False: ("#d55e00", "failure")}
+OUTCOMES = {
+    True: ("#0072b2", "success"),
+    False: ("#d55e00", "failure"),
+    None: ("#666666", "outcome not known"),
+}
+_MARKERS = {True: "o", False: "X", None: "s"}
 
 
 class Path(NamedTuple):
@@ -26,12 +31,12 @@ class Path(NamedTuple):
 
     Attributes:
         position: of the end effector, metres.
-        success: whether the task was done.
+        success: whether the task was done; None where nobody says.
         values: one a frame, which colours the path; None colours it by success.
     """
 
     position: Float[np.ndarray, "t 3"]
-    success: bool
+    success: bool | None
     values: Float[np.ndarray, " t"] | None = None
 
 
@@ -63,29 +68,43 @@ def trajectories_figure(
     lines = None
     for axes, (title, paths) in zip(grid, tasks.items(), strict=False):
         for path in paths:
-            colour, _ = OUTCOMES[bool(path.success)]
+            outcome = _outcome(path)
+            colour, _ = OUTCOMES[outcome]
             # A path of one position is that point alone.
             if path.values is None or len(path.position) < 2:
                 axes.plot(*path.position.T, color=colour, linewidth=1, alpha=0.8)
             else:
                 lines = _coloured(axes, path.position, path.values, limits)
-            marker = "o" if path.success else "X"
-            axes.scatter(*path.position[-1], color=colour, s=22, marker=marker, depthshade=False)
+            end = {"s": 22, "marker": _MARKERS[outcome], "depthshade": False}
+            axes.scatter(*path.position[-1], color=colour, **end)
             axes.scatter(*path.position[0], color="0.2", s=8, depthshade=False)
         _frame(axes, np.concatenate([path.position for path in paths]))
-        done = sum(bool(path.success) for path in paths)
-        title = textwrap.fill(title, 50)
-        axes.set_title(f"{title}\n{done} of {len(paths)} succeed", fontsize=8)
+        axes.set_title("\n".join([textwrap.fill(title, 50), *_counted(paths)]), fontsize=8)
     for axes in grid[len(tasks) :]:
         axes.set_visible(False)
+    # Both outcomes where one is known, so that the missing one is seen to be missing.
+    found = {_outcome(path) for paths in tasks.values() for path in paths}
+    named = [outcome for outcome in (True, False) if found != {None}] + [None] * (None in found)
     handles = [
-        grid[0].plot([], [], marker="oX"[not good], color=colour, linestyle="-", label=name)[0]
-        for good, (colour, name) in OUTCOMES.items()
+        grid[0].plot([], [], marker=_MARKERS[outcome], color=colour, linestyle="-", label=name)[0]
+        for outcome in named
+        for colour, name in [OUTCOMES[outcome]]
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     if lines is not None:
         figure.colorbar(lines, ax=list(grid[: len(tasks)]), label=label, shrink=0.6, pad=0.14)
     return figure
+
+
+def _outcome(path: Path) -> bool | None:
+    return None if path.success is None else bool(path.success)
+
+
+def _counted(paths: Sequence[Path]) -> list[str]:
+    """How many of those succeed whose outcome is known; nothing where none is."""
+    known = [outcome for outcome in map(_outcome, paths) if outcome is not None]
+    unknown = f", {len(paths) - len(known)} not known" if len(known) < len(paths) else ""
+    return [f"{sum(known)} of {len(known)} succeed{unknown}"] if known else []
 
 
 def _coloured(

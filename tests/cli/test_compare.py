@@ -52,6 +52,7 @@ def test_two_words_are_the_two_checkpoints(inputs, tmp_path, monkeypatch, capsys
     assert not ended.value.code
     said = capsys.readouterr().out
     assert "What before (A) and after (B) act on, in 6 frames of 6 episodes" in said
+    assert "fill:    blur\n" in said and "are the same" not in said
     assert "bowl" in said and "25.0    50.0    25.0  [25.0, 25.0]" in said
     assert (tmp_path / "report.html").exists()
 
@@ -74,7 +75,7 @@ def test_a_checkpoint_against_itself_is_exactly_the_same(inputs, tmp_path):
         }
     )
     content = compare.side_by_side(config, tmp_path)
-    assert (content["a"], content["b"]) == ("A", "B")
+    assert (content["a"], content["b"]) == ("before (A)", "before (B)")
     assert {row["difference"] for row in content["compared"]} == {0.0}
     assert sum(row["share_a"] for row in content["compared"][:-1]) == pytest.approx(1.0)
     # Computed afresh, not read: the same to the bit.
@@ -106,6 +107,17 @@ def test_an_address_is_a_server():
     assert (own.checkpoint, own.server) == ("", "ws://here:8000")
     own = compare.own_config(compare.get_config(), "runs/5000")
     assert (own.checkpoint, own.server) == ("runs/5000", "")
+
+
+def test_one_checkpoint_twice_is_said_once(inputs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "subject_of", lambda config: Weighing((1, 1, 2)))
+    path = str(inputs / "before")
+    with pytest.raises(SystemExit):
+        cli.main(["iss-jax", "compare", path, path, *words_of(inputs, tmp_path)])
+    said = capsys.readouterr().out
+    assert said.count(f"A and B are the same: {path}\n") == 1
+    assert "What before (A) and before (B) act on, in" in said
+    assert "No share differs between before (A) and before (B) by more than" in said
 
 
 def test_names_are_the_ends_of_paths():

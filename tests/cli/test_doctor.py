@@ -1,11 +1,15 @@
 """The console script's doctor: what is installed, what fits, and what works."""
 
+import dataclasses
+
 import pytest
+import tiny_policy
 from policy_servers import listening
 
 from iss_jax import doctor
 from iss_jax.cli import main as cli
 from iss_jax.cli.doctor import check_server
+from iss_jax.data.folders_write import write_folders
 
 
 def examined(*words):
@@ -28,7 +32,7 @@ def test_all_is_well_with_the_embedded_policy(capsys):
     camera = next(line for line in said.splitlines() if line.startswith("camera base_0_rgb"))
     assert camera.split()[2:] == ["front", "-", "front", "yes"]
     assert "What works with π0.5" in said
-    assert "gradients      yes" in said
+    assert "gradients       yes" in said
 
 
 def test_what_does_not_fit_fails(capsys):
@@ -36,6 +40,19 @@ def test_what_does_not_fit_fails(capsys):
     assert examined(*words) == 1
     said = capsys.readouterr().out
     assert "NO" in said and said.rstrip().endswith("1 of 7 checks failed")
+
+
+def test_a_camera_that_does_not_fit_is_named_with_ways_out(tmp_path, capsys):
+    """By flags, or by a robot file that holds the dataset's cameras."""
+    episode = tiny_policy.episode(2)
+    images = {"top": episode.images["front"]}
+    write_folders(tmp_path, [dataclasses.replace(episode, images=images, regions={})])
+    assert examined("--checkpoint", "embedded", "--dataset", str(tmp_path)) == 1
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if line.startswith("FAIL")]
+    assert "robot 'embedded' does not fit ['camera base_0_rgb'" in line
+    assert "--cameras.base_0_rgb, " in said and "one of ['top']" in said
+    assert '"base_0_rgb": "top"' in said.partition("# my_robot.py")[2]
 
 
 def test_what_cannot_be_read_fails(tmp_path, capsys):

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from policy_servers import listening
 
 from iss_jax import attribute
-from iss_jax.cli import main as cli
+from iss_jax.cli import explain as command, main as cli
+from iss_jax.data.folders_write import write_folders
 from iss_jax.explain import episodes
 
 TINY = ["--iss.num_masks", "4", "--draws", "1", "--num_steps", "1", "--stride", "9"]
@@ -84,7 +85,7 @@ def test_a_pi0_fast_by_its_tokens(inputs, tmp_path, no_pictures, capsys):
     answer = ("--answer_tokens", "2", "--frames", "1")
     content = explained(tmp_path, *words, "--dataset", inputs / "episodes", *answer)
     said = capsys.readouterr().out
-    assert "KL of actions  yes" in said and "π0-FAST" in said
+    assert "KL of actions   yes" in said and "π0-FAST" in said
     maps, _ = items_of(tmp_path)
     assert [np.shape(one["result"]["cells"]) for one in maps] == [(2, 7, 7)]
     assert maps[0]["item"]["model"] == "π0-FAST" and maps[0]["result"]["effect"] > 0.0
@@ -99,7 +100,7 @@ def test_a_policy_behind_a_server(inputs, tmp_path, no_pictures, capsys):
         words = ("--server", address, "--robot", inputs / "my_robot.py", "--players", "")
         content = explained(tmp_path, *words, "--dataset", inputs / "episodes")
     said = capsys.readouterr().out
-    assert "gradients      no" in said and "note: no gradients" in said
+    assert "gradients       no" in said and "note: no gradients" in said
     assert content["floor"] == 0.0 and "fill" not in content
     maps, _ = items_of(tmp_path)
     upper, lower = np.asarray(maps[0]["result"]["cells"])[0, [0, 6]].mean(-1)
@@ -191,7 +192,32 @@ def test_an_own_robot_on_own_episodes_without_labels(inputs, tmp_path, capsys):
     content = json.loads((tmp_path / "run" / "results.json").read_text())
     assert content["without_nmr"] and content["iss"]["num_masks"] == 4
     assert "No NMR of episodes [0]" in said and "boxes, or label images" in said
-    assert "episode 0, frame 0:" in said and "gradients      yes" in said
+    assert "episode 0, frame 0:" in said and "gradients       yes" in said
+
+
+def test_donors_are_of_the_explained_dataset_whatever_the_policy():
+    """Not of the embedded episodes, which an own camera has nothing to do with."""
+    config = command.get_config()
+    config.update({"checkpoint": "embedded", "dataset": "mine"})
+    assert command.episode_options(config).donors_from == "mine"
+    config.donors_from = "others"
+    assert command.episode_options(config).donors_from == "others"
+
+
+def test_an_earlier_episode_is_named_and_a_blur_is_explained(inputs, tmp_path, no_pictures, capsys):
+    (tmp_path / "run" / "episode_000007").mkdir(parents=True)
+
+    def infer(raw):
+        return {"actions": raw["observation/front"][:12].mean((0, 1))[None] / 255}
+
+    write_folders(tmp_path / "one", [tiny_policy.episode(1)])
+    with listening(infer) as address:
+        words = ("--server", address, "--robot", inputs / "my_robot.py", "--players", "regions")
+        content = explained(tmp_path / "run", *words, "--dataset", tmp_path / "one")
+    said = capsys.readouterr().out
+    assert "note: episode_000007 is of an earlier run and not shown in the report" in said
+    assert content["fill"] == "blur" and content["fill_reason"].startswith("one task: no donors")
+    assert f"(fill blur: {content['fill_reason']}):" in said
 
 
 def test_mistakes_are_said_without_a_traceback(inputs, capsys):

@@ -99,6 +99,11 @@ def finished(inputs, tmp_path_factory):
     return workdir
 
 
+def test_what_replaces_regions_is_written(finished):
+    content = json.loads((finished / "results.json").read_text())
+    assert content["fill"] == "background: its own region of frames of other tasks of the dataset"
+
+
 @pytest.mark.slow
 def test_of_measured_effects_a_share_is_nuisance(inputs, tmp_path):
     nmr.against_success(config_of(inputs, quiet=True), tmp_path)

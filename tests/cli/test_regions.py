@@ -86,7 +86,7 @@ def test_each_source_gives_the_same_labels(kind, dataset, tmp_path):
     ]
     labels = open_dataset(dataset).read(0).regions["front"]
     assert (labels[..., :16] == 2).all() and (labels[..., 16:] == 0).all()
-    with pytest.raises(ValueError, match=r"masks of 1 episodes are there.*replace=True"):
+    with pytest.raises(ValueError, match=r"masks of 1 episodes are there.*; --replace replaces"):
         regions.label(config_of(dataset, **changes), tmp_path / "run")
 
 

@@ -44,6 +44,8 @@ def _read(tmp_path, content):
         ({"images": [3]}, r"images is \[3\], a list of objects wanted"),
         ({"annotations": {"image_id": None}}, "annotation 5: image_id is None"),
         ({"annotations": {"category_id": {}}}, "annotation 5: category_id is {}"),
+        ({"annotations": {"bbox": [1, 1, 0, 2]}}, r"annotation 5: bbox \[1, 1, 0, 2\] has no area"),
+        ({"annotations": {"bbox": [1, 1, 2, -2]}}, r"annotation 5: bbox .* has no area"),
         ({"categories": {"name": ["action"]}}, r"category \['action'\] is no region"),
         (
             {"categories": [{"id": 1, "name": "action"}, {"id": 1, "name": "support"}]},
@@ -87,3 +89,9 @@ def test_masks_are_compared_with_the_frames_before_they_are_drawn():
     np.testing.assert_array_equal(labels.mean((1, 2)), [0, 0, 2])
     with pytest.raises(ValueError, match=r"here: masks of \[5000, 6000\] pixels, the frames have"):
         held([Keyframe(0, (5000, 6000), [])], 10**9, "here", (4, 6))
+
+
+def test_of_a_drawing_the_box_does_not_count(tmp_path):
+    drawing = {"segmentation": [[1, 1, 3, 1, 3, 3]], "bbox": [1, 1, 0, 0]}
+    found = _read(tmp_path, _content(annotations=drawing))
+    assert (rasterise(found["front", 0][0], "here") == 2).any()

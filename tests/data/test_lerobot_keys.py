@@ -13,7 +13,7 @@ from PIL import Image
 from iss_jax.data.convert import convert
 from iss_jax.data.dataset import open_dataset
 from iss_jax.data.lerobot import Keys, write_episode
-from iss_jax.data.lerobot_columns import image_shape
+from iss_jax.data.lerobot_columns import image_shape, number_names
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -138,3 +138,28 @@ def test_a_state_that_is_no_number_or_not_there(root):
 )
 def test_axes_as_they_are_named(shape, names, wanted):
     assert image_shape({"shape": shape, "names": names}) == wanted
+
+
+def _named(root, **names):
+    path = root / "meta/info.json"
+    info = json.loads(path.read_text())
+    for name, own in names.items():
+        info["features"][name.replace("__", ".")]["names"] = own
+    path.write_text(json.dumps(info))
+
+
+def test_numbers_of_a_state_have_the_datasets_names(root):
+    assert open_dataset(root).state_names == ()
+    size = open_dataset(root).state_size
+    names = [f"q{number}" for number in range(size)]
+    _named(root, observation__state={"motors": names})
+    assert open_dataset(root).state_names == tuple(names)
+    _named(root, observation__state=["state"])
+    assert open_dataset(root).state_names == ()
+
+
+def test_a_part_without_names_counts_its_numbers(root):
+    keys = Keys(state=["observation.state", "action"])
+    names = open_dataset(root, keys=keys).state_names
+    assert names[0] == "state_0" and names[-1].startswith("action_")
+    assert number_names({"a": ["x"], "b": ["y"]}) == ()

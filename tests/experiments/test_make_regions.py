@@ -125,7 +125,7 @@ def test_label_images_become_masks_of_the_dataset(to, tmp_path):
             assert list(found) == ["front"]
             np.testing.assert_array_equal(found["front"], labels)
     assert (tmp_path / "run/figures/regions.jpg").exists()
-    with pytest.raises(ValueError, match=r"masks of 3 episodes are there.*replace=True"):
+    with pytest.raises(ValueError, match=r"masks of 3 episodes are there.*--config.replace=True"):
         make_regions.main(config, tmp_path / "run")
     (tmp_path / "labels/front/episode_000001/000002.png").unlink()
     config.replace = True

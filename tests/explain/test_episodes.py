@@ -1,5 +1,6 @@
 """What is written of episodes, of a policy whose maps are known."""
 
+import dataclasses
 import json
 import types
 from typing import Any
@@ -8,14 +9,16 @@ import ml_collections
 import numpy as np
 import other_policies
 import pytest
+import tiny_policy
 from matplotlib.figure import Figure
 
 from iss_jax.cli.explain import get_config
 from iss_jax.data.add_metadata import add_metadata
 from iss_jax.data.dataset import open_dataset
+from iss_jax.data.folders_write import write_folders
 from iss_jax.explain import episodes
 from iss_jax.explain.episodes import explain_episodes, nmr_table
-from iss_jax.explain.files import paths_of
+from iss_jax.explain.files import paths_of, write_episode_files
 from iss_jax.explain.options import EpisodeOptions
 from iss_jax.explain.own_size import CameraOptions, as_sent
 from iss_jax.jobs.directory import open_run
@@ -79,6 +82,49 @@ def test_floors_are_averaged_and_a_second_run_asks_nothing(tmp_path, no_pictures
     }
     explain_episodes(run, options(episodes=(1, 0)), subject(asked), dataset)
     assert len(asked) == 4
+
+
+def test_a_path_is_drawn_where_the_states_are_known_to_begin_with_it(tmp_path, monkeypatch):
+    drawn: list[Any] = []
+
+    def figure(tasks, **kwargs):
+        drawn.append(tasks)
+        return Figure()
+
+    monkeypatch.setattr(episodes, "write_episode_files", lambda *args: None)
+    monkeypatch.setattr(episodes, "trajectories_figure", figure)
+    known = tiny_policy.episode(2)
+    place = {"suite": "libero_goal", "task": "reach"}
+    unknown = dataclasses.replace(known, metadata=place, regions={})
+    for name, own in (
+        ("joints", dataclasses.replace(unknown, metadata={})),
+        ("hand", unknown),
+    ):
+        write_folders(tmp_path / name, [own])
+        run = open_run(tmp_path / f"run-{name}", ml_collections.ConfigDict())
+        explain_episodes(run, options(), subject([]), open_dataset(tmp_path / name))
+        assert run.path.joinpath("figures", "paths_by_nmr.png").exists() == (name == "hand")
+    ((path,),) = [tasks[known.prompt] for tasks in drawn]
+    assert path.success is None
+    np.testing.assert_array_equal(path.position, known.state[:, :3])
+
+
+def test_a_run_lists_its_folders(tmp_path, no_pictures):
+    dataset = other_policies.two_tasks(tmp_path / "episodes")
+    run = open_run(tmp_path / "run", ml_collections.ConfigDict())
+    content = explain_episodes(run, options(episodes=(1,)), subject([]), dataset)
+    assert content["folders"] == ["episode_000001"]
+
+
+def test_files_of_an_earlier_run_of_the_same_episode_go(tmp_path):
+    folder = tmp_path / "episode_000000"
+    folder.mkdir()
+    (folder / "players.png").write_bytes(b"old")
+    (folder / "my_notes.txt").write_text("kept")
+    broken: Any = None
+    with pytest.raises(AttributeError):
+        write_episode_files(folder, broken, options())
+    assert [path.name for path in folder.iterdir()] == ["my_notes.txt"]
 
 
 def test_a_text_of_failure_is_no_success_and_another_ends_before_anything(tmp_path, no_pictures):

@@ -7,6 +7,8 @@ import tiny_policy
 from other_policies import two_tasks
 
 from iss_jax.background import Background, Groups
+from iss_jax.data.dataset import open_dataset
+from iss_jax.data.folders_write import write_folders
 from iss_jax.explain.donors import PlayersAsked
 from iss_jax.explain.own_size import CameraOptions, allowed_donors, as_sent, own_size_donors
 
@@ -39,3 +41,20 @@ def test_donors_are_of_other_tasks_at_their_own_size(tmp_path):
     with pytest.raises(ValueError, match="donors: none of 1 is of another task"):
         allowed_donors(Background({"top": jnp.zeros((1, 2, 2, 3))}, task=jnp.array([0])), own)
     assert allowed_donors(None, None) is None
+
+
+def test_why_no_donors_are_drawn_is_said(tmp_path):
+    """Of one task there are none of others; cameras of other names are an error where asked for."""
+    dataset = two_tasks(tmp_path / "two")
+    write_folders(tmp_path / "one", [tiny_policy.episode(2)])
+    alone = open_dataset(tmp_path / "one")
+    found = own_size_donors(alone, PlayersAsked("looks", 1, "auto", 8, ""), CAMERAS)
+    assert found.fill == "blur" and found.reason.startswith("one task: no donors of other tasks in")
+    assert own_size_donors(dataset, PlayersAsked("looks", 1, "auto", 8, ""), CAMERAS).reason == ""
+    blur = own_size_donors(alone, PlayersAsked("looks", 1, "blur", 8, ""), CAMERAS)
+    assert (blur.fill, blur.reason) == ("blur", "")
+    odd = CameraOptions({"top": "ceiling"})
+    found = own_size_donors(alone, PlayersAsked("looks", 1, "auto", 8, str(dataset.root)), odd)
+    assert found.fill == "blur" and "two lacks the cameras ['ceiling']" in found.reason
+    with pytest.raises(ValueError, match=r"two lacks the cameras \['ceiling'\].*--donors_from"):
+        own_size_donors(alone, PlayersAsked("looks", 1, "background", 8, str(dataset.root)), odd)

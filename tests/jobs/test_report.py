@@ -129,3 +129,12 @@ def test_other_pages_of_the_run_are_linked(tmp_path):
     (tmp_path / "episode_0" / "inner.html").write_text("<html></html>")
     write_report(tmp_path)
     assert Page(write_report(tmp_path).read_text()).sources == ["explorer.html"]
+
+
+def test_episodes_of_an_earlier_run_are_left_out(folder):
+    assert report.folders_of_others(folder) == []
+    (folder / "results.json").write_text('{"folders": ["episode_2"]}')
+    assert report.folders_of_others(folder) == ["episode_10"]
+    page = Page(write_report(folder).read_text())
+    assert "episode_2/episode.mp4" in page.captions
+    assert not [caption for caption in page.captions if caption.startswith("episode_10")]

@@ -121,8 +121,11 @@ def test_raw_dicts_are_openpis():
     lacking = r"lacks the camera 'observation/wrist_image' .*; its images are \['{}'\]$"
     with pytest.raises(ValueError, match=lacking.format("observation/image")):
         PI05_LIBERO.split({key: v for key, v in libero.items() if "wrist" not in key})
-    with pytest.raises(ValueError, match=r"lacks the camera 'cam_high' .*; its images are \[\]$"):
+    under = r"lacks the camera 'cam_high' .* under 'images' \(PolicyConfig\(images='images'\)\)"
+    with pytest.raises(ValueError, match=rf"{under}; its images there are \[\]$"):
         PI05_ALOHA.split({**raw, "images": {}})
+    with pytest.raises(ValueError, match=rf"{under}, which it lacks; sent: \['cam_high', 'prompt'"):
+        PI05_ALOHA.split({**raw["images"], "prompt": "x", "state": raw["state"]})
     with pytest.raises(ValueError, match=r"state 'observation/joint_position' has shape"):
         PI05_DROID.split({**droid, "observation/joint_position": np.zeros(6)})
     with pytest.raises(ValueError, match=r"unknown cameras \['side'\]"):

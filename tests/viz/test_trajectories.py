@@ -26,6 +26,18 @@ def test_paths_by_outcome():
         assert getattr(milk, f"get_{name}label")() == f"{name} (m)"
 
 
+def test_an_outcome_that_nobody_says_is_not_counted():
+    tasks = {"milk": [Path(walk(0), True), Path(walk(1), None)], "soup": [Path(walk(2), None)]}
+    figure = trajectories_figure(tasks)
+    milk, soup = figure.axes
+    assert milk.get_title() == "milk\n1 of 1 succeed, 1 not known" and soup.get_title() == "soup"
+    assert soup.lines[0].get_color() == OUTCOMES[None][0]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["success", "failure", "outcome not known"]
+    alone = trajectories_figure({"soup": [Path(walk(2), None)]})
+    assert [text.get_text() for text in alone.legends[0].get_texts()] == ["outcome not known"]
+
+
 def test_paths_by_value_share_one_scale():
     values = np.linspace(0.1, 0.6, 6)
     tasks = {"milk": [Path(walk(0), True, values)], "soup": [Path(walk(1), False, values + 0.3)]}
