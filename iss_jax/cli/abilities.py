@@ -53,8 +53,8 @@ def abilities_of(model: str) -> Abilities:
 
 def abilities_table(model: str) -> str:
     """What works, a line each."""
-    names = {"kl": "KL of actions"}
+    names = {"kl": "KL of actions", "cost": "cost, 100 masks"}
     return "\n".join(
-        f"{names.get(name, name):<14} {value}"
+        f"{names.get(name, name):<15} {value}"
         for name, value in abilities_of(model)._asdict().items()
     )

@@ -80,6 +80,7 @@ def items_of(workdir):
     return maps, [one for one in found if one not in maps]
 
 
+@pytest.mark.slow
 def test_a_pi0_fast_by_its_tokens(inputs, tmp_path, no_pictures, capsys):
     words = ("--checkpoint", inputs / "fast", "--robot", inputs / "fast_robot.py", "--players", "")
     answer = ("--answer_tokens", "2", "--frames", "1")
@@ -107,6 +108,7 @@ def test_a_policy_behind_a_server(inputs, tmp_path, no_pictures, capsys):
     assert len(maps) == 2 and upper != lower
 
 
+@pytest.mark.slow
 def test_episodes_that_lerobot_wrote_as_video(inputs, tmp_path, no_pictures, capsys):
     """Of its own release, with cameras of two sizes and no labels; all is matched by name."""
     pytest.importorskip("av", reason="PyAV (extra `data`) is not installed")

@@ -30,6 +30,7 @@ def test_the_prompt_is_in_lower_case_with_the_state_and_no_question(inputs):
     assert text.startswith("Task: pick up the milk, State: ") and text.rstrip().endswith(";")
 
 
+@pytest.mark.slow
 def test_a_view_without_a_camera_is_black_and_takes_no_part(inputs):
     subject, _, seen = inputs
     assert list(seen.obs.images) == ["base_0_rgb", "left_wrist_0_rgb", "right_wrist_0_rgb"]

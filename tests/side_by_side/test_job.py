@@ -99,6 +99,7 @@ def test_a_player_that_donors_change_in_one_alone_is_not_compared(dataset, tmp_p
     }
 
 
+@pytest.mark.slow
 def test_looks_are_of_their_own_episode_and_have_no_interval(dataset, tmp_path):
     options = dataclasses.replace(OPTIONS, players="looks", num_episodes=2)
     rows, _ = compared(tmp_path, dataset, Weighing((1, 2)), Weighing((2, 1)), options)
