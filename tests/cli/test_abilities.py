@@ -22,6 +22,6 @@ def test_the_guide_says_the_same(start, kind):
 
 def test_types_of_lerobot_are_one_kind_and_unknown_models_none():
     assert abilities_of("LeRobot smolvla") is KINDS["LeRobot"]
-    assert "KL of actions  yes" in abilities_table("π0-FAST")
+    assert "KL of actions   yes" in abilities_table("π0-FAST")
     with pytest.raises(KeyError):
         abilities_of("π9")
