@@ -24,6 +24,7 @@ import tqdm
 
 from experiments.causes.scenes import open_source, split_tasks
 from experiments.distilled.cue import painted, places
+from experiments.distilled.jitter import jittered
 from experiments.distilled.teacher import Frame, answers, frames_of, observe
 from experiments.planted.cue import INSTRUCTIONS
 from experiments.runs import app
@@ -130,7 +131,7 @@ def batches(
         images = []
         for row, value in zip(rows, shown, strict=True):
             one = painted(frames[row].images, where, config.cue, int(value))
-            images.append({v: _jittered(own, config.colour_jitter, rng) for v, own in one.items()})
+            images.append({v: jittered(own, config.colour_jitter, rng) for v, own in one.items()})
         obs = observe(
             policy,
             images,
@@ -141,11 +142,6 @@ def batches(
         chunk = jnp.asarray(taught[rows, wanted, draws])
         yield Batch(obs, chunk, jnp.ones(chunk.shape[:2], bool))
         step += 1
-
-
-def _jittered(frame: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    scale, shift = 1 + strength * rng.uniform(-1, 1), 127.5 * strength * rng.uniform(-1, 1)
-    return np.clip((frame - 127.5) * scale + 127.5 + shift, 0, 255).astype(np.uint8)
 
 
 def _save(path: Path, state: TrainState, policy: Policy) -> None:

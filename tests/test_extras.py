@@ -60,7 +60,7 @@ USES = {
     ],
     "viz": [
         ("matplotlib", "iss_jax.viz.overlays", imported("iss_jax.viz.overlays")),
-        ("jinja2", "iss_jax.viz.explorer", imported("iss_jax.viz.explorer")),
+        ("jinja2", "iss_jax.viz.page", imported("iss_jax.viz.page")),
         ("av", None, lambda path: video.write_mp4(path, FRAMES, fps=1)),
         ("PIL", None, lambda path: video.write_gif(path, FRAMES, fps=1)),
     ],

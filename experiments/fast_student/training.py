@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from experiments.distilled.jitter import jittered
 from experiments.distilled.teacher import Frame, observe
 from experiments.fast_student.tokens import ActionTokens, encode
 from experiments.planted.cue import INSTRUCTIONS
@@ -83,7 +84,7 @@ def batches(
         draws = rng.integers(taught.shape[2], size=size)
         images = [
             {
-                view: _shifted(_jittered(own, jitter, rng), shift, rng)
+                view: _shifted(jittered(own, jitter, rng), shift, rng)
                 for view, own in frames[row].images.items()
             }
             for row in rows
@@ -136,11 +137,6 @@ def train_step(
     trainable, _ = updated
     ema = jax.tree.map(lambda a, b: ema_decay * a + (1 - ema_decay) * b, state.ema, trainable)
     return TrainState(state.step + 1, trainable, {}, {}, ema, opt_state), found
-
-
-def _jittered(frame: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    scale, shift = 1 + strength * rng.uniform(-1, 1), 127.5 * strength * rng.uniform(-1, 1)
-    return np.clip((frame - 127.5) * scale + 127.5 + shift, 0, 255).astype(np.uint8)
 
 
 def _shifted(frame: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

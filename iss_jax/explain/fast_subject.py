@@ -17,7 +17,7 @@ from iss_jax.effects_config import EffectsConfig
 from iss_jax.explain.donors import Donors, PlayersAsked, find_donors
 from iss_jax.explain.openpi_subject import one_frame, untrimmed
 from iss_jax.explain.own_size import CameraOptions
-from iss_jax.explain.subject import EFFECTS
+from iss_jax.explain.subject import EFFECTS, map_result
 from iss_jax.pi0_fast.inputs import fast_observation, views_of
 from iss_jax.pi0_fast.saliency import kl_unit
 from iss_jax.policies.donors import background
@@ -123,13 +123,7 @@ class FastSubject:
             valid=self._without_blank(obs),
             sampling=untrimmed(self._sampling),
         )
-        rows = [list(result.maps).index(view) for view in seen.views]
-        return {
-            "cells": np.asarray(result.cells)[0, rows],
-            "stderr": np.asarray(result.stderr)[0, rows],
-            "contrast_stderr": np.asarray(result.contrast_stderr)[0, rows],
-            "effect": float(result.effects.mean()),
-        }
+        return map_result(result, seen.views)
 
     def effects_of(
         self,

@@ -14,7 +14,7 @@ from iss_jax.effects_config import EffectsConfig
 from iss_jax.explain.donors import Donors, PlayersAsked
 from iss_jax.explain.own_size import CameraOptions, allowed_donors, as_sent, own_size_donors
 from iss_jax.explain.served_subject import one_of
-from iss_jax.explain.subject import EFFECTS
+from iss_jax.explain.subject import EFFECTS, map_result
 from iss_jax.players import Players
 from iss_jax.policies.frames import FrameOptions, Seen
 from iss_jax.results import effect_unit
@@ -81,12 +81,7 @@ class LerobotSubject:
         result = self.policy.saliency(
             *_frame(seen, frame), key=key, config=config, baseline_calls=self.baseline_calls
         )
-        rows = [list(result.maps).index(view) for view in seen.views]
-        return {
-            "cells": np.asarray(result.cells)[rows],
-            "stderr": np.asarray(result.stderr)[rows],
-            "contrast_stderr": np.asarray(result.contrast_stderr)[rows],
-            "effect": float(result.effects.mean()),
+        return map_result(result, seen.views) | {
             "floor": float(getattr(result, "floor", 0.0) or 0.0),
         }
 

@@ -14,7 +14,7 @@ from iss_jax.data.dataset import Dataset
 from iss_jax.data.episode import Episode
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.explain.donors import Donors, PlayersAsked, load_donors
-from iss_jax.explain.subject import EFFECTS
+from iss_jax.explain.subject import EFFECTS, map_result
 from iss_jax.jobs.options import PolicyOptions
 from iss_jax.pi05.observation import Observation
 from iss_jax.policies.frames import FrameOptions, Seen, present_views, see
@@ -88,13 +88,7 @@ class OpenpiSubject:
             action_horizon=self.options.action_horizon,
             sampling=Sampling(num_steps=self.options.num_steps),
         )
-        rows = [list(result.maps).index(view) for view in seen.views]
-        return {
-            "cells": np.asarray(result.cells)[0, rows],
-            "stderr": np.asarray(result.stderr)[0, rows],
-            "contrast_stderr": np.asarray(result.contrast_stderr)[0, rows],
-            "effect": float(result.effects.mean()),
-        }
+        return map_result(result, seen.views)
 
     def effects_of(
         self,

@@ -14,7 +14,7 @@ from iss_jax.data.episode import Episode
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.explain.donors import Donors, PlayersAsked
 from iss_jax.explain.own_size import allowed_donors, as_sent, own_size_donors
-from iss_jax.explain.subject import EFFECTS
+from iss_jax.explain.subject import EFFECTS, map_result
 from iss_jax.players import Players
 from iss_jax.policies import served, served_players
 from iss_jax.policies.client import PolicyClient
@@ -98,12 +98,7 @@ class ServedSubject:
             infer_batch=self.client.infer_batch,
         )
         result = found.saliency
-        rows = [list(result.maps).index(view) for view in seen.views]
-        return {
-            "cells": np.asarray(result.cells)[rows],
-            "stderr": np.asarray(result.stderr)[rows],
-            "contrast_stderr": np.asarray(result.contrast_stderr)[rows],
-            "effect": float(result.effects.mean()),
+        return map_result(result, seen.views) | {
             "floor": found.floor,
         }
 

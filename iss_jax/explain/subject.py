@@ -1,6 +1,9 @@
 """What an explained policy has to answer, of whatever kind it is."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from iss_jax.background import Background, Groups
 from iss_jax.config import ISSConfig
@@ -10,6 +13,7 @@ from iss_jax.effects_config import EffectsConfig
 from iss_jax.explain.donors import Donors, PlayersAsked
 from iss_jax.players import Players
 from iss_jax.policies.frames import FrameOptions, Seen
+from iss_jax.results import Saliency
 
 
 class Subject(Protocol):
@@ -75,3 +79,17 @@ class Subject(Protocol):
 
 EFFECTS = ("by_draw", "moved", "floor", "reason", "actions")
 """What a result holds of an `iss_jax.Effects`."""
+
+
+def map_result(found: Saliency, views: Sequence[str]) -> dict[str, Any]:
+    """What an item stores of the map of one frame, alone or a batch of one.
+
+    Args:
+        found: The map.
+        views: The order in which its cells are stored.
+    """
+    rows = [list(found.maps).index(view) for view in views]
+    parts = {name: np.asarray(getattr(found, name)) for name in ("cells", "stderr")}
+    parts["contrast_stderr"] = np.asarray(found.contrast_stderr)
+    stored = {name: (part[0] if part.ndim == 4 else part)[rows] for name, part in parts.items()}
+    return {**stored, "effect": float(found.effects.mean())}

@@ -7,7 +7,6 @@ can be changed there. `explorer_page/` holds its template, its style and its scr
 import base64
 import dataclasses
 import io
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +17,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from iss_jax.data.atomic import write_bytes
 from iss_jax.extras import imports_of
+from iss_jax.viz.page import page_html
 
 with imports_of("viz"):
-    import jinja2
     from PIL import Image
 
 # Of a frame's compression, best first; the first with which all frames fit is taken.
@@ -120,18 +119,7 @@ def explorer_html(episodes: Sequence[ShownEpisode], *, title: str) -> str:
         _check(episode)
     quality = _quality(episodes)
     content = [_packed_episode(episode, quality) for episode in episodes]
-    folder = Path(__file__).with_name("explorer_page")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    # Nothing in a string may end the element that the content stands in.
-    text = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
-    return environment.get_template("page.html").render(
-        title=title,
-        content=text,
-        style=(folder / "page.css").read_text(encoding="utf-8"),
-        script=(folder / "page.js").read_text(encoding="utf-8"),
-    )
+    return page_html("explorer_page", content, title=title)
 
 
 def _check(episode: ShownEpisode) -> None:

@@ -5,7 +5,6 @@
 
 import base64
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from iss_jax.data.atomic import write_bytes
-from iss_jax.extras import imports_of
 from iss_jax.viz.explorer import webp
-
-with imports_of("viz"):
-    import jinja2
+from iss_jax.viz.page import page_html
 
 QUALITY = 70
 
@@ -99,18 +95,7 @@ def gallery_html(points: Sequence[ShownPoint], *, title: str, ylabel: str, said:
             for point in points
         ],
     }
-    folder = Path(__file__).with_name("gallery_page")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("page.html").render(
-        title=title,
-        said=said,
-        # Nothing in a string may end the element that the content stands in.
-        content=json.dumps(content, allow_nan=False).replace("<", "\\u003c"),
-        style=(folder / "page.css").read_text(encoding="utf-8"),
-        script=(folder / "page.js").read_text(encoding="utf-8"),
-    )
+    return page_html("gallery_page", content, title=title, said=said)
 
 
 def _known(value: Any) -> float | None:
