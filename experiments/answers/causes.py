@@ -18,7 +18,7 @@ def known_causes(folder: Path) -> Answer:
     """Of `experiments.known_causes`: AUC of each method over kinds of cues."""
     if not (folder / "summary.csv").exists():
         return Answer("Can one point at a player?")
-    rows = [row for row in rows_of(folder, "summary.csv") if row["auc"]]
+    rows = [row for row in rows_of(folder, "summary.csv") if _known(row["auc"])]
     split = "heldout" if any(row["split"] == "heldout" for row in rows) else "chosen"
     own = [row for row in rows if row["split"] == split]
     return _ranked(KNOWN, own, "kind", "known_causes.png")
@@ -26,7 +26,7 @@ def known_causes(folder: Path) -> Answer:
 
 def trained_causes(folder: Path) -> Answer:
     """Of `experiments.trained_causes`: the same over cues that networks were taught."""
-    rows = [row for row in rows_of(folder, "summary.csv") if row["auc"]]
+    rows = [row for row in rows_of(folder, "summary.csv") if _known(row["auc"])]
     return _ranked(TRAINED, rows, "cue", "")
 
 
@@ -54,6 +54,10 @@ def planted_shortcuts(folder: Path) -> Answer:
     return Answer(PLANTED, f"{verdict}; chance is 0.50.", controls, "planted_shortcuts.png")
 
 
+def _known(text: str) -> bool:
+    return text != "" and math.isfinite(float(text))
+
+
 def _ranked(question: str, rows: Sequence[Mapping[str, str]], kind: str, figure: str) -> Answer:
     """Methods by their mean AUC over kinds; random ones are kept as controls."""
     groups: dict[tuple[str, str], list[Mapping[str, str]]] = {}
@@ -72,7 +76,6 @@ def _ranked(question: str, rows: Sequence[Mapping[str, str]], kind: str, figure:
                 "worst on": worst.get(kind, ""),
             }
         )
-    table = [row for row in table if math.isfinite(row["mean AUC"])]
     if not table:
         return Answer(question, "Not known: no frame has a cause and a control.")
     table.sort(key=lambda row: -row["mean AUC"])

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from experiments.answers.stored import rows_of, stored
+from experiments.perturbed.items import METHODS
 from iss_jax.jobs.answer import Answer, interval, number
 
 RANDOM = ("random", "random_same")
@@ -26,11 +27,19 @@ def fidelity(folder: Path) -> Answer:
     average = {method: sum(own) / len(own) for method, own in mean.items()}
     best = max((m for m in average if m not in RANDOM), key=average.__getitem__, default="")
     dealt = max((average[m] for m in RANDOM if m in average), default=None)
-    verdict = f"Most those of {best}: r = {number(average.get(best))} on average" if best else ""
-    verdict += f"; random explanations reach {number(dealt)}." if dealt is not None else "."
+    if best and dealt is not None and average[best] <= dealt:
+        verdict = (
+            f"None more than random ones, which reach r = {dealt:.2f} on average; {_title(best)}"
+        )
+        verdict += f" has {average[best]:.2f}."
+    elif best:
+        verdict = f"Most those of {_title(best)}: r = {average[best]:.2f} on average"
+        verdict += f"; random ones reach {dealt:.2f}." if dealt is not None else "."
+    else:
+        verdict = f"Random ones reach r = {number(dealt)} on average; nothing else was asked for."
     controls = [
         {
-            "method": one["method"],
+            "method": _title(one["method"]),
             "perturbation": one["perturbation"],
             "r": number(one["r"]),
             "interval": interval(*one["bootstrap"]),
@@ -47,13 +56,14 @@ def robustness(folder: Path) -> Answer:
     one = content["shares"][0]
     methods = {m: v for m, v in one["methods"].items() if v["pearson"]["value"] is not None}
     ranked = sorted(methods, key=lambda m: -methods[m]["pearson"]["value"])
-    said = [f"{m} r = {methods[m]['pearson']['value']:.2f}" for m in ranked if m not in RANDOM]
-    dealt = [f"{m} {methods[m]['pearson']['value']:.2f}" for m in ranked if m in RANDOM]
+    r = {m: f"{methods[m]['pearson']['value']:.2f}" for m in ranked}
+    said = [f"{_title(m)} r = {r[m]}" for m in ranked if m not in RANDOM]
+    dealt = [f"{_title(m)} {r[m]}" for m in ranked if m in RANDOM]
     verdict = f"Of {one['episodes']} episodes, maps of clean and noisy frames agree: "
     verdict += ", ".join(said) + (f"; controls: {', '.join(dealt)}." if dealt else ".")
     controls = [
         {
-            "method": method,
+            "method": _title(method),
             "r of the maps": number(found["pearson"]["value"]),
             "interval": interval(found["pearson"]["low"], found["pearson"]["high"]),
             "cosine": number(found["cosine"]["value"], ".4f"),
@@ -87,6 +97,10 @@ def perturbation_grid(folder: Path) -> Answer:
     ]
     question = "What do perturbations do to one frame's map?"
     return Answer(question, verdict, controls, figure="perturbations.jpg")
+
+
+def _title(method: str) -> str:
+    return METHODS.get(method, method)
 
 
 def mask_sensitivity(folder: Path) -> Answer:

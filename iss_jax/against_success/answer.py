@@ -53,7 +53,7 @@ def _figure(named: Mapping[str, str]) -> str:
 def _verdict(title: str, one: Mapping[str, Any]) -> str:
     r, p = one["r"], one["p_value"]
     if r is None or math.isnan(r):
-        return f"Not known: {one['reason']}."
+        return f"Not known ({one['reason']})."
     about = f"{title} has r = {r:.2f} with success over {one['n']} rows"
     if p is None or math.isnan(p):
         return f"{about}; {one['reason'] or 'how sure that is is not known'}."

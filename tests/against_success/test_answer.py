@@ -38,7 +38,7 @@ def test_nmr_by_effect_leads_and_its_control_stands_beside():
     [
         (-0.3, 0.2, "", "This run cannot tell: "),
         (0.8, 0.001, "", "No, the other way round: "),
-        (math.nan, math.nan, "success does not vary", "Not known: success does not vary."),
+        (math.nan, math.nan, "success does not vary", "Not known (success does not vary)."),
         (-0.3, math.nan, "2 clusters", "over 12 rows; 2 clusters."),
     ],
 )

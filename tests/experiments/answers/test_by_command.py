@@ -93,7 +93,7 @@ def test_the_published_runs_of_fidelity_and_robustness_are_answered(tmp_path):
         found = answered(command, tmp_path)
         assert found.controls and "random" in found.verdict
         methods = [row["method"] for row in found.controls]
-        assert {"iss", "attention", "random"} <= set(methods)
+        assert {"ISS", "ATT", "random"} <= set(methods)
 
 
 def test_the_published_runs_of_known_and_trained_causes_are_answered(tmp_path):
