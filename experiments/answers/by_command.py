@@ -3,6 +3,9 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+from absl import logging
 
 from experiments.answers import acting, causes, changes, cost, maps
 from experiments.answers.stored import stored
@@ -37,6 +40,10 @@ BY_COMMAND: dict[str, Callable[[Path], Answer]] = {
 }
 
 
+UNREAD: Final = (LookupError, TypeError, ValueError, AttributeError, FileNotFoundError)
+"""What results raise that are none of the command's, or older than its answer."""
+
+
 def answer_of(command: str, folder: Path, about: str) -> Answer:
     """What a run's page says first.
 
@@ -47,9 +54,15 @@ def answer_of(command: str, folder: Path, about: str) -> Answer:
         folder: The run directory, with its results.
         about: The command's docstring.
     """
-    if command in BY_COMMAND:
+    asked = question_of(about) or command
+    if command not in BY_COMMAND:
+        return Answer(asked)
+    try:
         return BY_COMMAND[command](folder)
-    return Answer(question_of(about) or command)
+    except UNREAD as error:
+        # All is written by now: a page without an answer is better than none.
+        logging.warning("%s: no answer could be read off its results (%r)", folder, error)
+        return Answer(asked)
 
 
 def question_of(about: str) -> str:

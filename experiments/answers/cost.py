@@ -15,20 +15,17 @@ def efficiency(folder: Path) -> Answer:
     if not rows:
         return Answer(question)
     last = rows[-1]
-    verdict = (
-        f"{last['name']} takes {number(last['cost'], '.1f')} times a single inference"
-        if "cost" in last and "name" in last
-        else ""
-    )
+    times = last.get("slowdown", last.get("cost"))
+    verdict = f"{last['name']} takes {times:.1f} single inferences" if times is not None else ""
     if verdict and last.get("over_floor") is not None:
         verdict += f", {last['over_floor']:.1f} times what its arithmetic needs at the peak"
     names = {
         "name": "what",
-        "num_masks": "masks",
-        "keep_prob": "keep probability",
         "runs": "runs",
         "seconds": "seconds",
         "cost": "in inferences",
+        "slowdown": "in inferences",
+        "paper_slowdown": "the paper's",
         "over_floor": "over the floor",
     }
     shown = [name for name in names if name in rows[0]][:6]

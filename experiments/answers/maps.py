@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments.answers.stored import rows_of, stored
+from experiments.answers.stored import stored
 from iss_jax.jobs.answer import Answer, interval, number
 
 MOST_ROWS = 12
@@ -86,15 +86,27 @@ def estimator_accuracy(folder: Path) -> Answer:
 
 
 def adaptive_stopping(folder: Path) -> Answer:
-    """Of `experiments.adaptive_stopping`: its rows as they are."""
-    rows = rows_of(folder, "results.csv")
-    names = [
-        name
-        for name in ("estimator", "target", "mean_masks", "saved", "error_over_claimed_median")
-        if name in rows[0]
+    """Of `experiments.adaptive_stopping`: agreement beside that of fixed numbers of masks."""
+    rows = stored(folder)
+    better = sum(row["agreement"] > row["agreement_fixed"] for row in rows)
+    verdict = (
+        f"In {better} of {len(rows)} settings maps agree better than those of as many masks for "
+        "every frame."
+    )
+    controls = [
+        {
+            "estimator": row["estimator"],
+            "target": f"{row['target']:g}",
+            "masks": number(row["masks_mean"], ".0f"),
+            "agreement": number(row["agreement"]),
+            "of fixed masks": number(row["agreement_fixed"]),
+            "least, fixed": f"{number(row['agreement_least'])}, "
+            f"{number(row['agreement_fixed_least'])}",
+        }
+        for row in rows
     ]
-    controls = [{n.replace("_", " "): _short(row[n]) for n in names} for row in rows]
-    return Answer("Do masks until an error is small enough save any?", "", controls[:MOST_ROWS])
+    question = "Can a map stop when it is good enough?"
+    return Answer(question, verdict, controls[:MOST_ROWS])
 
 
 def token_interventions(folder: Path) -> Answer:
@@ -151,10 +163,3 @@ def kl_and_error(folder: Path) -> Answer:
     )
     question = "Does the squared error of actions stand in for the KL of their distribution?"
     return Answer(question, verdict, controls)
-
-
-def _short(text: str) -> str:
-    try:
-        return f"{float(text):.3g}"
-    except ValueError:
-        return text

@@ -33,11 +33,12 @@ def nmr_answer(content: Mapping[str, Any]) -> Answer:
     controls = []
     for name, title in named.items():
         one, random = found[name], found[name].get("random") or {}
+        low, high = one.get("bootstrap") or (None, None)
         controls.append(
             {
                 "measure": title,
                 "r with success": number(one["r"]),
-                "interval": interval(*(one.get("bootstrap") or (None, None))),
+                "interval": interval(low, high),
                 "p": number(one["p_value"], ".2g"),
                 "r of random maps": number(random["mean"]) if "mean" in random else "none",
             }

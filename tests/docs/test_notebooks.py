@@ -6,7 +6,7 @@ import re
 import jax
 import pytest
 from code_blocks import ROOT
-from test_site import load
+from site_modules import load
 
 NOTEBOOKS = load("notebooks")
 PATHS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.answers.by_command import BY_COMMAND, answer_of
-from iss_jax.data.table import csv_text
+from iss_jax.data.table import csv_text, read_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -103,6 +103,75 @@ def test_the_published_runs_of_known_and_trained_causes_are_answered(tmp_path):
         means = [float(row["mean AUC"]) for row in found.controls if "random" not in row["method"]]
         assert means == sorted(means, reverse=True) and f"AUC {means[0]:.2f}" in found.verdict
         assert "chance is 0.50" in found.verdict
+
+
+PUBLISHED = {
+    # Where it lies, and what `results.json` calls it.
+    "adaptive_stopping": ({"": "stopping/stopping"}, "maps agree better than those of as many"),
+    "efficiency": ({"rows": "cost/results"}, "single inferences"),
+    "estimator_accuracy": ({"rows": "accuracy/results"}, "r = 0.9 is reached first by"),
+    "hyperparameters": ({"rows": "masks/results"}, "masks of keep probability"),
+    "kl_and_error": ({"summary": "kl/summary"}, "Maps of both agree with r ="),
+    "mask_sensitivity": ({"errors": "labels/results"}, "over 205 frames"),
+    "token_interventions": (
+        {"agreement": "tokens/agreement", "shares": "tokens/shares"},
+        "has the largest share of what single tokens do",
+    ),
+}
+BESIDE = {"frames": 205, "disattenuated": 0.9}
+
+
+@pytest.mark.parametrize("command", PUBLISHED)
+def test_published_tables_are_answered(command, tmp_path):
+    tables, said = PUBLISHED[command]
+    content = {
+        key: [{n: number_or_text(v) for n, v in row.items()} for row in read_rows(path)]
+        for key, path in ((k, ROOT / f"docs/results/{name}.csv") for k, name in tables.items())
+    }
+    given = content[""] if "" in content else BESIDE | content
+    found = answered(command, run(tmp_path, given))
+    assert said in found.verdict and found.controls
+    assert not [row for row in found.controls if "nan" in row.values()]
+
+
+def number_or_text(text):
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
+
+
+def test_the_published_grid_of_perturbations_is_answered(tmp_path):
+    shutil.copy(ROOT / "docs/results/perturbations/results.csv", tmp_path)
+    found = answered("perturbation_grid", tmp_path)
+    clean, *copies = found.controls
+    assert clean["perturbation"] == "none" and clean["action error"] == "0"
+    most = max(copies, key=lambda row: float(row["action error"]))
+    assert found.verdict.startswith(f"{most['perturbation']} at strength {most['strength']}")
+
+
+def test_planted_shortcuts_stand_beside_what_replacing_the_panel_tells(tmp_path):
+    areas = [
+        {"rho": rho, "measure": measure, "value": value, "low": 0.4, "high": 0.6}
+        for rho, measure, value in (
+            *((1.0, "iss_rank", 0.5), (1.0, "panel_share", 1.0), (1.0, "attention_top", 0.7)),
+            (0.5, "iss_rank", 0.9),
+        )
+    ]
+    found = answered("planted_shortcuts", run(tmp_path, {"auc": areas}))
+    assert found.verdict == (
+        "Best attention top: AUC 0.70, where replacing the panel itself reaches 1.00; "
+        "chance is 0.50."
+    )
+    assert [row["measure"] for row in found.controls] == [
+        *("panel share", "attention top", "iss rank")
+    ]
+
+
+def test_results_that_are_not_understood_leave_the_question(tmp_path):
+    """A run that is done has its page, whatever its results look like."""
+    found = answer_of("fidelity", run(tmp_path, {}), "Do maps change? More.")
+    assert (found.question, found.verdict) == ("Do maps change?", "")
 
 
 def test_success_is_given_with_its_interval(tmp_path):
