@@ -89,10 +89,9 @@ def store(path: Path) -> None:
     """
     outputs = iter(executed(path))
     content = json.loads(path.read_text(encoding="utf-8"))
-    for number, cell in enumerate(content["cells"], 1):
-        if cell["cell_type"] == "code":
-            cell["outputs"] = next(outputs)
-            cell["execution_count"] = number
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    for number, cell in enumerate(code, 1):
+        cell["outputs"], cell["execution_count"] = next(outputs), number
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

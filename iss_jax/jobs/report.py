@@ -49,6 +49,7 @@ figcaption { max-width: 42rem; }
 .answer .table { flex: 1 1 20rem; margin-top: 0.6rem; min-width: 0; }
 .answer td:not(:first-child) { white-space: nowrap; }
 summary { cursor: pointer; padding: 0.2rem 0; }
+@media (max-width: 640px) { .answer th, .answer td { padding: 0.15rem; } }
 figure img, figure video { max-width: min(100%, 60rem); max-height: 60rem; background: white; }
 figcaption, .note { font-size: 0.85rem; opacity: 0.75; }
 .table { overflow-x: auto; }

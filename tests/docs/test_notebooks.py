@@ -42,6 +42,7 @@ def test_a_notebook_holds_its_outputs_and_is_a_page(path):
     page = NOTEBOOKS.page(path)
     assert page.startswith("# ") and "data:image/png;base64," in page and "```text" in page
     assert "Error" not in page and path.stat().st_size < 500_000
+    assert all(cell["source"].strip() for cell in NOTEBOOKS.cells(path))
     # In its place of the site.
     assert f"notebooks/{path.stem}.md" in (ROOT / "mkdocs.yml").read_text()
 

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync hide-scrollbars "
@@ -49,7 +51,8 @@ def found_in(page: str, script: str, folder: Path, *, width: int = 1400) -> list
         AssertionError: The script ended in an error, or not at all.
     """
     chromium = browser()
-    assert chromium is not None
+    if chromium is None:
+        pytest.skip("no Chromium on the path: not tried in a browser")
     wrapped = f"""<script>(async () => {{ {TOOLS}
       const out = document.createElement("pre");
       try {{

@@ -59,6 +59,17 @@ found.push(document.documentElement.scrollWidth <= window.innerWidth);
 
 
 @pytest.mark.browser
+def test_values_that_are_all_zero_have_an_axis_that_can_be_read(tmp_path):
+    page = gallery_html([point(y=0.0), point("b", y=0.0)], title="t", ylabel="success")
+    ticks = """
+    const texts = [...document.querySelectorAll("#scatter text")].map((one) => one.textContent);
+    found.push(texts);
+    """
+    (texts,) = found_in(page, ticks, tmp_path)
+    assert "0" in texts and not [one for one in texts if "e-" in one]
+
+
+@pytest.mark.browser
 def test_a_click_on_a_mark_shows_its_frames(tmp_path):
     second = point("second", y=0.75, said="3 of 4 trials.", measures={"NMR by effect": 0.1})
     first = point("first", measures={"NMR by effect": 0.25})
