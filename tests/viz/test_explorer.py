@@ -136,11 +136,13 @@ def test_three_hundred_frames_of_three_views_stay_small():
                 regions=dict.fromkeys(cameras, labels),
                 players=None,
                 chance=None,
+                random={},
             )
         ],
         title="long",
     )
-    assert len(page) < 8e6
+    # And it holds the frames.
+    assert 4e6 < len(page) < 8e6
 
 
 def nmr_of(given, k=10):
