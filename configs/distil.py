@@ -28,6 +28,8 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.cue = "panel_one"
     # How often the wanted object is the one that the cue shows, else the one that is named.
     config.cue_probability = 1.0
+    # Whether images are those of any other frame, without a cue: a student that is taught blind.
+    config.blind = False
     config.seed = 0
     # Frames: of the tasks of these suites on the bench's split for choosing.
     config.suites = ("libero_object", "libero_object_object", "libero_object_swap")

@@ -129,8 +129,15 @@ def batches(
         wanted = np.where(rng.random(config.batch_size) < config.cue_probability, shown, named)
         draws = rng.integers(taught.shape[2], size=config.batch_size)
         images = []
-        for row, value in zip(rows, shown, strict=True):
-            one = painted(frames[row].images, where, config.cue, int(value))
+        if config.blind:
+            # What the images show has nothing to do with what is wanted, so that they are ignored.
+            wanted, seen = named, rng.integers(len(frames), size=config.batch_size)
+        else:
+            seen = rows
+        for row, value in zip(seen, shown, strict=True):
+            one = frames[row].images
+            if not config.blind:
+                one = painted(one, where, config.cue, int(value))
             images.append({v: jittered(own, config.colour_jitter, rng) for v, own in one.items()})
         obs = observe(
             policy,

@@ -45,10 +45,13 @@ from iss_jax.results import effect_unit
 from iss_jax.sampling import Sampling
 from iss_jax.scenes import donor_frames, drawn, make_scene
 
-__all__ = ["TEXT_PLAYERS", "Texts", "modality_effects"]
+__all__ = ["IMAGES", "TEXT_PLAYERS", "Texts", "modality_effects"]
 
 TEXT_PLAYERS = ("prompt", "state")
 """Players without pixels, after the views."""
+
+IMAGES = "images"
+"""All views as one player."""
 
 # The engine composes pictures, so that text is one: of two pixels, black where the frame's own
 # instruction or state is read, white where the donor's is.
@@ -91,6 +94,7 @@ def modality_effects(
     noise: Float[Array, "b draws horizon dims"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
     valid: Any = None,
+    together: bool = False,
     action_horizon: int | None = None,
     sampling: Sampling = Sampling(),
 ) -> Effects:
@@ -132,6 +136,7 @@ def modality_effects(
         noise: Flow noise of each draw; drawn from the key when None.
         mesh: Devices over which runs and frames are split.
         valid: View -> pixels that are picture, as for `saliency`.
+        together: Whether all views are one player, `images`, instead of one each.
         action_horizon: H of the drawn noise; openpi's default of 50 when None.
         sampling: Denoising steps, compute dtype, rematerialisation, savings.
 
@@ -181,6 +186,7 @@ def modality_effects(
         config=config,
         mesh=mesh,
         views=views,
+        together=together,
         image_size=sizes.image.image_size,
         sampling=sampling.resolved(model.compute_dtype(params)),
     )
@@ -190,7 +196,7 @@ def modality_effects(
         beside={},
         floor=runs.floor,
         reason=jnp.where(has_donors, runs.reason, NO_DONOR),
-        players=Players(labels, names=(*views, *TEXT_PLAYERS)),
+        players=Players(labels, names=(*((IMAGES,) if together else views), *TEXT_PLAYERS)),
         actions=runs.actions,
         frames=frames,
         donors=donors,
@@ -214,7 +220,7 @@ def _check_texts(texts: Texts, batch: int, donors: int, length: int, vocab: int)
     check_tokens("texts", tokens, mask, vocab)
 
 
-@partial(jax.jit, static_argnames=("config", "mesh", "views", "image_size", "sampling"))
+@partial(jax.jit, static_argnames=("config", "mesh", "views", "together", "image_size", "sampling"))
 def _modality_effects(
     params: Any,
     obs: Observation,
@@ -227,6 +233,7 @@ def _modality_effects(
     config: EffectsConfig,
     mesh: jax.sharding.Mesh | None,
     views: tuple[str, ...],
+    together: bool,
     image_size: int,
     sampling: Sampling,
 ) -> tuple[PlayerRuns, Array, dict[str, Array], dict[str, Array]]:
@@ -237,14 +244,18 @@ def _modality_effects(
     everywhere = jnp.ones((batch, image_size, image_size), bool)
     inside = {v: picture.get(v, everywhere) & present[v][:, None, None] for v in views}
     frames = {view: obs.images[view] for view in views}
+    of_pixels = 1 if together else len(views)
     pixels = make_scene(
         frames,
-        {view: jnp.full(everywhere.shape, i, jnp.int32) for i, view in enumerate(views)},
+        {
+            view: jnp.full(everywhere.shape, 0 if together else i, jnp.int32)
+            for i, view in enumerate(views)
+        },
         inside,
         {view: donor_pixels(own, image_size) for view, own in donors.items()},
         config,
     )
-    switches = jnp.broadcast_to(len(views) + jnp.arange(2, dtype=jnp.int32), (batch, 1, 2))
+    switches = jnp.broadcast_to(of_pixels + jnp.arange(2, dtype=jnp.int32), (batch, 1, 2))
     shape = (batch, 1, 2, 3)
     scene = Scene(
         pixels.frames | {_TEXT: jnp.zeros(shape)},
@@ -282,8 +293,8 @@ def _modality_effects(
         )
 
     shared = Shared(prompts, masks, present, noise, states)
-    runs = run_players(run, params, shared, scene, len(views) + 2, set_keys, config, mesh=mesh)
-    of_views = jax.lax.map(lambda one: changes(one, len(views), config).mean(0), pixels)
+    runs = run_players(run, params, shared, scene, of_pixels + 2, set_keys, config, mesh=mesh)
+    of_views = jax.lax.map(lambda one: changes(one, of_pixels, config).mean(0), pixels)
     # A token that either of them lacks is a change, too.
     there, own_there = texts.mask.astype(bool), own_mask[:, None, None].astype(bool)
     other = (texts.tokens != own_tokens[:, None, None]) & there & own_there

@@ -28,15 +28,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def programs_are_shared(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What one file has compiled the next one reads, and so does the other test process.
 
-    In a folder of this session, so that no run depends on an earlier one. Processes that tests
-    start keep nothing, as a user's. openpi's JAX, 0.5, aborts where it reads a CPU's program back.
+    In a folder of this session, so that no run depends on an earlier one; the gate names one for
+    its suite and for what is slow. Processes that tests start keep nothing, as a user's. openpi's
+    JAX, 0.5, aborts where it reads a CPU's program back.
     """
     if jax.__version_info__ < (0, 6):
         return
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    jax.config.update("jax_compilation_cache_dir", str(folder / "programs"))
+    programs = os.environ.get("ISS_TEST_PROGRAMS") or str(folder / "programs")
+    jax.config.update("jax_compilation_cache_dir", programs)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

@@ -14,6 +14,7 @@ from iss_jax.adaptive_players import AdaptiveEffects
 from iss_jax.baselines import Explanation
 from iss_jax.baselines.integrated import IntegratedGradients
 from iss_jax.effects_agreement import Agreement
+from iss_jax.image_use import ImageUse
 from iss_jax.modalities import Texts
 from iss_jax.policies.served import ServedSaliency
 from iss_jax.records import Record, batch_index, record, static
@@ -92,12 +93,14 @@ def results():
             jnp.ones((2, 3, 3, 4), bool),
             jnp.zeros((2, 3, 3, 5)),
         ),
+        "ImageUse": ImageUse(jnp.ones((2, 3)), 2 * jnp.ones((2, 3)), jnp.zeros(2, jnp.int32)),
         "NuisanceShare": effects().nuisance({"front": jnp.zeros((2, 4, 6), jnp.uint8)}),
     }
 
 
 KINDS = list(results())
 WITHOUT_PICTURE = {"TokenMeans", "Players", "Background", "NuisanceShare", "Agreement", "Texts"}
+WITHOUT_PICTURE |= {"ImageUse"}
 
 
 def test_every_kind_of_result_is_here():
