@@ -63,6 +63,22 @@ def find_shortcut(folder: Path) -> Answer:
     return Answer("Is a shortcut found?", verdict, controls, figure="find_shortcut.png")
 
 
+def image_use(folder: Path) -> Answer:
+    """Of `experiments.image_use`: what images do, beside what all inputs do."""
+    content = stored(folder)
+    rows = [row for row in rows_of(folder, "frames.csv") if row["reason"] == "0"]
+    controls = [
+        {
+            "frame": f"{row['prompt']} (episode {row['episode']})",
+            "images": number(float(row["images"]), ".3g"),
+            "all inputs": number(float(row["everything"]), ".3g"),
+            "ratio": percentage(float(row["ratio"]), _float(row["stderr"])),
+        }
+        for row in rows[:MOST_FRAMES]
+    ]
+    return Answer("Does a policy use its images at all?", content["verdict"], controls)
+
+
 def explain_served(folder: Path) -> Answer:
     """Of `experiments.explain_served`: what masks do, beside what the server's own noise does."""
     content = stored(folder)

@@ -24,6 +24,7 @@ BY_COMMAND: dict[str, Callable[[Path], Answer]] = {
     "fidelity": changes.fidelity,
     "find_shortcut": acting.find_shortcut,
     "hyperparameters": maps.hyperparameters,
+    "image_use": acting.image_use,
     "kl_and_error": maps.kl_and_error,
     "known_causes": causes.known_causes,
     "mask_sensitivity": changes.mask_sensitivity,

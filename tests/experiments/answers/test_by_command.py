@@ -57,6 +57,16 @@ def test_the_largest_player_stands_beside_its_pixels(tmp_path):
     ]
 
 
+def test_images_stand_beside_all_inputs(tmp_path):
+    row = {"prompt": "lift", "episode": 3, "images": 0.1, "everything": 0.4, "ratio": 0.25}
+    frames = [row | {"stderr": 0.05, "reason": 0}, row | {"stderr": "", "reason": 2}]
+    content = {"verdict": "It uses its images: they do 25 % of what all inputs do (1 frames)."}
+    found = answered("image_use", run(tmp_path, content, frames=frames))
+    assert found.verdict == content["verdict"]
+    (shown,) = found.controls  # one of unknown shares is left out
+    assert (shown["images"], shown["all inputs"], shown["ratio"]) == ("0.1", "0.4", "25 ± 5 %")
+
+
 @pytest.mark.parametrize(("first", "said"), [(3, "Yes: "), (1, "Not in most frames: ")])
 def test_a_found_shortcut_needs_its_control(tmp_path, first, said):
     policy = {"panel_share_stderr": None, "paper_mass_on_panel": 0.03}
