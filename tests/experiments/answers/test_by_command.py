@@ -178,6 +178,15 @@ def test_planted_shortcuts_stand_beside_what_replacing_the_panel_tells(tmp_path)
     ]
 
 
+def test_random_scores_stay_in_the_table_however_long_it_is(tmp_path):
+    areas = [
+        {"rho": 1.0, "measure": name, "value": value, "low": 0.4, "high": 0.6}
+        for name, value in [(f"method_{i}", 0.9) for i in range(20)] + [("random_rank", 0.5)]
+    ]
+    found = answered("planted_shortcuts", run(tmp_path, {"auc": areas}))
+    assert len(found.controls) == 11 and found.controls[-1]["measure"] == "random rank"
+
+
 def test_results_that_are_not_understood_leave_the_question(tmp_path):
     """A run that is done has its page, whatever its results look like."""
     found = answer_of("fidelity", run(tmp_path, {}), "Do maps change? More.")
