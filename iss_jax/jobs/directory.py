@@ -43,7 +43,7 @@ POLL_S = 1.0  # between two looks for another process's result
 # Tables of run directories whose `environment.json` does not say what was written.
 _OUTPUTS = ("results.json", "results.csv")
 # Made of the tables, and gone with them.
-_OF_PAGES = ("report.html", "answer.json")
+_OF_PAGES = ("report.html", "answer.json", "explorer.html", "gallery.html")
 
 PATIENCE_S = 60.0  # without a new result before those that are missing are named
 
