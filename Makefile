@@ -37,7 +37,7 @@ define make_env
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-libero setup-openpi-stack demo study test test-slow test-libero \
+.PHONY: help setup setup-libero setup-openpi-stack demo study test test-slow test-browser test-libero \
         test-openpi-stack doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
 
 help: ## Show this list.
@@ -95,17 +95,20 @@ study: $(READY_LIBERO) ## Run the main job on the whole study: rollouts, then th
 	  --config.success=$(STUDY)/rollouts/success.csv --workdir=$(STUDY)/nmr
 
 test: $(READY) ## Run the suite, without the simulator and what is slow by nature.
-	$(PY) -m pytest -m "not libero and not slow" -n $(WORKERS) --dist loadfile
+	$(PY) -m pytest -m "not libero and not slow and not browser" -n $(WORKERS) --dist loadfile
 
 test-slow: $(READY) ## Run the rest: the pages' code blocks and the long smoke runs.
-	$(PY) -m pytest -m "slow and not libero" -n $(WORKERS) --dist load
+	$(PY) -m pytest -m "slow and not libero and not browser" -n $(WORKERS) --dist load
+
+test-browser: $(READY) ## Try the pages in a headless Chromium, where there is one.
+	@bash .ci/browser $(PY)
 
 test-libero: $(READY_LIBERO) ## Run the simulator's tests, with the simulator installed.
 	$(PY) -m pytest -m libero -n $(WORKERS) --dist loadfile
 
 # What is slow by nature (the pages' blocks, long smoke runs) is run on the newest stack alone.
 test-openpi-stack: $(READY_OPENPI) ## Run the suite on openpi's versions.
-	$(VENV_OPENPI)/bin/python -m pytest -m "not libero and not slow" -n $(WORKERS) \
+	$(VENV_OPENPI)/bin/python -m pytest -m "not libero and not slow and not browser" -n $(WORKERS) \
 	  --dist loadfile --ignore=tests/docs
 
 DOCTESTS = --doctest-modules --ignore=iss_jax/envs iss_jax -n $(WORKERS) --dist loadfile

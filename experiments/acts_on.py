@@ -14,9 +14,9 @@ view: where the two disagree a cause may be shown in several views, and the comm
 `--config.players=modalities` asks which kind of input counts instead: whole views, the instruction
 and the state, replaced by those of frames of other tasks, with exact Shapley values.
 
-The workdir receives `players.csv` (a row a frame and player), `results.json` and
-`figures/acts_on.png`; of modalities also `kinds.csv` (means over frames, with intervals by task),
-of looks `compared.csv` (a row a frame).
+The workdir receives `players.csv` (a row a frame and player), `results.json`,
+`figures/acts_on.png` and `explorer.html` (the frames to click through); of modalities also
+`kinds.csv` (means over frames, with intervals by task), of looks `compared.csv` (a row a frame).
 """
 
 import dataclasses
@@ -45,6 +45,7 @@ from iss_jax.policies.frames import read_frames, see
 from iss_jax.policies.restored import Policy
 from iss_jax.results import Cameras
 from iss_jax.viz.effects_rows import effects_rows
+from iss_jax.viz.explorer_pages import of_effects, write_pages
 
 MODALITIES = "modalities"
 
@@ -141,10 +142,9 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         run.write_csv("kinds.csv", kinds)
         content["kinds"] = kind_sentence(kinds)
     run.write_json("results.json", content)
-    figure = run.write_figure(
-        "acts_on.png",
-        effects_rows(found, [frame.title() for frame in chosen]),
-    )
+    titles = [frame.title() for frame in chosen]
+    figure = run.write_figure("acts_on.png", effects_rows(found, titles))
+    write_pages(run, list(map(of_effects, found, titles)), title="What the policy acts on")
     if not options.quiet:
         print(f"\nWhat the policy acts on ({options.draws} draws a player, fill {donors.fill}):\n")
         for number, (frame, sentence) in enumerate(zip(chosen, sentences, strict=True)):

@@ -27,6 +27,7 @@ from iss_jax.policies.chunks import warn_of_chunks
 from iss_jax.policies.client import PolicyClient
 from iss_jax.policies.configs import named
 from iss_jax.policies.frames import FrameOptions, read_frames
+from iss_jax.viz.explorer_pages import of_effects, write_pages
 
 MOST = 10_000  # steps of a chunk, and dimensions of an action
 
@@ -130,6 +131,9 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     if acted is not None:
         run.write_csv("players.csv", _player_rows(acted))
         run.write_figure("players.png", acted.plot())
+    title = f"episode {options.episode}: {episode.prompt}"
+    shown = [] if acted is None else [of_effects(acted, title)]
+    write_pages(run, shown, title="What the policy behind the server acts on")
     for name, value in content.items():
         print(f"{name:<14} {value:.4g}" if isinstance(value, float) else f"{name:<14} {value}")
     return content

@@ -37,6 +37,7 @@ from iss_jax.policies.restored import Policy
 from iss_jax.results import Cameras
 from iss_jax.sampling import Sampling
 from iss_jax.viz.effects_rows import effects_rows
+from iss_jax.viz.explorer_pages import of_effects, write_pages
 
 PANEL = "panel_one"
 POLICIES = {"takes what the panel shows": True, "ignores the panel": False}
@@ -70,6 +71,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     run.write_json("results.json", content)
     run.write_csv("frames.csv", rows)
     figure = run.write_figure("find_shortcut.png", effects_rows(shown, labels))
+    titles = [label.replace("\n", ", ") for label in labels]
+    write_pages(run, list(map(of_effects, shown, titles)), title="Is a shortcut found?")
     if not config.quiet:
         _print(content, figure)
     return content

@@ -3,7 +3,8 @@
 Writes `figures/episode_<e>_frame_<f>.png` (a row a method, a column a view, as Figure 12),
 `results.csv` (NMR of every frame, method and view beside its chance level; of players the nuisance
 share of their effects), `results.json`,
-`correlations.csv` (Pearson's r of every two methods' maps of a frame) and `report.html`.
+`correlations.csv` (Pearson's r of every two methods' maps of a frame), `explorer.html` (the frames
+under each method, to click through) and `report.html`.
 The maps themselves lie in `items/`.
 """
 
@@ -32,6 +33,8 @@ from iss_jax.methods import TITLES, Settings, explain
 from iss_jax.players import painted
 from iss_jax.policies.frames import Seen, present_views, read_frames, see, source_of
 from iss_jax.policies.restored import Policy
+from iss_jax.viz.explorer import ShownEpisode
+from iss_jax.viz.explorer_pages import of_maps, write_pages
 from iss_jax.viz.methods import Panel, methods_figure
 
 ALL = "all"  # the views together
@@ -86,16 +89,19 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         description="explanations, frame by frame",
         quiet=options.quiet,
     )
-    rows, pairs = [], []
+    rows, pairs, shown = [], [], []
     for item, result in zip(items, results, strict=True):
         seen = _seen(item, options, policy, dataset)
         own = _rows(item, result, options, seen)
-        _write_figure(run, item, result, own, seen, _title(item, seen))
+        said = {True: ", success", False: ", failure", None: ""}[_success(item, seen)]
+        _write_figure(run, item, result, own, seen, f"{_title(item, seen)}{said}")
+        shown.append(_shown(item, result, own, seen))
         rows += own
         pairs += _correlations(item, result, seen)
     run.write_csv("results.csv", rows)
     run.write_csv("correlations.csv", pairs)
     run.write_json("results.json", rows)
+    write_pages(run, shown, title="Explanations of the same frames")
     if not options.quiet:
         for row in rows:
             if row["view"] == ALL:
@@ -199,11 +205,12 @@ def _players_maps(
 
 
 def _title(item: Mapping[str, Any], seen: Seen) -> str:
-    episode = seen.episode
-    time, where = item["frame"] / episode.fps, f"episode {item['episode']}"
-    done = outcome(episode.metadata.get(SUCCESS), where)
-    said = "" if done is None else ", success" if done else ", failure"
-    return f"{where} at {time:.1f} s: {episode.prompt}{said}"
+    time = item["frame"] / seen.episode.fps
+    return f"episode {item['episode']} at {time:.1f} s: {seen.episode.prompt}"
+
+
+def _success(item: Mapping[str, Any], seen: Seen) -> bool | None:
+    return outcome(seen.episode.metadata.get(SUCCESS), f"episode {item['episode']}")
 
 
 def _maps(result: Mapping[str, Any], method: str) -> dict[str, jax.Array]:
@@ -302,6 +309,28 @@ def _write_figure(
         title=title,
     )
     run.write_figure(f"episode_{item['episode']}_frame_{item['frame']}.png", figure)
+
+
+def _shown(
+    item: Mapping[str, Any], result: Mapping[str, Any], rows: list[dict[str, Any]], seen: Seen
+) -> ShownEpisode:
+    """The frame under every method, to click through."""
+    cameras = item["cameras"]
+    maps = {
+        NAMES[method].replace("\n", " "): {c: result[method][v] for v, c in cameras.items()}
+        for method in item["methods"]
+    }
+    return of_maps(
+        _title(item, seen),
+        {camera: seen.images[view][0] for view, camera in cameras.items()},
+        {camera: seen.valid[view][0] for view, camera in cameras.items()},
+        maps,
+        units=dict.fromkeys(maps, "score"),
+        regions={camera: seen.regions[view][0] for view, camera in cameras.items()},
+        chance=next(row["chance"] for row in rows if row["view"] == ALL),
+        percent=item["percent"],
+        success=_success(item, seen),
+    )
 
 
 def _critical(method: str, saliency: jax.Array, percent: float, valid: jax.Array) -> np.ndarray:

@@ -6,8 +6,8 @@ One frame of one episode; a column for each perturbation, as in Figure 6, and on
 it is; for each view a row a strength. A panel shows the perturbed frame and, beside it, its ISS map
 over it, with NMR of that view alone.
 
-The workdir receives `results.csv` (a row a panel, and the views taken together) and
-`figures/perturbations.jpg`.
+The workdir receives `results.csv` (a row a panel, and the views taken together),
+`figures/perturbations.jpg` and `explorer.html` (every copy under the maps of all methods).
 """
 
 import dataclasses
@@ -23,6 +23,7 @@ import numpy as np
 
 from experiments.perturbed.grid_figure import Panel, perturbation_figure
 from experiments.perturbed.items import (
+    METHODS,
     PerturbedOptions,
     episode_lines,
     load_inputs,
@@ -33,6 +34,8 @@ from experiments.runs import app
 from iss_jax import divergence, nmr
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import from_config
+from iss_jax.viz.explorer import ShownEpisode
+from iss_jax.viz.explorer_pages import of_maps, write_pages
 from iss_jax.viz.overlays import overlay
 
 
@@ -99,11 +102,40 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         title=f"{line['task'].replace('_', ' ')}, {line['split']}; NMR@{options.percent:g}",
     )
     path = run.write_figure("perturbations.jpg", figure)
+    shown = [
+        _shown(copies, explained.maps, item, index, f"{name} {strength:g}".removesuffix(" 0"))
+        for index, (name, strength) in enumerate([("none", 0.0), *pairs])
+    ]
+    write_pages(run, shown, title=f"{line['task'].replace('_', ' ')} under perturbations")
     if not options.quiet:
         for row in rows:
             print("  ".join(f"{name} {value}" for name, value in row.items()))
         print(f"figure: {path}")
     return rows
+
+
+def _shown(
+    copies: Copies,
+    found: Mapping[str, Mapping[str, jax.Array]],
+    item: Mapping[str, Any],
+    index: int,
+    title: str,
+) -> ShownEpisode:
+    """One copy under the maps of every method, to click through."""
+    cameras, seen = item["cameras"], copies.seen
+    maps = {
+        METHODS[method]: {cameras[view]: np.asarray(m[index]) for view, m in own.items()}
+        for method, own in found.items()
+    }
+    return of_maps(
+        title,
+        {cameras[view]: seen.images[view][index] for view in seen.views},
+        {cameras[view]: seen.valid[view][index] for view in seen.views},
+        maps,
+        units=dict.fromkeys(maps, "score"),
+        regions={cameras[view]: seen.regions[view][index] for view in seen.views},
+        percent=item["percent"],
+    )
 
 
 def panels(

@@ -2,9 +2,11 @@
 
 - The README is its first page, so that no sentence of it stands twice; so are other pages that lie
   outside `docs/` and are linked to.
+- A notebook of `docs/notebooks/` is a page, with the outputs that it holds.
 - A public name without a place in `docs/api/`, or without a docstring, ends the build.
 """
 
+import importlib.util
 import posixpath
 import re
 from pathlib import Path
@@ -72,13 +74,26 @@ def public(package: Any) -> dict[str, Any]:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the pages that lie outside `docs/`."""
+    """Adds the pages that lie outside `docs/`, and those of notebooks."""
     from mkdocs.structure.files import File
 
     for source, place in OUTSIDE.items():
         text = relinked((ROOT / source).read_text(), source, place)
         files.append(File.generated(config, place, content=text))
+    for path in sorted((DOCS / "notebooks").glob("*.ipynb")):
+        place = path.relative_to(DOCS).with_suffix(".md").as_posix()
+        files.append(File.generated(config, place, content=notebooks().page(path)))
     return files
+
+
+def notebooks() -> Any:
+    """The module that reads notebooks, which lies beside this file."""
+    path = Path(__file__).with_name("notebooks.py")
+    spec = importlib.util.spec_from_file_location("notebooks", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -5,6 +5,7 @@ Several processes share one workdir, on a disk that all can reach: `docs/guide/d
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,18 +89,21 @@ def run(
             own = own_folder(path, config.value.to_dict()) if add.value else path
             main(config.value, own)
             if found.first:
-                _report(own)
+                _report(own, name, sys.modules[main.__module__].__doc__ or "")
             if found.first and add.value:
                 print(f"table of all runs: {write_joined(path)}")
 
     app.run(parsed)
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, name: str, about: str) -> None:
     """Writes the page of a run directory with results; experiments that make data have none."""
     if (folder / "config.json").exists() and (folder / "results.json").exists():
+        from experiments.answers.by_command import answer_of
+        from iss_jax.jobs.answer import write_answer
         from iss_jax.jobs.report import write_report
 
+        write_answer(folder, answer_of(name, folder, about))
         print(f"report: {write_report(folder)}")
 
 

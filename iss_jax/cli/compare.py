@@ -101,9 +101,11 @@ def side_by_side(config: ml_collections.ConfigDict, folder: Path) -> dict[str, A
     """
     from iss_jax.data.dataset import open_dataset
     from iss_jax.jobs import versions
+    from iss_jax.jobs.answer import write_answer
     from iss_jax.jobs.directory import open_run
     from iss_jax.jobs.packaged import located
     from iss_jax.jobs.report import write_report
+    from iss_jax.side_by_side.answer import compare_answer
     from iss_jax.side_by_side.job import compare
     from iss_jax.side_by_side.options import CompareOptions
 
@@ -123,6 +125,7 @@ def side_by_side(config: ml_collections.ConfigDict, folder: Path) -> dict[str, A
     )
     directory = open_run(folder, config, version=versions.MAPS)
     content = compare(directory, options, opened, short_names(pair), dataset)
+    write_answer(directory.path, compare_answer(content))
     page = write_report(directory.path)
     if not options.quiet:
         if Path(pair[0]) == Path(pair[1]):

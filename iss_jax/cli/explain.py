@@ -112,8 +112,10 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> int:
         say(f"note: {sentence}")
     say("\nThe first frame compiles; nothing is said meanwhile.")
 
+    from iss_jax.explain.answer import explain_answer
     from iss_jax.explain.episodes import explain_episodes, nmr_table
     from iss_jax.jobs import versions
+    from iss_jax.jobs.answer import write_answer
     from iss_jax.jobs.directory import open_run
     from iss_jax.jobs.report import folders_of_others, write_report
 
@@ -122,6 +124,7 @@ def run(config: ml_collections.ConfigDict, workdir: str | None) -> int:
         opened = open_run(folder, config, layout=versions.EXPLAINED, version=versions.MAPS)
     with found.subject_open(), told_plainly(config.server):
         content = explain_episodes(opened, options, found.subject, found.dataset)
+    write_answer(folder, explain_answer(content))
     page = write_report(folder)
     for name in folders_of_others(folder):
         say(f"note: {name} is of an earlier run and not shown in the report")

@@ -92,6 +92,7 @@ def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str
         ValueError: One of them cannot be read, they do not fit, nothing of the table has episodes,
             or the episodes have no region labels.
     """
+    from iss_jax.against_success.answer import nmr_answer
     from iss_jax.against_success.job import write_results
     from iss_jax.against_success.join import join
     from iss_jax.against_success.labelled import check_labelled
@@ -101,6 +102,7 @@ def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str
     from iss_jax.data.dataset import open_dataset
     from iss_jax.data.success import read_table
     from iss_jax.jobs import versions
+    from iss_jax.jobs.answer import write_answer
     from iss_jax.jobs.directory import open_run
     from iss_jax.jobs.packaged import located
     from iss_jax.jobs.report import write_report
@@ -127,6 +129,7 @@ def against_success(config: ml_collections.ConfigDict, folder: Path) -> dict[str
     policy, dataset = options.load()
     found = measure_chosen(options, directory, policy, dataset, joined.success, chosen)
     content, figures = write_results(directory, options, found)
+    write_answer(directory.path, nmr_answer(content))
     page = write_report(directory.path)
     if not options.quiet:
         print(report_text(directory, content, options.percents, figures))

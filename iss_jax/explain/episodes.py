@@ -28,7 +28,7 @@ from iss_jax.data.outcome import check_outcomes
 from iss_jax.explain.files import Explained, Told, paths_of, tell, write_episode_files
 from iss_jax.explain.nmr import measure_episode
 from iss_jax.explain.options import EpisodeOptions
-from iss_jax.explain.pages import shown_episode, write_pages
+from iss_jax.explain.pages import shown_episode
 from iss_jax.explain.players import explain_players
 from iss_jax.explain.positions import begins_with_position
 from iss_jax.explain.subject import Subject
@@ -36,6 +36,7 @@ from iss_jax.jobs.directory import RunDirectory, run_items
 from iss_jax.policies.frames import read_frames, source_of
 from iss_jax.strides import interpolate, stride_frames
 from iss_jax.viz.explorer import ShownEpisode
+from iss_jax.viz.explorer_pages import write_pages
 from iss_jax.viz.nmr_curve import compare_figure
 from iss_jax.viz.trajectories import trajectories_figure
 
@@ -97,8 +98,7 @@ def explain_episodes(
         content["without_nmr"] = f"episodes {unlabelled}: no region labels of all cameras"
     run.write_json("results.json", content)
     _write_figures(run, options, told)
-    if run.processes.first:
-        write_pages(run, shown, title="What the policy acts on")
+    write_pages(run, shown, title="What the policy acts on")
     return content
 
 

@@ -42,6 +42,8 @@ Item = Mapping[str, Any]
 POLL_S = 1.0  # between two looks for another process's result
 # Tables of run directories whose `environment.json` does not say what was written.
 _OUTPUTS = ("results.json", "results.csv")
+# Made of the tables, and gone with them.
+_OF_PAGES = ("report.html", "answer.json", "explorer.html", "gallery.html")
 
 PATIENCE_S = 60.0  # without a new result before those that are missing are named
 
@@ -95,7 +97,7 @@ class RunDirectory:
         if not self._claimed:
             listed = self._outputs()
             if stored is not None and not own:
-                for name in (*(_OUTPUTS if listed is None else listed), "report.html"):
+                for name in (*(_OUTPUTS if listed is None else listed), *_OF_PAGES):
                     (self.path / name).unlink(missing_ok=True)
             self._note((listed or []) if own else [])
             if not own:

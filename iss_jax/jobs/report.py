@@ -1,4 +1,9 @@
-"""One self-contained page of a run directory: figures, tables, configuration, environment."""
+"""One self-contained page of a run directory, which answers first.
+
+The question is its title, the answer stands beneath, then a figure with the controls' table beside
+it. The other figures follow with their captions; raw rows, configuration and environment are folded
+away.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,15 @@ import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from etils import epath
 
 from iss_jax.data.atomic import write_bytes
+from iss_jax.jobs import answer as answers
+from iss_jax.jobs.captions import caption_of
 
 NAME = "report.html"
 MOST_ROWS = 60  # of a table; the page says how many are left out
@@ -34,13 +41,22 @@ h1 { font-size: 1.5rem; margin-bottom: 0.2rem; }
 h2 { font-size: 1.1rem; border-bottom: 1px solid var(--line); margin-top: 2.2rem; }
 figure { display: inline-block; margin: 0.6rem 1rem 0.6rem 0; max-width: 100%; }
 figure { vertical-align: top; }
+figcaption { max-width: 42rem; }
+.verdict { border-left: 4px solid #0b62a8; font-size: 1.1rem; margin: 0.8rem 0; }
+.verdict { padding-left: 0.8rem; }
+.answer { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: flex-start; }
+.answer figure { flex: 2 1 34rem; margin-right: 0; min-width: 0; }
+.answer .table { flex: 1 1 20rem; margin-top: 0.6rem; min-width: 0; }
+.answer td:not(:first-child) { white-space: nowrap; }
+summary { cursor: pointer; padding: 0.2rem 0; }
+@media (max-width: 640px) { .answer th, .answer td { padding: 0.15rem; } }
 figure img, figure video { max-width: min(100%, 60rem); max-height: 60rem; background: white; }
 figcaption, .note { font-size: 0.85rem; opacity: 0.75; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.15rem 0.6rem; border-bottom: 1px solid var(--soft); text-align: left; }
 td.number { text-align: right; }
-th { position: sticky; top: 0; }
+th { vertical-align: bottom; }
 pre { font-size: 0.8rem; background: var(--soft); padding: 0.6rem; overflow-x: auto; }
 """
 
@@ -48,14 +64,17 @@ pre { font-size: 0.8rem; background: var(--soft); padding: 0.6rem; overflow-x: a
 def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path:
     """Writes `report.html` into a run directory, from nothing but what lies in it.
 
-    Pictures and videos, wherever they lie in it, come first; then every CSV table, the JSON results
-    and configuration and environment. Of folders `episode_<number>` those are left out that
-    `folders` in `results.json` does not list, where it is there. Nothing is loaded from elsewhere,
-    so the page can be mailed; what a link points to stays out.
+    What `answer.json` holds comes first (`iss_jax.jobs.answer`): question, answer, and the table of
+    controls beside a figure. Then the other pictures and videos, wherever they lie, with captions.
+    CSV tables, the JSON results, configuration and environment are folded away beneath. Of folders
+    `episode_<number>` those are left out that `folders` in `results.json` does not list, where it
+    is there. Nothing is loaded from elsewhere, so the page can be mailed; what a link points to
+    stays out.
 
     Args:
         folder: the run directory.
-        title: of the page; the configuration's `name`, else the folder's, when None.
+        title: of the page; the question when None, else the configuration's `name`, else the
+            folder's.
 
     Returns:
         The page's path.
@@ -68,28 +87,41 @@ def write_report(folder: str | os.PathLike, *, title: str | None = None) -> Path
     folder = cast(Path, folder if isinstance(folder, epath.Path) else Path(folder))
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no run directory here")
-    config, environment, results = (
+    config, environment, results, stored = (
         _json(folder / name) if _is_own(folder, folder / name) else None
-        for name in ("config.json", "environment.json", "results.json")
+        for name in ("config.json", "environment.json", "results.json", answers.NAME)
     )
+    answer = answers.answer_from(stored, str(folder / answers.NAME))
     if title is None:
-        title = str((config or {}).get("name") or folder.resolve().name)
-    parts = [f"<h1>{html.escape(title)}</h1>", _subtitle(environment)]
+        named = str((config or {}).get("name") or folder.resolve().name)
+        title = named if answer is None else answer.question
     others = {folder / name for name in folders_of_others(folder)}
     files = [path for path in _files(folder) if others.isdisjoint(path.parents)]
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    if answer is not None and answer.verdict:
+        parts.append(f'<p class="verdict">{html.escape(answer.verdict)}</p>')
+    parts.append(_subtitle(environment))
     parts += [_link(path.name) for path in files if path.parent == folder and _is_page(path)]
     figures = [path for path in files if path.suffix.lower() in _TYPES]
+    captions = {} if answer is None else answer.captions
+    if answer is not None and answer.controls:
+        first = _first(figures, answer.figure)
+        beside = [_figure(folder, path, captions) for path in first]
+        parts.append(f'<div class="answer">{"".join(beside)}{_controls(answer.controls)}</div>')
+        figures = [path for path in figures if path not in first]
     if figures:
         parts.append("<h2>Figures</h2>")
-        parts += [_figure(folder, path) for path in figures]
-    for path in files:
-        if path.suffix == ".csv":
-            parts.append(_table(folder, path))
-    if results is not None:
-        parts.append("<h2>results.json</h2>" + _details(results))
-    for name, content in (("Configuration", config), ("Environment", environment)):
+        parts += [_figure(folder, path, captions) for path in figures]
+    folded = [_table(folder, path) for path in files if path.suffix == ".csv"]
+    for name, content in (
+        ("results.json", results),
+        ("Configuration", config),
+        ("Environment", environment),
+    ):
         if content is not None:
-            parts.append(f"<h2>{name}</h2><pre>{_pretty(content)}</pre>")
+            folded.append(_folded(name, f"<pre>{_pretty(content)}</pre>"))
+    if folded:
+        parts += ["<h2>Raw rows and options</h2>", *folded]
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -179,20 +211,40 @@ def _link(name: str) -> str:
     return f'<p>To click through: <a href="{shown}">{shown}</a>.</p>'
 
 
-def _figure(folder: Path, path: Path) -> str:
-    name = html.escape(path.relative_to(folder).as_posix())
+def _first(figures: Sequence[Path], name: str) -> list[Path]:
+    """The figure that stands beside the controls, in a list; none where there is none."""
+    named = [path for path in figures if path.name == name]
+    return (named or list(figures))[:1]
+
+
+def _figure(folder: Path, path: Path, captions: Mapping[str, str]) -> str:
+    name = path.relative_to(folder).as_posix()
+    shown = html.escape(name)
     content = path.read_bytes()
     if len(content) > MOST_BYTES:
         size = len(content) / 1e6
-        return f'<p class="note">{name}: {size:.1f} MB, not taken into this page</p>'
+        return f'<p class="note">{shown}: {size:.1f} MB, not taken into this page</p>'
     kind = _TYPES[path.suffix.lower()]
     source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    shown = (
+    said = html.escape(caption_of(name, captions))
+    media = (
         f'<video controls loop muted src="{source}"></video>'
         if kind.startswith("video")
-        else f'<img alt="{name}" src="{source}">'
+        else f'<img alt="{said or shown}" src="{source}">'
     )
-    return f"<figure>{shown}<figcaption>{name}</figcaption></figure>"
+    caption = f"{said} ({shown})" if said else shown
+    return f"<figure>{media}<figcaption>{caption}</figcaption></figure>"
+
+
+def _controls(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table beside the figure; what is not known is said."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
+    lines = [
+        "".join(_cell(answers.NOT_KNOWN if v is None else str(v)) for v in row.values())
+        for row in rows
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _table(folder: Path, path: Path) -> str:
@@ -200,16 +252,21 @@ def _table(folder: Path, path: Path) -> str:
         rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from error
-    name = html.escape(path.relative_to(folder).as_posix())
+    name = path.relative_to(folder).as_posix()
     if not rows:
-        return f"<h2>{name}</h2><p>empty</p>"
+        return _folded(name, "<p>empty</p>")
     head, *body = rows
     left_out = len(body) - MOST_ROWS
     lines = ["".join(f"<th>{html.escape(cell)}</th>" for cell in head)]
     lines += ["".join(map(_cell, row)) for row in body[:MOST_ROWS]]
     note = f'<p class="note">{left_out} more rows in the file</p>' if left_out > 0 else ""
     table = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<h2>{name}</h2><div class="table"><table>{table}</table></div>{note}'
+    count = f"{len(body)} row{'' if len(body) == 1 else 's'}"
+    return _folded(f"{name}, {count}", f'<div class="table"><table>{table}</table></div>{note}')
+
+
+def _folded(name: str, content: str) -> str:
+    return f"<details><summary>{html.escape(name)}</summary>{content}</details>"
 
 
 def _cell(text: str) -> str:
@@ -219,10 +276,6 @@ def _cell(text: str) -> str:
         return f"<td>{html.escape(text)}</td>"
     shown = text if len(text) <= 8 else f"{number:.4g}"
     return f'<td class="number">{html.escape(shown)}</td>'
-
-
-def _details(content: Any) -> str:
-    return f"<details><summary>show</summary><pre>{_pretty(content)}</pre></details>"
 
 
 def _pretty(content: Any) -> str:

@@ -69,13 +69,14 @@ class ShownEpisode:
         times: Seconds.
         images: Camera -> frames.
         valid: Camera -> pixels that are picture.
-        methods: Name -> scores; the first is shown first.
+        methods: Name -> scores; the first is shown first. There may be none where there are
+            players.
         computed: Frames whose scores were computed; the others lie in between.
         regions: Camera -> labels 0 nuisance, 1 support, 2 action; empty where there are none.
         players: None where they were not asked for.
         chance: Nuisance share of the area, [T]; empty where it is not known.
-        random: NMR of random maps, [T, draws], at `percent`.
-        percent: k of `random`, and the k that the page begins with.
+        random: k -> NMR of random maps, [T, draws].
+        percent: The k that the page begins with.
         success: None where it is not known.
         order: Cameras in the order in which scores that tie are taken; sorted when empty, as
             `iss_jax.nuisance_mass_ratio` of maps by camera.
@@ -90,7 +91,7 @@ class ShownEpisode:
     regions: Mapping[str, UInt8[np.ndarray, "T h w"]] = dataclasses.field(default_factory=dict)
     players: ShownPlayers | None = None
     chance: Float[np.ndarray, " T"] | None = None
-    random: Float[np.ndarray, "T draws"] | None = None
+    random: Mapping[float, Float[np.ndarray, "T draws"]] = dataclasses.field(default_factory=dict)
     percent: float = 10.0
     success: bool | None = None
     order: Sequence[str] = ()
@@ -151,8 +152,14 @@ def _check(episode: ShownEpisode) -> None:
         raise ValueError(
             f"{episode.title}: order names {list(episode.order)}, its cameras are {cameras}"
         )
-    if not episode.methods:
-        raise ValueError(f"{episode.title}: no method given, one at least wanted")
+    if not episode.methods and episode.players is None:
+        raise ValueError(f"{episode.title}: no method given, one at least or players wanted")
+    for k, draws in episode.random.items():
+        if draws.ndim != 2 or len(draws) != frames:
+            raise ValueError(
+                f"{episode.title}: random[{k:g}] has shape {list(draws.shape)}, wanted "
+                f"[{frames}, draws]"
+            )
     players = episode.players
     if players is not None:
         for name, array in (("share", players.share), ("stderr", players.stderr)):
@@ -205,7 +212,15 @@ def _packed_episode(episode: ShownEpisode, quality: int) -> dict[str, Any]:
             "stderr": _packed(players.stderr.astype(np.float32)),
         },
         "chance": None if episode.chance is None else _packed(episode.chance.astype(np.float32)),
-        "random": None if episode.random is None else _packed(episode.random.astype(np.float32)),
+        "random": [
+            {
+                "percent": float(k),
+                "draws": draws.shape[1],
+                "low": _packed(draws.min(1).astype(np.float32)),
+                "high": _packed(draws.max(1).astype(np.float32)),
+            }
+            for k, draws in episode.random.items()
+        ],
     }
 
 

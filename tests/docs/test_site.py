@@ -1,23 +1,14 @@
 """The site's own code, without MkDocs: links of pages that move, names that must be shown."""
 
-import importlib.util
 import re
 import sys
 import types
 
 import pytest
 from code_blocks import PAGES, ROOT
+from site_modules import load
 
 import iss_jax
-
-
-def load(name: str) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "site" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 HOOKS = load("hooks")
 

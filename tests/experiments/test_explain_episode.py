@@ -138,7 +138,7 @@ def test_pictures_video_and_page_are_there(finished):
     page = write_report(workdir).read_text()
     names = ("figures/paths_by_success.png", "figures/paths_by_nmr.png", "episode.mp4")
     for name in (*names, "players.png", "players_frames.png"):
-        assert f"{name}</figcaption>" in page
+        assert f"{name})</figcaption>" in page
 
 
 def test_players_keep_their_names_and_shares_add_up(finished):

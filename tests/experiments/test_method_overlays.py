@@ -1,6 +1,7 @@
 """Explanations side by side, end to end on a tiny policy."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -41,7 +42,10 @@ def test_the_table_is_that_of_the_stored_maps(inputs, tmp_path, monkeypatch):
     assert {row["view"] for row in rows} == {"base_0_rgb", "left_wrist_0_rgb", "all"}
     assert len((tmp_path / "results.csv").read_text().splitlines()) - 1 == len(rows) == 15
     assert (tmp_path / "figures" / "episode_0_frame_2.png").read_bytes().startswith(b"\x89PNG")
-    assert "episode_0_frame_2.png</figcaption>" in write_report(tmp_path).read_text()
+    assert "episode_0_frame_2.png)</figcaption>" in write_report(tmp_path).read_text()
+    page = (tmp_path / "explorer.html").read_text()
+    assert re.search(r"episode 0 at \d\.\d s: ", page)
+    assert "players replaced (effect per area)" in page
 
     policy = load_policy(inputs / "checkpoint")
     cameras = {view: camera for view, camera in config.cameras.items() if camera}

@@ -125,7 +125,8 @@ def test_a_run_that_fails_leaves_the_tables_of_another_beside_their_options(tmp_
 def test_the_first_table_of_other_options_takes_the_old_ones_away(tmp_path):
     write_all(open_run(tmp_path, configured(p=1)), 1)
     (tmp_path / "notes.txt").write_text("a user's")
-    (tmp_path / "report.html").write_text("of p = 1")
+    for name in ("report.html", "answer.json", "explorer.html", "gallery.html"):
+        (tmp_path / name).write_text("of p = 1")
     other = open_run(tmp_path, configured(p=2))
     other.write_csv("results.csv", [{"p": 2}])
     assert held(tmp_path) == (2, ["notes.txt", "results.csv"])

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from iss_jax.jobs import report
+from iss_jax.jobs.answer import Answer, write_answer
 from iss_jax.jobs.report import write_report
 
 PIXEL = base64.b64decode(
@@ -62,7 +63,8 @@ def folder(tmp_path):
 def test_everything_is_in_the_page(folder):
     text = write_report(folder).read_text()
     page = Page(text)
-    assert page.captions == ["figures/b.png", "episode_2/episode.mp4", "episode_10/a.png"]
+    film = "The episode, its maps and its curves. (episode_2/episode.mp4)"
+    assert page.captions == ["figures/b.png", film, "episode_10/a.png"]
     kinds = ["image/png", "video/mp4", "image/png"]
     contents = [PIXEL, b"video", PIXEL]
     for source, kind, content in zip(page.sources, kinds, contents, strict=True):
@@ -136,5 +138,45 @@ def test_episodes_of_an_earlier_run_are_left_out(folder):
     (folder / "results.json").write_text('{"folders": ["episode_2"]}')
     assert report.folders_of_others(folder) == ["episode_10"]
     page = Page(write_report(folder).read_text())
-    assert "episode_2/episode.mp4" in page.captions
-    assert not [caption for caption in page.captions if caption.startswith("episode_10")]
+    assert [caption for caption in page.captions if "episode_2/episode.mp4" in caption]
+    assert not [caption for caption in page.captions if "episode_10" in caption]
+
+
+def test_the_page_answers_first(folder):
+    """Question, answer, the table beside the figure, all before what is folded away."""
+    write_answer(
+        folder,
+        Answer(
+            "Is it <found>?",
+            "Yes & no.",
+            [{"policy": "taught", "share": "86 ± 3 %"}, {"policy": "control", "share": None}],
+            figure="a.png",
+            captions={"a.png": "The panel is marked."},
+        ),
+    )
+    text = write_report(folder).read_text()
+    page = Page(text)
+    assert "<h1>Is it &lt;found&gt;?</h1>" in text
+    assert page.captions[0] == "The panel is marked. (episode_10/a.png)"
+    assert len(page.captions) == 3
+    assert page.cells[:4] == ["taught", "86 ± 3 %", "control", "not known"]
+    order = ["Yes &amp; no.", "The panel is marked.", "86 ± 3 %", "figures/b.png", "<details>"]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+    assert "<h1>given</h1>" in write_report(folder, title="given").read_text()
+
+
+def test_raw_rows_options_and_environment_are_folded_away(folder):
+    text = write_report(folder).read_text()
+    assert re.findall("<summary>(.*?)</summary>", text) == [
+        *("results.csv, 1 row", "results.json", "Configuration", "Environment")
+    ]
+    # Nothing of them stands outside.
+    assert "pick, place" not in re.sub("<details>.*?</details>", "", text)
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"asked": "?"}', '{"question": " "}'])
+def test_an_answer_that_is_none_is_named(folder, content):
+    (folder / "answer.json").write_text(content)
+    with pytest.raises(ValueError, match=r"answer\.json: cannot be read"):
+        write_report(folder)

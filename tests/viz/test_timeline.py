@@ -7,7 +7,7 @@ import pytest
 from iss_jax import Effects
 from iss_jax.players import Players
 from iss_jax.viz.nmr_curve import Curve
-from iss_jax.viz.timeline import write_timeline
+from iss_jax.viz.timeline import blueprint, write_timeline
 
 
 def test_recording(tmp_path):
@@ -36,6 +36,32 @@ def test_recording(tmp_path):
     assert content.startswith(b"RRF")
     for entity in (b"front/saliency", b"front/regions", b"nmr/chance", b"robot/path"):
         assert entity in content
+    # Pictures are compressed, and the layout and the names of regions and curves are in it.
+    for part in (b"EncodedImage", b"ViewContents", b"SeriesLines:names"):
+        assert part in content
+    assert b"archetypes.Image" not in content
+
+
+def test_each_thing_has_a_view_and_nmr_shares_one_with_chance():
+    pytest.importorskip("rerun", reason="rerun-sdk (extra `rerun`) is not installed")
+    camera = "observation/top camera"
+    found = blueprint([camera, "wrist"], ["wrist"], [camera], True, True)
+    pictures, curves = found.root_container.contents
+    titles = [[view.name for view in column.contents] for column in pictures.contents]
+    assert titles == [
+        [camera, f"{camera}, map", f"{camera}, players"],
+        ["wrist", "wrist, map", "wrist, regions"],
+    ]
+    # A camera's name is no path, whatever it holds.
+    origins = [str(view.origin) for view in pictures.contents[0].contents]
+    assert origins[0] == r"/observation\/top\ camera/frame"
+    assert [(view.name, str(view.origin)) for view in curves.contents] == [
+        ("NMR and chance", "/nmr"),
+        ("Shares of what it acts on", "/acts_on"),
+        ("Path of the hand", "/robot"),
+    ]
+    alone = blueprint(["wrist"], [], [], False, False)
+    assert len(alone.root_container.contents) == 1
 
 
 def test_names_of_things_and_cameras_are_no_paths(tmp_path, capfd):

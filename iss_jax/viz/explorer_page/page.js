@@ -3,7 +3,11 @@ const KINDS = { uint8: Uint8Array, int16: Int16Array, float32: Float32Array };
 const REGION_NAMES = ["nuisance", "support", "action"];
 const $ = (id) => document.getElementById(id);
 const content = JSON.parse($("content").textContent);
-const state = { episode: 0, method: 0, frame: 0, timer: null, hidden: new Set(), off: new Set() };
+const MOST_LINES = 4; // of shares over time; more cannot be told apart
+const state = {
+  episode: 0, method: 0, frame: 0, timer: null, hidden: new Set(), off: new Set(),
+  at: null, // the pixel that the keyboard reads: view, row, column
+};
 let shown = null; // the episode that is open, its arrays unpacked
 
 async function unpacked(packed) {
@@ -32,7 +36,11 @@ async function opened(episode) {
       [episode.players.share, episode.players.stderr].map(unpacked));
     players = { names: episode.players.names, share, stderr };
   }
-  const [chance, random] = await Promise.all([episode.chance, episode.random].map(unpacked));
+  const chance = await unpacked(episode.chance), random = [];
+  for (const own of episode.random) {
+    const [low, high] = await Promise.all([own.low, own.high].map(unpacked));
+    random.push({ ...own, low, high });
+  }
   return { ...episode, cameras, methods, players, chance, random, ratios: new Map() };
 }
 
@@ -67,6 +75,7 @@ function upsampled(array, t, view, height, width) {
 
 function mapsOf(t) {
   const method = shown.methods[state.method];
+  if (!method) return null; // players alone
   return shown.cameras.map((camera, view) =>
     upsampled(method.cells, t, view, camera.height, camera.width));
 }
@@ -116,13 +125,24 @@ function ratioOf(found, t) {
   return nuisance / found.size;
 }
 
-// NMR of every frame at one k and method; kept, since a curve takes a moment.
+// NMR of every frame at one k and method, NaN where it is not counted yet. A long episode takes
+// seconds, so that frames are counted between two other things that the page does.
 function ratios(k) {
-  const name = `${state.method} ${k}`;
-  if (!shown.ratios.has(name)) {
-    shown.ratios.set(name, shown.times.map((_, t) => ratioOf(critical(mapsOf(t), t, k), t)));
-  }
-  return shown.ratios.get(name);
+  const name = `${state.method} ${k}`, own = shown;
+  if (!own.ratios.has(name)) own.ratios.set(name, { values: own.times.map(() => NaN), next: 0, running: false });
+  const found = own.ratios.get(name);
+  const goOn = () => {
+    if (shown !== own || `${state.method} ${Number($("k").value)}` !== name) { found.running = false; return; }
+    const until = performance.now() + 30;
+    while (found.next < own.times.length && performance.now() < until) {
+      found.values[found.next] = ratioOf(critical(mapsOf(found.next), found.next, k), found.next);
+      found.next++;
+    }
+    if (found.next < own.times.length) setTimeout(goOn); else found.running = false;
+    drawCurve(state.frame, k);
+  };
+  if (!found.running && found.next < own.times.length) { found.running = true; setTimeout(goOn); }
+  return found.values;
 }
 
 function picture(camera, t) {
@@ -139,22 +159,22 @@ function colour(value) { // -1 to 1: blue over nothing to red
   return value < 0 ? [40, 90, 220, strength] : [215, 35, 30, strength];
 }
 
+function scaleOf(maps, t) {
+  let sum = 0, count = 0, limit = 0;
+  const each = (what) => shown.cameras.forEach((camera, view) => {
+    const start = t * camera.height * camera.width;
+    maps[view].forEach((value, i) => { if (camera.valid.data[start + i]) what(value); });
+  });
+  each((value) => { sum += value; count++; });
+  const mean = sum / Math.max(count, 1);
+  each((value) => { limit = Math.max(limit, Math.abs(value - mean)); });
+  return { mean, limit };
+}
+
 async function draw() {
   const t = state.frame, k = Number($("k").value), opacity = Number($("opacity").value);
-  const layer = $("layer").value, maps = mapsOf(t), found = critical(maps, t, k);
-  let sum = 0, count = 0;
-  shown.cameras.forEach((camera, view) => {
-    const start = t * camera.height * camera.width;
-    maps[view].forEach((value, i) => { if (camera.valid.data[start + i]) { sum += value; count++; } });
-  });
-  const mean = sum / Math.max(count, 1);
-  let limit = 0;
-  shown.cameras.forEach((camera, view) => {
-    const start = t * camera.height * camera.width;
-    maps[view].forEach((value, i) => {
-      if (camera.valid.data[start + i]) limit = Math.max(limit, Math.abs(value - mean));
-    });
-  });
+  const layer = $("layer").value, maps = mapsOf(t), found = maps && critical(maps, t, k);
+  const { mean, limit } = maps ? scaleOf(maps, t) : { mean: 0, limit: 0 };
   const pictures = await Promise.all(shown.cameras.map((camera) => picture(camera, t)));
   if (t !== state.frame) return;
   shown.cameras.forEach((camera, view) => {
@@ -194,9 +214,52 @@ async function draw() {
       }
     }
     pen.putImageData(over, 0, 0);
-    if ($("outline").checked && layer !== "none") outlined(pen, found.inside[view], height, width, scale);
+    if (found && $("outline").checked && layer !== "none") outlined(pen, found.inside[view], height, width, scale);
+    if (layer === "players" && camera.players) numbered(pen, camera, t, scale);
+    if (state.at && state.at.view === view) marked(pen, state.at, scale);
   });
-  tell(t, k, ratioOf(found, t), found.reason);
+  tell(t, k, found ? ratioOf(found, t) : NaN, found ? found.reason : "");
+}
+
+// Each player's number of the table, in the middle of its pixels.
+function numbered(pen, camera, t, scale) {
+  const { height, width } = camera, start = t * height * width, sums = new Map();
+  for (let i = 0; i < height * width; i++) {
+    const own = camera.players.data[start + i];
+    if (own < 0 || state.off.has(own) || !camera.valid.data[start + i]) continue;
+    const sum = sums.get(own) || [0, 0, 0];
+    sum[0]++;
+    sum[1] += i % width;
+    sum[2] += Math.floor(i / width);
+    sums.set(own, sum);
+  }
+  pen.font = "bold 17px system-ui, sans-serif";
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  for (const [own, [count, across, down]] of sums) {
+    if (count < 12) continue;
+    // The pixel of the player that lies nearest to its middle: a ring's middle is not its own.
+    let best = null, least = Infinity;
+    for (let i = 0; i < height * width; i++) {
+      if (camera.players.data[start + i] !== own) continue;
+      const off = (i % width - across / count) ** 2 + (Math.floor(i / width) - down / count) ** 2;
+      if (off < least) { least = off; best = i; }
+    }
+    const x = (best % width + 0.5) * scale, y = (Math.floor(best / width) + 0.5) * scale;
+    pen.lineWidth = 4;
+    pen.strokeStyle = "#000";
+    pen.strokeText(shown.ranks[own], x, y);
+    pen.fillStyle = "#fff";
+    pen.fillText(shown.ranks[own], x, y);
+  }
+}
+
+function marked(pen, at, scale) {
+  for (const [style, line] of [["#000", 4], ["#fff", 2]]) {
+    pen.strokeStyle = style;
+    pen.lineWidth = line;
+    pen.strokeRect(at.j * scale - 4, at.i * scale - 4, scale + 8, scale + 8);
+  }
 }
 
 function outlined(pen, inside, height, width, scale) {
@@ -224,7 +287,29 @@ function shareOf(player, t) {
   return Number.isFinite(value) ? Math.max(value, 0) : 0;
 }
 
-function percent(value) { return Number.isFinite(value) ? `${Math.round(100 * value)} %` : "not known"; }
+function percent(value) { return Number.isFinite(value) ? `${Math.round(100 * value)}` : "?"; }
+
+function told(player, t) { // share ± error
+  const at = t * shown.players.names.length + player;
+  const share = shown.players.share.data[at], error = shown.players.stderr.data[at];
+  return Number.isFinite(share) ? `${percent(share)} ± ${percent(error)} %` : "not known";
+}
+
+// Which part of the pixels each player holds.
+function areas(t) {
+  const found = shown.players.names.map(() => 0);
+  let whole = 0;
+  shown.cameras.forEach((camera) => {
+    const start = t * camera.height * camera.width;
+    for (let i = 0; i < camera.height * camera.width; i++) {
+      if (!camera.valid.data[start + i]) continue;
+      whole++;
+      const own = camera.players ? camera.players.data[start + i] : -1;
+      if (own >= 0) found[own]++;
+    }
+  });
+  return found.map((count) => count / Math.max(whole, 1));
+}
 
 function tell(t, k, nmr, reason) {
   const chance = shown.chance ? shown.chance.data[t] : NaN;
@@ -236,100 +321,164 @@ function tell(t, k, nmr, reason) {
     : reason ? `NMR@${k} not known: ${reason}.` : "Without region labels there is no NMR.";
   drawCurve(t, k);
   if (!shown.players) return;
-  const count = shown.players.names.length;
-  const order = [...Array(count).keys()].filter((p) => Number.isFinite(shown.players.share.data[t * count + p]));
-  order.sort((a, b) => shown.players.share.data[t * count + b] - shown.players.share.data[t * count + a]);
-  const rows = order.map((p) => {
-    const share = shown.players.share.data[t * count + p], error = shown.players.stderr.data[t * count + p];
-    const row = document.createElement("tr");
-    const box = document.createElement("input");
-    box.type = "checkbox";
-    box.checked = !state.off.has(p);
-    box.setAttribute("aria-label", `show ${shown.players.names[p]}`);
-    box.addEventListener("change", () => {
-      if (box.checked) state.off.delete(p); else state.off.add(p);
-      draw();
-    });
-    const told = `${Math.round(100 * share)} ± ${Number.isFinite(error) ? Math.round(100 * error) : "?"} %`;
-    for (const one of [box, shown.players.names[p], told]) row.insertCell().append(one);
-    const bar = row.insertCell();
-    bar.className = "bar";
-    const mark = document.createElement("span");
-    mark.style.width = `${Math.min(Math.max(share, 0), 1) * 100}%`;
-    bar.append(mark);
-    return row;
+  const area = areas(t), count = shown.players.names.length, share = shown.players.share.data.subarray(t * count);
+  const order = [...Array(count).keys()].filter((p) => Number.isFinite(share[p]) || area[p] > 0);
+  order.sort((a, b) => (share[b] || 0) - (share[a] || 0));
+  // A box that has the focus keeps it: rows are moved, not made anew, while the episode is the same.
+  if (!shown.rows) shown.rows = shown.players.names.map((name, p) => rowOf(name, p));
+  for (const p of order) {
+    const row = shown.rows[p];
+    row.cells[3].textContent = told(p, t);
+    row.cells[4].textContent = `${percent(area[p])} %`;
+    row.cells[5].firstChild.style.width = `${Math.min(Math.max(share[p] || 0, 0), 1) * 100}%`;
+  }
+  const body = $("players").tBodies[0], focus = document.activeElement;
+  body.replaceChildren(...order.map((p) => shown.rows[p]));
+  if (body.contains(focus)) focus.focus();
+  drawShares(t);
+}
+
+// Players are numbered from the largest share of the whole episode to the least.
+function rank() {
+  const { names, share } = shown.players, count = names.length;
+  shown.sums = names.map((_, p) => shown.times.reduce((sum, _, i) => sum + (share.data[i * count + p] || 0), 0));
+  const order = names.map((_, p) => p).sort((a, b) => shown.sums[b] - shown.sums[a]);
+  shown.ranks = [];
+  order.forEach((p, i) => { shown.ranks[p] = i + 1; });
+}
+
+function rowOf(name, p) {
+  const row = document.createElement("tr"), box = document.createElement("input"), mark = document.createElement("span");
+  box.type = "checkbox";
+  box.checked = !state.off.has(p);
+  box.setAttribute("aria-label", `show ${name}`);
+  box.addEventListener("change", () => {
+    if (box.checked) state.off.delete(p); else state.off.add(p);
+    draw();
   });
-  $("players").tBodies[0].replaceChildren(...rows);
+  for (const one of [box, shown.ranks[p], name, "", "", mark]) row.insertCell().append(one);
+  row.cells[5].className = "bar";
+  return row;
+}
+
+const LEFT = 44, RIGHT = 628;
+const across = (i) => LEFT + ((RIGHT - LEFT) * i) / Math.max(shown.times.length - 1, 1);
+const up = (v) => 196 - 180 * v;
+
+function axes() {
+  const parts = [0, 0.5, 1].map((v) =>
+    `<line class="axis" x1="${LEFT}" x2="${RIGHT}" y1="${up(v)}" y2="${up(v)}"/><text x="4" y="${up(v) + 5}">${v}</text>`);
+  parts.push(`<text x="${LEFT}" y="216">0 s</text>`);
+  parts.push(`<text x="${RIGHT}" y="216" text-anchor="end">${shown.times[shown.times.length - 1].toFixed(1)} s</text>`);
+  return parts;
+}
+
+function line(values, name) {
+  const path = [];
+  let there = false; // a gap stays a gap
+  values.forEach((v, i) => {
+    if (Number.isFinite(v)) path.push(`${there ? "L" : "M"}${across(i).toFixed(1)} ${up(v).toFixed(1)}`);
+    there = Number.isFinite(v);
+  });
+  return path.length ? `<path class="${name}" d="${path.join("")}"/>` : "";
+}
+
+function band(low, high) {
+  const there = low.map((v, i) => [i, v, high[i]]).filter(([, a, b]) => Number.isFinite(a) && Number.isFinite(b));
+  const points = [...there.map(([i, v]) => `${across(i)},${up(v)}`), ...there.reverse().map(([i, , v]) => `${across(i)},${up(v)}`)];
+  return `<polygon class="band" points="${points.join(" ")}"/>`;
+}
+
+function key(name, text) {
+  const item = document.createElement("li");
+  const mark = name === "band" ? '<rect class="band" width="40" height="12"/>' : `<path class="${name}" d="M0 6H40"/>`;
+  item.innerHTML = `<svg viewBox="0 0 40 12" aria-hidden="true">${mark}</svg>`;
+  item.append(text);
+  return item;
 }
 
 function drawCurve(t, k) {
-  const last = Math.max(shown.times.length - 1, 1);
-  const x = (i) => 40 + (590 * i) / last, y = (v) => 200 - 180 * v;
-  const parts = [];
-  const line = (values, name) => {
-    const path = [];
-    values.forEach((v, i) => { if (Number.isFinite(v)) path.push(`${path.length ? "L" : "M"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`); });
-    if (path.length) parts.push(`<path class="${name}" d="${path.join("")}"/>`);
-    return path.length > 0;
-  };
-  for (const v of [0, 0.5, 1]) parts.push(`<line class="axis" x1="40" x2="630" y1="${y(v)}" y2="${y(v)}"/><text x="6" y="${y(v) + 4}">${v}</text>`);
-  const said = [];
-  if (shown.random && k === shown.percent) {
-    const [frames, draws] = shown.random.shape, ends = [[], []];
-    for (let i = 0; i < frames; i++) {
-      const own = Array.from(shown.random.data.slice(i * draws, (i + 1) * draws)).sort((a, b) => a - b);
-      ends[0].push(own[0]);
-      ends[1].push(own[draws - 1]);
-    }
-    const there = ends[0].map((v, i) => `${x(i)},${y(v)}`), back = ends[1].map((v, i) => `${x(i)},${y(v)}`).reverse();
-    parts.push(`<polygon class="random" points="${there.concat(back).join(" ")}"/>`);
-    said.push(`band: the least and most of ${draws} random maps`);
+  const parts = axes(), said = [], random = shown.random.find((own) => own.percent === k);
+  if (random) {
+    parts.push(band(Array.from(random.low.data), Array.from(random.high.data)));
+    said.push(key("band", `least and most of ${random.draws} random maps`));
   }
-  if (shown.chance && line(Array.from(shown.chance.data), "chance")) said.push("long dashes: chance, the nuisance share of the area");
-  if (shown.cameras.every((camera) => camera.regions) && line(ratios(k), "nmr")) said.unshift(`solid: NMR@${k}`);
-  if (shown.players) {
-    const count = shown.players.names.length, top = firstPlayer(t);
-    if (top >= 0) {
-      line(shown.times.map((_, i) => shown.players.share.data[i * count + top]), "share");
-      said.push(`dots: share of ${shown.players.names[top]}`);
-    }
+  if (shown.chance) {
+    parts.push(line(Array.from(shown.chance.data), "chance"));
+    said.push(key("chance", "chance, the nuisance share of the area"));
   }
-  parts.push(`<line class="now" x1="${x(t)}" x2="${x(t)}" y1="20" y2="200"/>`);
-  parts.push(`<text x="40" y="216">0 s</text><text x="630" y="216" text-anchor="end">${shown.times[shown.times.length - 1].toFixed(1)} s</text>`);
+  if (shown.methods.length && shown.cameras.every((camera) => camera.regions)) {
+    parts.push(line(ratios(k), "nmr"));
+    said.unshift(key("nmr", `NMR@${k}`));
+  }
+  if (!random && shown.random.length) {
+    const known = shown.random.map((own) => own.percent).sort((a, b) => a - b);
+    said.push(`Random maps at k = ${known.join(", ")} only.`);
+  }
+  parts.push(`<line class="now" x1="${across(t)}" x2="${across(t)}" y1="16" y2="196"/>`);
   $("curve").innerHTML = parts.join("");
-  $("legend").textContent = said.join("; ") + (said.length ? "." : "");
+  $("legend").replaceChildren(...said);
 }
 
-function firstPlayer(t) {
-  const count = shown.players.names.length;
-  let best = -1, most = -Infinity;
-  for (let p = 0; p < count; p++) {
-    const share = shown.players.share.data[t * count + p];
-    if (share > most) { most = share; best = p; }
-  }
-  return best;
+// Over the episode, of the players that are on: the largest first.
+function drawShares(t) {
+  const count = shown.players.names.length, frames = shown.times.length, share = shown.players.share.data;
+  const top = shown.players.names.map((_, p) => p).filter((p) => !state.off.has(p) && shown.sums[p] > 0)
+    .sort((a, b) => shown.ranks[a] - shown.ranks[b]).slice(0, MOST_LINES);
+  const of = (p, what) => Array.from({ length: frames }, (_, i) => what(share[i * count + p], shown.players.stderr.data[i * count + p]));
+  const parts = axes();
+  top.forEach((p, number) => {
+    parts.push(band(of(p, (v, e) => Math.max(v - e, 0)), of(p, (v, e) => Math.min(v + e, 1))));
+    parts.push(line(of(p, (v) => v), `line-${number}`));
+  });
+  parts.push(`<line class="now" x1="${across(t)}" x2="${across(t)}" y1="16" y2="196"/>`);
+  $("shares").innerHTML = parts.join("");
+  const keys = top.map((p, number) => key(`line-${number}`, `${shown.ranks[p]} ${shown.players.names[p]}`));
+  if (keys.length) keys.push(key("band", "± a standard error"));
+  $("shares-legend").replaceChildren(...keys);
 }
 
-function pointed(view, event) {
-  const camera = shown.cameras[view], box = event.target.getBoundingClientRect(), t = state.frame;
+function pixelOf(view, event) {
+  const camera = shown.cameras[view], box = event.target.getBoundingClientRect();
   const j = Math.floor(((event.clientX - box.left) / box.width) * camera.width);
   const i = Math.floor(((event.clientY - box.top) / box.height) * camera.height);
-  if (i < 0 || j < 0 || i >= camera.height || j >= camera.width) return;
+  return i < 0 || j < 0 || i >= camera.height || j >= camera.width ? null : { view, i, j };
+}
+
+function read({ view, i, j }) {
+  const camera = shown.cameras[view], t = state.frame;
   const at = t * camera.height * camera.width + i * camera.width + j;
   if (!camera.valid.data[at]) { $("hover").textContent = "Padding, which is no picture."; return; }
-  const method = shown.methods[state.method], [, views, rows, columns] = method.cells.shape;
-  const value = upsampled(method.cells, t, view, camera.height, camera.width)[i * camera.width + j];
-  const row = Math.min(Math.floor((i * rows) / camera.height), rows - 1);
-  const column = Math.min(Math.floor((j * columns) / camera.width), columns - 1);
-  const error = method.stderr.data[((t * views + view) * rows + row) * columns + column];
-  const said = [`${camera.name}, row ${i}, column ${j}: ${value.toPrecision(3)}` +
-    (Number.isFinite(error) ? ` ± ${error.toPrecision(2)}` : "") + ` (${method.unit})`];
+  const said = [`${camera.name}, row ${i}, column ${j}`], method = shown.methods[state.method];
+  if (method) {
+    const [, views, rows, columns] = method.cells.shape;
+    const value = upsampled(method.cells, t, view, camera.height, camera.width)[i * camera.width + j];
+    const row = Math.min(Math.floor((i * rows) / camera.height), rows - 1);
+    const column = Math.min(Math.floor((j * columns) / camera.width), columns - 1);
+    const error = method.stderr.data[((t * views + view) * rows + row) * columns + column];
+    said[0] += `: ${value.toPrecision(3)}` +
+      (Number.isFinite(error) ? ` ± ${error.toPrecision(2)}` : "") + ` (${method.unit})`;
+  }
   if (camera.regions) said.push(REGION_NAMES[camera.regions.data[at]]);
   if (camera.players && camera.players.data[at] >= 0) {
     const own = camera.players.data[at];
-    said.push(`${shown.players.names[own]}, ${percent(shown.players.share.data[t * shown.players.names.length + own])}`);
+    said.push(`${shown.players.names[own]}, share ${told(own, t)}`);
   }
   $("hover").textContent = said.join("; ") + ".";
+}
+
+// By keyboard: a step is an eighth of a cell of 7 x 7.
+function moved(view, event) {
+  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  if (!(event.key in steps)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const camera = shown.cameras[view], [down, right] = steps[event.key], by = Math.max(1, Math.round(camera.height / 56));
+  if (!state.at || state.at.view !== view) state.at = { view, i: Math.floor(camera.height / 2), j: Math.floor(camera.width / 2) };
+  state.at.i = Math.min(Math.max(state.at.i + by * down, 0), camera.height - 1);
+  state.at.j = Math.min(Math.max(state.at.j + by * right, 0), camera.width - 1);
+  read(state.at);
+  draw();
 }
 
 async function openEpisode(index) {
@@ -339,29 +488,43 @@ async function openEpisode(index) {
   const found = await opened(content[index]);
   if (state.episode !== index) return; // another was chosen meanwhile
   shown = found;
-  const outcome = shown.success === true ? "success" : shown.success === false ? "failure" : "outcome not known";
-  $("told").textContent = `${shown.title}: ${outcome}, ${shown.times.length} frames.`;
+  if (shown.players) rank();
+  const count = shown.times.length, words = `${shown.title}, ${count === 1 ? "one frame" : `${count} frames`}. `;
+  const outcome = document.createElement("span");
+  outcome.className = `outcome ${shown.success === false ? "failure" : ""}`;
+  outcome.textContent = shown.success === true ? "✓ success" : shown.success === false ? "✗ failure" : "";
+  $("told").replaceChildren(words, ...(outcome.textContent ? [outcome] : count > 1 ? ["Outcome not known."] : []));
   const methods = shown.methods.map((method, i) => new Option(method.name, i));
   $("method").replaceChildren(...methods);
-  state.method = Math.min(state.method, methods.length - 1);
+  state.method = Math.max(0, Math.min(state.method, methods.length - 1));
   $("method").value = state.method;
+  state.at = null;
+  for (const id of ["method-box", "k-box", "outline-box"]) $(id).hidden = !methods.length;
+  $("time").hidden = count === 1;
+  for (const id of ["curve", "shares"]) $(id).style.display = count === 1 ? "none" : "";
+  for (const id of ["legend", "shares-legend"]) $(id).hidden = count === 1;
   $("k").value = shown.percent;
   $("frame").max = shown.times.length - 1;
   state.frame = Math.min(state.frame, shown.times.length - 1);
   $("frame").value = state.frame;
   $("players-box").hidden = !shown.players;
-  for (const option of $("layer").options) option.disabled = option.value === "players" && !shown.players;
-  if (!shown.players && $("layer").value === "players") $("layer").value = "map";
+  const there = { map: methods.length > 0, players: Boolean(shown.players), none: true };
+  for (const option of $("layer").options) option.disabled = !there[option.value];
+  if (!there[$("layer").value]) $("layer").value = there.map ? "map" : "players";
   const labels = shown.cameras.some((camera) => camera.regions);
-  $("nuisance").disabled = !labels;
-  $("over-time").textContent = labels ? "Nuisance mass ratio" : "Over the episode";
+  $("nuisance-box").hidden = !labels;
+  $("nmr-box").hidden = !labels || !methods.length;
   $("stage").replaceChildren(...shown.cameras.map((camera, view) => {
     const figure = document.createElement("figure"), canvas = document.createElement("canvas");
     canvas.id = `view-${view}`;
+    canvas.tabIndex = 0;
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `camera ${camera.name}`);
-    canvas.addEventListener("pointermove", (event) => pointed(view, event));
-    canvas.addEventListener("pointerdown", (event) => pointed(view, event));
+    canvas.setAttribute("aria-label", `camera ${camera.name}; arrows move the pixel that is read`);
+    for (const name of ["pointermove", "pointerdown"]) {
+      canvas.addEventListener(name, (event) => { const at = pixelOf(view, event); if (at) read(at); });
+    }
+    canvas.addEventListener("keydown", (event) => moved(view, event));
+    canvas.addEventListener("blur", () => { state.at = null; draw(); });
     const caption = document.createElement("figcaption");
     caption.textContent = camera.name;
     figure.append(canvas, caption);
@@ -406,7 +569,14 @@ function play() {
   }, Math.max(step, 80));
 }
 
-content.forEach((episode, i) => $("episode").add(new Option(episode.title, i)));
+const OUTCOMES = new Map([[true, "✓ "], [false, "✗ "]]);
+content.forEach((episode, i) => $("episode").add(new Option((OUTCOMES.get(episode.success) || "") + episode.title, i)));
+for (const id of ["curve", "shares"]) {
+  $(id).addEventListener("click", (event) => {
+    const box = $(id).getBoundingClientRect(), x = ((event.clientX - box.left) / box.width) * 640;
+    go(Math.round(((x - LEFT) / (RIGHT - LEFT)) * (shown.times.length - 1)));
+  });
+}
 $("episode").addEventListener("change", () => openEpisode(Number($("episode").value)));
 $("method").addEventListener("change", () => { state.method = Number($("method").value); draw(); });
 for (const id of ["layer", "opacity", "outline", "nuisance"]) $(id).addEventListener("input", draw);

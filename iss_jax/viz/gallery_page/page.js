@@ -30,7 +30,8 @@ function mark(number, x, y, r) {
 function ends(values) {
   const low = Math.min(...values), high = Math.max(...values);
   // Values that rounding alone tells apart are one.
-  const wide = high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high), 1e-9) ? high - low : Math.max(Math.abs(high), 1e-9);
+  const most = Math.max(Math.abs(low), Math.abs(high));
+  const wide = high - low > 1e-9 * Math.max(most, 1e-9) ? high - low : most > 1e-9 ? most : 1;
   return [low - wide * 0.05, high + wide * 0.05];
 }
 
