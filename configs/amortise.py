@@ -23,7 +23,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
 
     set_policy(config, max_token_len=40)
     config.keep_prob = 0.3
-    # Every so manieth task is held out, with all its frames.
+    # Every so manieth task is held out; of the others the last seed's episodes are.
     config.held_out = 4
     # Frames to learn from, spread over the episodes of the other tasks; all when 0.
     config.training_frames = 0
@@ -31,16 +31,35 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.variations = 4
     config.runs = 7
     config.shift = 4
-    # Held-out frames that the head is judged on.
-    config.frames = 21
+    # Frames that it is judged on, half of either kind.
+    config.frames = 12
     # Plain i.i.d. masks of the converged map, and of one work item.
-    config.reference_masks = 4_000
+    config.reference_masks = 1_000
     config.part_masks = 500
     # Of each held-out frame: plain i.i.d. runs, and runs with gradients, that maps are made of.
-    config.plain_runs = 300
+    config.plain_runs = 200
     config.gradient_runs = 45
     config.chunk = 100
     config.gradient_chunk = 15
+
+    # Teaching: gradients shortened or not; networks side by side, each kept from some of the seeds.
+    config.clip = True
+    config.members = 4
+    config.seed = 0
+    config.epochs = 20
+    config.batch = 64
+    config.width = 32
+    config.rate = 3e-3
+    config.decay = 1e-2
+    # Weight of the loss of effects beside that of gradients; "inf": it alone.
+    config.plain = 0.0
+    config.feature_noise = 0.3
+    # Numbers of runs that maps are made of, and sets of runs of one frame at most.
+    config.plain_budgets = (20, 100)
+    config.gradient_budgets = (1, 4, 9, 45)
+    config.repeats = 5
+    # Fresh runs that a predicted map is checked with.
+    config.checks = (5, 10, 20)
 
     if variant == "smoke":
         config.training_frames, config.frames = 4, 2
@@ -48,4 +67,7 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
         config.reference_masks, config.part_masks = 40, 20
         config.plain_runs, config.gradient_runs = 40, 8
         config.chunk, config.gradient_chunk = 20, 4
+        config.epochs, config.batch, config.width, config.members = 2, 4, 8, 2
+        config.plain_budgets, config.gradient_budgets = (10,), (1, 4)
+        config.repeats, config.checks = 1, (4,)
     return config

@@ -25,6 +25,20 @@ class Options(AccuracyOptions):
     gradient_runs: int
     chunk: int
     gradient_chunk: int
+    clip: bool
+    members: int
+    seed: int
+    epochs: int
+    batch: int
+    width: int
+    rate: float
+    decay: float
+    plain: float
+    feature_noise: float
+    plain_budgets: tuple[int, ...]
+    gradient_budgets: tuple[int, ...]
+    repeats: int
+    checks: tuple[int, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,14 +59,14 @@ def _spread(values: list[Any], count: int) -> list[Any]:
 
 def training_items(dataset: Dataset, policy: Policy, options: Options) -> list[dict[str, Any]]:
     """An item a frame of the tasks to learn from."""
-    episodes, _ = split(dataset, options.held_out)
+    episodes = split(dataset, options.held_out, dataset.root).learning
     chosen = [
         (episode, frame)
         for episode in episodes
         for frame in range(dataset.metadata(episode)["length"])
     ]
     return [
-        frame_item(dataset, policy, *one, options)
+        frame_item(dataset, policy, episode, frame, options)
         | {
             "experiment": "amortise_sample",
             "held_out": options.held_out,
@@ -60,18 +74,21 @@ def training_items(dataset: Dataset, policy: Policy, options: Options) -> list[d
             "runs": options.runs,
             "shift": options.shift,
         }
-        for one in _spread(chosen, options.training_frames)
+        for episode, frame in _spread(chosen, options.training_frames)
     ]
 
 
 def judged_items(dataset: Dataset, policy: Policy, options: Options) -> list[list[dict[str, Any]]]:
-    """Of each frame of the held-out tasks its items: plain runs, gradient runs, the reference's.
+    """Of each judged frame its items: plain runs, gradient runs, the reference's.
 
-    Frames are spread over the tasks, and alternate between the first and the last of an episode.
+    Half of the frames are new episodes of the tasks learnt from, the others of new tasks. They are
+    spread over the tasks, and alternate between the first and the last of an episode.
     """
-    _, episodes = split(dataset, options.held_out)
+    parts = split(dataset, options.held_out)
+    half = options.frames // 2
+    episodes = _spread(parts.new_episodes, half) + _spread(parts.new_tasks, half)
     found = []
-    for number, episode in enumerate(_spread(episodes, options.frames)):
+    for number, episode in enumerate(episodes):
         frame = (dataset.metadata(episode)["length"] - 1) * (number % 2)
         base = frame_item(dataset, policy, episode, frame, options)
         runs = base | {"experiment": "amortise_runs", "design": "bernoulli", "repeats": 1}

@@ -28,14 +28,14 @@ class Samples(NamedTuple):
         masks: Keep bits of its runs.
         effects: Of the runs.
         gradients: With respect to the masks.
-        tasks: Whose episode the frame is of.
+        groups: The seed of the frame's episode.
     """
 
     features: Features
     masks: Bool[np.ndarray, "s n cells"]
     effects: Float[np.ndarray, "s n"]
     gradients: Float[np.ndarray, "s n cells"]
-    tasks: list[str]
+    groups: list[str]
 
 
 def read_samples(
@@ -46,8 +46,8 @@ def read_samples(
     prompts: Sequence[str],
 ) -> Samples:
     """Samples of work items and of what `samples.measure` found."""
-    parts: list[Any] = []
-    tasks: list[str] = []
+    parts: list[tuple[Features, np.ndarray, np.ndarray, np.ndarray]] = []
+    groups: list[str] = []
     for item, result in zip(items, results, strict=True):
         obs, noise, masks = observed(item, dataset, policy, prompts)
         features = read_features(policy, obs, noise, item.get("num_steps", USUAL["num_steps"]))
@@ -55,9 +55,11 @@ def read_samples(
         gradients = np.asarray(result["gradients"], np.float32)
         flat = (*effects.shape, -1)
         parts.append((features, np.asarray(masks).reshape(flat), effects, gradients.reshape(flat)))
-        tasks += [item["task"]] * len(effects)
-    joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-    return Samples(*joined, tasks)
+        groups += [str(item["seed"])] * len(effects)
+    features, masks, effects, gradients = jax.tree.map(
+        lambda *leaves: np.concatenate(leaves), *parts
+    )
+    return Samples(features, masks, effects, gradients, groups)
 
 
 def read_features(policy: Policy, obs: Any, noise: jax.Array, num_steps: int) -> Features:

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import numpy as np
 
 import iss_jax
 from experiments.accuracy.frames import GRID, USUAL, item_key
-from iss_jax.data.dataset import Dataset
+from iss_jax.data.dataset import Dataset, Episodes
 from iss_jax.data.episode import Episode
 from iss_jax.masks import sample_masks
 from iss_jax.pi05.observation import VIEWS
@@ -26,23 +26,44 @@ from iss_jax.policies.restored import Policy
 from iss_jax.sampling import Sampling
 
 
-def split(dataset: Dataset, every: int) -> tuple[list[int], list[int]]:
-    """Episodes to learn from and held-out ones: every so manieth task, whatever its suite.
+class Split(NamedTuple):
+    """Episodes of a dataset by what a head may learn of them.
+
+    Attributes:
+        learning: Those that it learns from.
+        new_episodes: Of the same tasks, from another seed than all of those.
+        new_tasks: Of tasks that it never sees, whatever the suite.
+    """
+
+    learning: list[int]
+    new_episodes: list[int]
+    new_tasks: list[int]
+
+
+def split(dataset: Episodes, every: int, name: object = "the dataset") -> Split:
+    """Every so manieth task is new; of the others the last seed's episodes are.
+
+    Args:
+        dataset: Its episodes, or what is known of them.
+        every: The last of so many tasks, by name, is new.
+        name: Of the dataset, for errors.
 
     Raises:
-        ValueError: One of the two is empty.
+        ValueError: One of the three is empty.
     """
-    tasks = [dataset.metadata(index)["task"] for index in range(len(dataset))]
-    held_out = set(sorted(set(tasks))[every - 1 :: every])
-    parts = (
-        [index for index, task in enumerate(tasks) if task not in held_out],
-        [index for index, task in enumerate(tasks) if task in held_out],
-    )
-    if not all(parts):
+    about = [dataset.metadata(index) for index in range(len(dataset))]
+    unseen = set(sorted({one["task"] for one in about})[every - 1 :: every])
+    last = max(one["seed"] for one in about)
+    found = Split([], [], [])
+    for index, one in enumerate(about):
+        kind = 2 if one["task"] in unseen else int(one["seed"] == last)
+        found[kind].append(index)
+    if not all(found):
         raise ValueError(
-            f"{dataset.root}: {len(set(tasks))} tasks cannot be split, every {every}-th held out"
+            f"{name}: {len(about)} episodes cannot be split, every {every}-th task and the "
+            "last seed held out"
         )
-    return parts
+    return found
 
 
 def moved(images: np.ndarray, down: int, right: int) -> np.ndarray:

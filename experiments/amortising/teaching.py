@@ -1,4 +1,4 @@
-"""Teaching a head: minibatches of samples, each member without the tasks of its own fold."""
+"""Teaching a head: minibatches of samples, each member without the seeds of its own fold."""
 
 import functools
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from iss_jax.amortised.head import Features
 
 
 class Taught(NamedTuple):
-    """A head and how it did on the tasks that its members were not shown.
+    """A head and how it did on what its members were not shown.
 
     Attributes:
         head: All members.
-        left_out: Contrasts of every sample by the member that was not shown its task.
+        left_out: Contrasts of every sample by the members that were not shown it.
         losses: Each epoch's mean loss of samples shown, and of those left out.
     """
 
@@ -29,10 +29,10 @@ class Taught(NamedTuple):
     losses: list[tuple[float, float]]
 
 
-def folds_of(tasks: Sequence[str], members: int) -> Bool[np.ndarray, "members s"]:
-    """Whether a member is shown a sample: each is kept from every so manieth task."""
-    names = sorted(set(tasks))
-    number = np.array([names.index(task) for task in tasks])
+def folds_of(groups: Sequence[str], members: int) -> Bool[np.ndarray, "members s"]:
+    """Whether a member is shown a sample: each is kept from every so manieth group."""
+    names = sorted(set(groups))
+    number = np.array([names.index(group) for group in groups])
     return np.arange(members)[:, None] != (number % members)[None]
 
 
@@ -94,7 +94,9 @@ def teach(
     )
     kept = {name: name not in ("map", "scale") for name in head.leaves}
     optimiser = optax.adamw(schedule, weight_decay=decay, mask=kept)
-    state = optimiser.init(head.leaves)
+    # optax counts its steps in integers and multiplies them with floats.
+    with jax.numpy_dtype_promotion("standard"):
+        state = optimiser.init(head.leaves)
     data = (features, found.wanted, found.weight, found.drops, found.rest, shown.T)
     data = jax.tree.map(lambda x: jnp.asarray(x, bool if x.dtype == bool else jnp.float32), data)
     gradient, exact = (0.0, 1.0) if np.isinf(plain) else (1.0, plain)
@@ -117,7 +119,8 @@ def predicted(head: Head, features: Features) -> Float[np.ndarray, "members s ce
     call = jax.jit(contrasts_of_members)
     parts = []
     for start in range(0, len(features.shared), 100):
-        part = jax.tree.map(lambda x: jnp.asarray(x[start : start + 100], jnp.float32), features)
+        some = (x[start : start + 100] for x in features)
+        part = Features(*(jnp.asarray(x, jnp.float32) for x in some))
         said = np.asarray(call(head, part))
         parts.append(said.reshape(*said.shape[:2], -1))
     return np.concatenate(parts, axis=1)
@@ -168,8 +171,9 @@ def _epoch(
             return inside * used.shape[0], (inside, outside)
 
         slopes, both = jax.grad(loss, has_aux=True)(leaves)
-        updates, state = optimiser.update(slopes, state, leaves)
-        return (optax.apply_updates(leaves, updates), state), both
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = optimiser.update(slopes, state, leaves)
+            return (optax.apply_updates(leaves, updates), state), both
 
     keys = jax.random.split(noise_key, steps)
     (leaves, state), both = jax.lax.scan(step, (leaves, state), (order, keys))

@@ -95,6 +95,7 @@ def by_latent(
     """Name, runs and what masks and players say of the action expert's tokens."""
     views = list(scene.images)
     images = {view: obs.images[view] for view in views}
+    assert obs.tokenized_prompt is not None and obs.tokenized_prompt_mask is not None
     run = jax.tree_util.Partial(
         partial(latent_tokens, sampling=sampling),
         policy.params,

@@ -50,7 +50,8 @@ class Head:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of cells of a view."""
-        return self.leaves["cells"].shape[2:4]
+        _, _, rows, columns, _ = self.leaves["cells"].shape
+        return rows, columns
 
 
 def init_head(

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -24,7 +25,8 @@ def save_head(path: str | Path, head: Head) -> Path:
         own: Features = getattr(head, name)
         arrays |= {f"{name}/tokens": own.tokens, f"{name}/shared": own.shared}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{k: np.asarray(v, np.float16) for k, v in arrays.items()})
+    halves: dict[str, Any] = {k: np.asarray(v, np.float16) for k, v in arrays.items()}
+    np.savez_compressed(buffer, **halves)
     write_bytes(Path(path), buffer.getvalue())
     return Path(path)
 
@@ -68,8 +70,6 @@ def load_head(path: str | Path) -> Head:
 def _check_leaves(
     path: str | Path, leaves: dict[str, Any], mean: Features, spread: Features
 ) -> None:
-    import jax
-
     cells = np.shape(leaves.get("cells", np.zeros(())))
     if len(cells) != 5:
         raise ValueError(
