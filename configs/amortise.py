@@ -46,14 +46,14 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     config.clip = True
     config.members = 4
     config.seed = 0
-    config.epochs = 20
+    config.epochs = 30
     config.batch = 64
     config.width = 32
-    config.rate = 3e-3
-    config.decay = 1e-2
+    config.rate = 2e-3
+    config.decay = 0.1
     # Weight of the loss of effects beside that of gradients; "inf": it alone.
     config.plain = 0.0
-    config.feature_noise = 0.3
+    config.feature_noise = 0.6
     # Numbers of runs that maps are made of, and sets of runs of one frame at most.
     config.plain_budgets = (20, 100)
     config.gradient_budgets = (1, 4, 9, 45)

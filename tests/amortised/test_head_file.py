@@ -50,7 +50,7 @@ def without(path, name):
         ),
         (lambda path: without(path, "leaves/query"), "lacks the leaf 'query'"),
         (lambda path: without(path, "leaves/cells"), r"'cells' has shape \[\], wanted \[members"),
-        (lambda path: without(path, "spread/shared"), "no head, it lacks spread/shared"),
+        (lambda path: without(path, "spread/shared"), r"no head, it lacks \['spread/shared'\]"),
         (
             lambda path: changed(path, leaves__wide=np.zeros((2, 8, 9))),
             r"'wide' has shape \[2, 8, 9\], wanted \[2, 8, 16\]",

@@ -49,7 +49,7 @@ def test_maps_are_compared_with_it(frame):
     assert r["head", 0] == pytest.approx(0.5**0.5, abs=0.1) and r["mean map", 0] == 0.0
     # Every gradient says the truth; a control that does takes off all but the noise.
     assert min(r["gradient", 1], r["clipped", 4], r["bands", 4]) > 0.95
-    assert r["control: converged map", 20] > 0.9 > r["centred", 20]
+    assert r["control: converged map", 20] > 0.8 > r["centred", 20]
     assert r["control: converged map", 20] > r["control: head", 20] > r["centred", 20] - 0.1
     assert ("bands", 1) not in r and ("clipped and bands", 1) not in r
 
