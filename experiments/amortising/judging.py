@@ -127,16 +127,12 @@ def methods(frame: Judged, keep_prob: float) -> Iterator[tuple[str, str, Callabl
             ),
         )
 
-    def blended(part: float) -> Callable[[Runs], Map]:
-        def of(runs: Runs) -> Map:
-            own = [contrast_of(runs, "clipped", keep_prob)]
-            own.append(wiener(_arrays(runs)[0], _slopes(runs), shape=SHAPE))
-            first, second = (one / max(float(np.linalg.norm(one)), 1e-30) for one in own)
-            return (1.0 - part) * first + part * second
+    def both(runs: Runs) -> Map:
+        own = [contrast_of(runs, name, keep_prob) for name in ("clipped", "gradient")]
+        first, second = (one / max(float(np.linalg.norm(one)), 1e-30) for one in own)
+        return first + second
 
-        return of
-
-    yield "clipped and bands", "sloped", blended(0.5)
+    yield "clipped and gradient", "sloped", both
 
 
 def judge(
@@ -157,9 +153,7 @@ def judge(
     for name, sort, make in methods(frame, keep_prob):
         runs: Runs = getattr(frame, sort)
         for budget in budgets[sort]:
-            if (name.startswith("bands") and budget < 3) or (
-                name == "clipped and bands" and budget < 3
-            ):
+            if name.startswith("bands") and budget < 3:
                 continue
             starts = range(0, len(runs.masks) - budget + 1, budget)[:repeats]
             found = [_agreed(make(runs.part(s, s + budget)), frame) for s in starts]
