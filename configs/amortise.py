@@ -3,8 +3,8 @@
 python -m experiments.amortise --config=configs/amortise.py
 python -m experiments.amortise --config=configs/amortise.py:smoke
 
-Variants: `embedded` (the embedded policy and its episodes, every fourth task held out: some twenty
-minutes on one core), `smoke` (three tasks, few runs; seconds).
+Variants: `embedded` (the embedded policy and its episodes, every fourth task held out: some ten
+minutes of one core), `smoke` (three tasks, few runs; seconds).
 """
 
 import ml_collections

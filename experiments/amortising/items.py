@@ -59,7 +59,7 @@ def _spread(values: list[Any], count: int) -> list[Any]:
 
 def training_items(dataset: Dataset, policy: Policy, options: Options) -> list[dict[str, Any]]:
     """An item a frame of the tasks to learn from."""
-    episodes = split(dataset, options.held_out, dataset.root).learning
+    episodes = split(dataset, options.held_out).learning
     chosen = [
         (episode, frame)
         for episode in episodes

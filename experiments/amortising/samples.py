@@ -40,13 +40,12 @@ class Split(NamedTuple):
     new_tasks: list[int]
 
 
-def split(dataset: Episodes, every: int, name: object = "the dataset") -> Split:
+def split(dataset: Episodes, every: int) -> Split:
     """Every so manieth task is new; of the others the last seed's episodes are.
 
     Args:
         dataset: Its episodes, or what is known of them.
         every: The last of so many tasks, by name, is new.
-        name: Of the dataset, for errors.
 
     Raises:
         ValueError: One of the three is empty.
@@ -60,7 +59,7 @@ def split(dataset: Episodes, every: int, name: object = "the dataset") -> Split:
         found[kind].append(index)
     if not all(found):
         raise ValueError(
-            f"{name}: {len(about)} episodes cannot be split, every {every}-th task and the "
+            f"{dataset.root}: {len(about)} episodes cannot be split, every {every}-th task and the "
             "last seed held out"
         )
     return found

@@ -72,7 +72,7 @@ def test_cells_are_the_members_mean_and_doubt_their_spread(policy, obs, found):
         NOISE,
         SAMPLING.resolved(jnp.dtype("float32")),
     )
-    each = np.asarray(contrasts_of_members(head_of(), features))
+    each = np.array(contrasts_of_members(head_of(), features))
     each[:, :, 2] = 0.0
     np.testing.assert_allclose(found.cells, each.mean(0), rtol=1e-4, atol=1e-5)
     apart = np.sqrt(each.var(0, ddof=1).mean((1, 2, 3))) / each.mean(0).std((1, 2, 3))

@@ -12,6 +12,8 @@ from experiments.amortising.samples import moved, split, varied
 class Listed:
     """Episodes of six tasks and three seeds."""
 
+    root = "tiny"
+
     def __init__(self, tasks=6, seeds=3):
         self.about = [
             {"task": f"task {task}", "seed": seed} for task in range(tasks) for seed in range(seeds)
@@ -40,7 +42,7 @@ def test_a_new_task_has_no_episode_to_learn_from_and_new_episodes_have_another_s
 
 def test_what_cannot_be_split_is_said():
     with pytest.raises(ValueError, match="tiny: 6 episodes cannot be split, every 3-th task"):
-        split(Listed(tasks=2), 3, "tiny")
+        split(Listed(tasks=2), 3)
 
 
 def test_a_moved_image_repeats_its_edge():

@@ -1,5 +1,6 @@
 """A head learns what there is to learn, and what it was not shown stays unknown to it."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -31,7 +32,7 @@ def taught():
         shown,
         flat,
         teach(
-            Features(tokens, shared),
+            Features(jnp.asarray(tokens), jnp.asarray(shared)),
             found,
             shown,
             seed=0,
