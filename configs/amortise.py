@@ -4,7 +4,7 @@ python -m experiments.amortise --config=configs/amortise.py
 python -m experiments.amortise --config=configs/amortise.py:smoke
 
 Variants: `embedded` (the embedded policy and its episodes, every fourth task held out: some ten
-minutes of one core), `smoke` (three tasks, few runs; seconds).
+minutes of one core), `smoke` (few frames, few runs; half a minute).
 """
 
 import ml_collections

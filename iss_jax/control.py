@@ -34,11 +34,11 @@ def estimate_with_control(
     >>> from iss_jax.masks import sample_masks
     >>> masks = sample_masks(jax.random.key(0), 20, 1, grid=(2, 2), keep_prob=0.5,
     ...     design="bernoulli")
-    >>> effects = 3.0 * (~masks[:, 0, 0, 0])
+    >>> effects = jnp.where(masks[:, 0, 0, 0], 0.0, 3.0)
     >>> control = jnp.zeros((1, 2, 2)).at[0, 0, 0].set(1.0)
     >>> found = estimate_with_control(masks, effects, control, keep_prob=0.5)
-    >>> found.scores.round(3).tolist()
-    [[[3.0, 1.5], [1.5, 1.5]]]
+    >>> [round(score, 3) for score in found.scores.ravel().tolist()]
+    [3.0, 1.5, 1.5, 1.5]
 
     Args:
         masks: Keep bits of the Bernoulli design, 3 at least.
