@@ -36,6 +36,7 @@ from iss_jax.jobs.options import from_config
 from iss_jax.pi05 import model
 from iss_jax.pi05.observation import preprocess
 from iss_jax.policies.restored import Policy
+from iss_jax.stats.correlation import coefficient
 
 
 def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any]]:
@@ -87,6 +88,11 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> list[dict[str, Any
         "cost": cost,
         "samples": len(known.effects),
         "losses": taught.losses,
+        "left_out": float(
+            np.mean(
+                [coefficient(*pair) for pair in zip(taught.left_out, found.wanted, strict=True)]
+            )
+        ),
         "frames": about,
     }
     run.write_csv("results.csv", content["rows"])

@@ -93,6 +93,7 @@ def lines(content: Mapping[str, Any]) -> list[str]:
         f"{100 * cost['time']:.1f} % by the clock",
         f"taught on {content['samples']} samples; loss shown and left out, by epoch: "
         + ", ".join(f"{a:.3f}/{b:.3f}" for a, b in content["losses"]),
+        f"r with the gradients of samples left out: {content['left_out']:.2f}",
         "",
         f"{'method':34}{'runs':>5}{'cost':>8}  r [95 %]             episodes  tasks  choice  test",
     ]

@@ -24,6 +24,7 @@ def test_the_documented_run_teaches_a_head_and_judges_it(tmp_path):
     assert float(rows["control: head", 10]["cost"]) > float(rows["centred", 10]["cost"]) == 10
     content = json.loads((tmp_path / "results.json").read_text())
     assert 0 < content["cost"]["flops"] < 0.05
+    assert -1 <= content["left_out"] <= 1
     assert {row["kind"] for row in content["frames"]} == {"new episode", "new task"}
     head = load_head(tmp_path / "head.npz")
     assert head.members == get_config("smoke").members
