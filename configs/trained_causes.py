@@ -6,19 +6,21 @@ r"""Which explanation finds a cause inside a trained network?
     python -m experiments.trained_causes --config=configs/trained_causes.py:shipped
     python -m experiments.trained_causes --config=configs/trained_causes.py:halves
     python -m experiments.trained_causes --config=configs/trained_causes.py:tokens
+    python -m experiments.trained_causes --config=configs/trained_causes.py:future
     python -m experiments.trained_causes --config=configs/trained_causes.py:smoke
 
 Variants: `full` (one policy a cue and rho), `grid` (three cues, four rho, and three training seeds
 at rho 0 and 1: 24 policies), `shipped` (the two that ship with the package; a few minutes),
-`halves` (the same two, Owen values alone), `tokens` (the same two, image tokens alone), `smoke`
-(one frame, few runs; half a minute).
+`halves` (the same two, Owen values alone), `tokens` (the same two, image tokens alone), `future`
+(the same two, ideas of the paper's future work alone), `smoke` (one frame, few runs; half a
+minute).
 """
 
 import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("full", "grid", "shipped", "halves", "tokens", "smoke")
+VARIANTS = ("full", "grid", "shipped", "halves", "tokens", "future", "smoke")
 
 GRID = tuple(
     (cue, rho, seed)
@@ -47,8 +49,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     )
     # Owen values spend their runs one after the other, and tokens are no pixels: each is a part of
     # its own, with the runs of `budgets`.
-    alone = variant in ("halves", "tokens")
-    config.parts = (variant,) if alone else ("methods", "halves", "tokens")
+    alone = variant in ("halves", "tokens", "future")
+    config.parts = (variant,) if alone else ("methods", "halves", "tokens", "future")
     config.budgets = (30, 100)
     # Frames of each held-out task of these suites.
     config.suites = ("libero_object", "libero_object_object", "libero_object_swap")
@@ -62,7 +64,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.confidence = 0.95
     if variant == "grid":
         config.policies = GRID
-    if variant in ("shipped", "halves", "tokens", "smoke"):
+    if variant in ("shipped", "halves", "tokens", "future", "smoke"):
         config.leaves = "shipped"
         config.policies = (("panel_one", 0.0, 0), ("panel_one", 1.0, 0))
     if variant == "smoke":

@@ -24,6 +24,7 @@ import numpy as np
 from experiments.causes.runs import item_key
 from experiments.causes.scenes import open_source, split_tasks
 from experiments.distilled import report
+from experiments.distilled.future import measured_by_future
 from experiments.distilled.halves import measured_by_halves
 from experiments.distilled.measured import measured
 from experiments.distilled.scenes import cued
@@ -75,6 +76,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
                 return measured_by_halves(scene, policy, budgets=item["halves"], **settings)
             if "tokens" in item:
                 return measured_by_tokens(scene, policy, budgets=item["tokens"], **settings)
+            if "future" in item:
+                return measured_by_future(scene, policy, masks=config.masks, **settings)
             return measured(scene, policy, masks=config.masks, **settings)
 
         items = [
@@ -94,6 +97,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             part: [item | facts | {part: list(config.budgets)} for item in items]
             for part, facts in (("halves", {"effect": "wholes"}), ("tokens", {}))
         }
+        parts["future"] = [item | {"future": "tokens of the last step"} for item in items]
         results = run_items(
             run,
             [item for part in config.parts for item in parts[part]],

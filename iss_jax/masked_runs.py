@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from iss_jax import (
+    control as control_variates,
     divergence,
     estimators,
     gradient_estimators,
@@ -74,6 +75,7 @@ def masked_saliency(
     config: ISSConfig,
     mesh: jax.sharding.Mesh | None = None,
     savings: Savings = Savings(),
+    control: Float[Array, "b views gh gw"] | None = None,
 ) -> Saliency:
     """Core of `attribute` and `saliency`: call it under `jit`.
 
@@ -89,12 +91,16 @@ def masked_saliency(
         config: Static options.
         mesh: Devices over which masks and frames are split.
         savings: Of the blend and of the baseline.
+        control: A predicted map of each example, see `iss_jax.control`.
 
     Raises:
-        ValueError: Masks that do not fit the views or the grid.
+        ValueError: Masks or a control that do not fit the views, the grid or the options.
     """
     views = list(images)
-    check_masks(masks, views, next(iter(images.values())).shape[0], config)
+    batch_size = next(iter(images.values())).shape[0]
+    check_masks(masks, views, batch_size, config)
+    if control is not None:
+        control_variates.check_control(control, batch_size, len(views), config)
     own = masks.ndim == 5
     active = active_cells(images, present, valid, config.grid)
 
@@ -113,7 +119,7 @@ def masked_saliency(
     (runs, floors), actions = split(
         shared, (examples, images, active, valid), jnp.swapaxes(masks, 0, 1) if own else masks
     )
-    found = cell_scores(masks, runs, active, config)
+    found = cell_scores(masks, runs, active, config, control)
     took_part = {}
     for view in views:
         inside = jnp.ones(images[view].shape[:3], bool)
@@ -143,8 +149,14 @@ def cell_scores(
     runs: MaskRuns,
     active: Bool[Array, "b views gh gw"],
     config: ISSConfig,
+    control: Float[Array, "b views gh gw"] | None = None,
 ) -> estimators.Estimate:
     """Scores and standard errors of each example by the estimator that `config` names."""
+    if control is not None:
+        return jax.vmap(
+            partial(control_variates.estimate_with_control, keep_prob=config.keep_prob),
+            in_axes=(0 if masks.ndim == 5 else None, 0, 0),
+        )(masks, runs.effects, control, active=active)
     if runs.gradients is None:
         estimate = partial(estimators.estimate, estimator=config.estimator)
         data = (runs.effects,)

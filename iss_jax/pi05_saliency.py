@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Key
 from iss_jax import sharding
 from iss_jax.checks import check_observation, check_options
 from iss_jax.config import ISSConfig
+from iss_jax.control import check_control
 from iss_jax.keys import batch_key, split_two
 from iss_jax.masked_runs import check_masks, draw_masks, masked_saliency
 from iss_jax.pi0_fast.params import is_fast
@@ -39,6 +40,7 @@ def saliency(
     config: ISSConfig = ISSConfig(),
     noise: Float[Array, "b horizon dims"] | Float[Array, "b draws horizon dims"] | None = None,
     masks: Bool[Array, "*b n views gh gw"] | None = None,
+    control: Float[Array, "b views gh gw"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
     valid: Mapping[str, Bool[Array, "b h w"]] | None = None,
     action_horizon: int | None = None,
@@ -74,6 +76,9 @@ def saliency(
         masks: Keep bits in the order of the model's views, with a first axis b where each row has
             its own; drawn from the key when None. Bits of absent views are ignored. Standard errors
             take them to be drawn as `config.design` says.
+        control: A map made without these runs, such as `iss_jax.amortised.predict(...).cells`: what
+            it explains of the runs' noise is taken off, and nothing is biased however bad it is.
+            Wants `estimator="centred"` and `design="bernoulli"`.
         mesh: Devices over which masks and frames are split, see `iss_jax.device_mesh`.
         valid: View -> pixels that are picture, at the size of the view's images. openpi's
             transforms letterbox a frame before the policy sees it: the bars are named here, or they
@@ -96,6 +101,8 @@ def saliency(
     check_observation(obs)
     params = as_params(params)
     if is_fast(params):
+        if control is not None:
+            raise ValueError("control: a π0-FAST given, a π0.5 or π0 wanted")
         if noise is not None or action_horizon is not None:
             raise ValueError(
                 "noise, action_horizon: a π0-FAST has neither flow noise nor chunks; its answers "
@@ -126,15 +133,19 @@ def saliency(
     if masks is None:
         masks = draw_masks(mask_key, len(VIEWS), config)
     masks = jnp.asarray(masks)
+    if control is not None:
+        control = jnp.asarray(control, jnp.float32)
+        check_control(control, batch, len(VIEWS), config)
     if mesh is not None:
-        arrays = (params, obs, noise, masks, valid)
-        params, obs, noise, masks, valid = sharding.replicate(arrays, mesh)
+        arrays = (params, obs, noise, masks, control, valid)
+        params, obs, noise, masks, control, valid = sharding.replicate(arrays, mesh)
     views = possible_views(obs) if sampling.savings.drop_absent_views else VIEWS
     return _saliency(
         params,
         obs,
         noise,
         masks,
+        control,
         valid,
         config=config,
         mesh=mesh,
@@ -168,6 +179,7 @@ def _saliency(
     obs: Observation,
     noise: Array,
     masks: Array,
+    control: Array | None,
     valid: dict[str, Array],
     *,
     config: ISSConfig,
@@ -201,6 +213,7 @@ def _saliency(
         config,
         mesh,
         sampling.savings,
+        None if control is None else control[:, kept],
     )
 
     def all_views(cells: Array) -> Array:

@@ -37,6 +37,11 @@ def planted_path(follows: bool) -> Path:
     return _path("planted/follows.npz" if follows else "planted/ignores.npz")
 
 
+def head_path() -> Path:
+    """A head that predicts the small policy's maps in one pass, see `iss_jax.amortised`."""
+    return _path("head.npz")
+
+
 def success_path() -> Path:
     """Success of the small policy (columns of `iss_jax.data.success`)."""
     return _path("success.csv")
