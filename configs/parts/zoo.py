@@ -73,3 +73,32 @@ def rollout_keys() -> ml_collections.ConfigDict:
     keys.execute = 8
     keys.max_steps = 200
     return keys
+
+
+def measure_keys() -> ml_collections.ConfigDict:
+    """Key `measure`: what is measured from unshifted frames."""
+    keys = ml_collections.ConfigDict()
+    keys.frames = 64
+    # At once: every shape is compiled once.
+    keys.at_once = 8
+    keys.num_steps = 4
+    keys.action_horizon = 16
+    keys.max_token_len = 40
+    # Donors of each player.
+    keys.draws = 4
+    # The paper's maps; backward passes of the gradient; k of NMR@k, percent.
+    keys.masks = 100
+    keys.probes = 4
+    keys.percent = 10.0
+    # Held-out lessons of the validation loss, and how often they misname (as in training).
+    keys.lessons = 256
+    keys.misnamed = 0.15
+    # Flow noises that the entropy of chunks is taken over.
+    keys.noises = 16
+    return keys
+
+
+def short_measures(keys: ml_collections.ConfigDict) -> None:
+    """Sets key `measure` to what a smoke run does: two frames that ship, few runs."""
+    keys.update({"frames": 2, "at_once": 2, "num_steps": 1, "draws": 1, "masks": 2})
+    keys.update({"probes": 1, "lessons": 2, "noises": 2})

@@ -1,8 +1,9 @@
 """Frames of the expert, and what of them is where: what policies are taught and measured on."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -20,7 +21,8 @@ ROBOT = ("robot", "gripper")
 BASKET = "basket"
 
 
-class Frames(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Frames:
     """n frames.
 
     Attributes:
@@ -100,7 +102,8 @@ def load_frames(root: str, most: int = 0) -> Frames:
     if unknown:
         raise ValueError(f"{root}: instructions {few(unknown)} given, libero_object's wanted")
     parts = [_of_episode(dataset, index, episode) for index, episode in enumerate(episodes)]
-    found = Frames(*(_joined([getattr(part, name) for part in parts]) for name in Frames._fields))
+    names = [field.name for field in dataclasses.fields(Frames)]
+    found = Frames(*(_joined([getattr(part, name) for part in parts]) for name in names))
     if most and most < len(found):
         return found.take(((np.arange(most) + 0.5) * len(found) / most).astype(int))
     return found
@@ -154,3 +157,20 @@ def instance_of(shown: int, names: Mapping[int, str]) -> int:
     """The number of an object in its scene, 0 where it has none."""
     text = INSTRUCTIONS[shown]
     return next((number for number, name in names.items() if f" the {name} and" in text), 0)
+
+
+def fitted(frames: Frames, size: int) -> Frames:
+    """Frames and labels of another size, each pixel the nearest one's."""
+
+    def resized(own: np.ndarray) -> np.ndarray:
+        rows, columns = (((np.arange(size) + 0.5) * n / size).astype(int) for n in own.shape[1:3])
+        return own[:, rows][:, :, columns]
+
+    if next(iter(frames.images.values())).shape[1:3] == (size, size):
+        return frames
+    return dataclasses.replace(
+        frames,
+        images={c: resized(own) for c, own in frames.images.items()},
+        instances={c: resized(own) for c, own in frames.instances.items()},
+        regions={c: resized(own) for c, own in frames.regions.items()},
+    )
