@@ -31,19 +31,16 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> None:
     wanted = chosen(recipes, config.rows)
     own = wanted[run.processes.index :: run.processes.count]
     school = School(config.train, workdir)
-    policies = workdir / "policies"
+    policies, tables = workdir / "policies", Path(config.into or workdir / "tables")
     for recipe in own:
         if is_done(policies, recipe):
             continue
         start = time.monotonic()
         _one(run, config, school, recipe, policies)
-        done = gather(policies, recipes, workdir / "tables")
+        done = gather(policies, recipes, tables)
         minutes = (time.monotonic() - start) / 60
         print(f"{recipe.name}: {minutes:.1f} minutes; {len(done)} of {len(recipes)} are done")
-    done = gather(policies, recipes, workdir / "tables")
-    if config.into and run.processes.first:
-        gather(policies, recipes, Path(config.into))
-    print(f"{len(done)} policies: {workdir / 'tables'}")
+    print(f"{len(gather(policies, recipes, tables))} policies: {tables}")
 
 
 def _one(
