@@ -3,6 +3,7 @@
 Unlike demonstrations (`experiments.collect`) they have instance labels, and no noise.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,8 +51,7 @@ def expert_episodes(
             continue
         found += 1
         about = {"layout": layout, "init_state": init_state, "seed": first_seed + attempt}
-        episode.metadata.update(about)
-        yield episode
+        yield dataclasses.replace(episode, metadata={**episode.metadata, **about})
 
 
 def _recorded(env: Any, frame_every: int, max_steps: int) -> Episode | None:

@@ -122,7 +122,7 @@ def teacher_answers(policy: Policy, frames: Frames, options: Any, folder: Path) 
     """
     digest = hashlib.sha256(policy.fingerprint.encode())
     for camera in CAMERAS:
-        digest.update(np.ascontiguousarray(frames.images[camera]))
+        digest.update(frames.images[camera].tobytes())
     names = ("draws", "teacher_steps", "max_token_len", "action_horizon")
     digest.update(str([options[name] for name in names]).encode())
     path = folder / f"{digest.hexdigest()[:16]}.npz"

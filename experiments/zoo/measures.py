@@ -103,7 +103,6 @@ def measured(
             else:
                 result = _by_chunks(subject, _PARTS[part])
             run.save(item, result)
-            result = run.load(item)
         if not quiet:
             print(f"{recipe.name}: {part}, {result['seconds']:.1f} s")
         found.append({"part": part, **result})
@@ -202,7 +201,7 @@ def _share(part: np.ndarray, effects: np.ndarray) -> np.ndarray:
 def _maps(subject: Subject, rows: slice, key: jax.Array) -> tuple[dict, float]:
     options = subject.options
     obs = _rows(subject.seen.obs, rows)
-    regions = {view: own[rows] for view, own in subject.seen.regions.items()}
+    regions = {view: jnp.asarray(own[rows]) for view, own in subject.seen.regions.items()}
     iss = ISSConfig(
         num_masks=options.masks,
         design="bernoulli",
@@ -303,7 +302,7 @@ def measure_rows(row: int, parts: Sequence[Mapping[str, Any]]) -> list[dict[str,
     found = []
     for part in parts:
         for name, values in part["values"].items():
-            own = np.asarray([value for value in values if value is not None], float)
+            own = np.asarray([v for v in values if v is not None and np.isfinite(v)], float)
             spread = own.std(ddof=1) / np.sqrt(len(own)) if len(own) > 1 else float("nan")
             mean = float(own.mean()) if len(own) else float("nan")
             found.append(
