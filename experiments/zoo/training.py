@@ -1,8 +1,9 @@
 """One policy of the zoo, taught by its recipe: low-rank leaves beside the embedded policy's."""
 
+import functools
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,13 @@ def train(
     path = folder / "leaves.npz"
     if path.exists():
         return path
-    optimizer = paper_optimizer(
+    optimizer, step = _compiled(
         options.peak_lr,
         options.steps,
-        warmup_steps=options.warmup_steps,
-        weight_decay=options.weight_decay,
+        options.warmup_steps,
+        options.weight_decay,
+        options.flow_samples,
+        options.ema_decay,
     )
     state = low_rank_state(policy.params, recipe.seed, options, optimizer)
     found = train_state.latest(folder / "checkpoints")
@@ -67,13 +70,6 @@ def train(
             for r in read_rows(folder / "training.csv")
         ]
         rows = [row for row in rows if row["step"] <= int(state.step)]
-    step = make_train_step(
-        optimizer,
-        num_samples=options.flow_samples,
-        auxiliary_weight=0.0,
-        ema_decay=options.ema_decay,
-    )
-    step = jax.jit(step, donate_argnums=0)
     start = int(state.step)
     spent = (rows[-1]["seconds"] if rows else 0.0) - time.process_time()
     stream = batches(recipe, policy, frames, taught, options, start)
@@ -86,15 +82,33 @@ def train(
             seconds = round(spent + time.process_time(), 1)
             rows.append({"step": done, "loss": float(metrics["loss"]), "seconds": seconds})
             steps.set_postfix(loss=f"{rows[-1]['loss']:.4f}")
-        if done % options.save_every == 0 and not last:
             write_bytes(folder / "training.csv", csv_text(rows).encode())
+        if done % options.save_every == 0 and not last:
             target = folder / "checkpoints" / str(done) / "train_state"
             shutil.rmtree(target.parent, ignore_errors=True)
             train_state.save(target, state)
-    write_bytes(folder / "training.csv", csv_text(rows).encode())
     write_leaves(path, state.ema)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return path
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(
+    peak_lr: float,
+    steps: int,
+    warmup_steps: int,
+    weight_decay: float,
+    flow_samples: int,
+    ema_decay: float,
+) -> tuple[Any, Callable[..., Any]]:
+    """Optimiser and step: all policies of a run share one program."""
+    optimizer = paper_optimizer(
+        peak_lr, steps, warmup_steps=warmup_steps, weight_decay=weight_decay
+    )
+    step = make_train_step(
+        optimizer, num_samples=flow_samples, auxiliary_weight=0.0, ema_decay=ema_decay
+    )
+    return optimizer, jax.jit(step, donate_argnums=0)
 
 
 def low_rank_state(params: Any, seed: int, options: Any, optimizer: Any) -> TrainState:
