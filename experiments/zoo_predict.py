@@ -3,7 +3,7 @@
     python -m experiments.zoo_predict --config=configs/zoo_predict.py
 
 Reads the zoo's tables. The workdir receives `correlations.csv`, `leads.csv` (over validation loss),
-`pairs.csv`, `breaks.csv` (axis by axis), `results.json`, and three figures.
+`pairs.csv`, `breaks.csv` (axis by axis), `costs.csv`, `results.json`, and three figures.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ import ml_collections
 
 from experiments.runs import app
 from experiments.zoo import predict
+from experiments.zoo.costs import cost_summary
 from experiments.zoo.design import read_design
 from experiments.zoo.made_up import made_up
 from experiments.zoo.table import TITLES, Zoo, read_zoo
@@ -24,7 +25,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     from experiments.zoo.figures import axes_figure, pairs_figure, predicted_figure
 
-    zoo = _zoo(config)
+    zoo, costs = _zoo(config)
     predict.require_enough(zoo)
     run = open_run(workdir, config)
     drawn = {"resamples": config.resamples, "permutations": config.permutations}
@@ -34,8 +35,9 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         "leads": predict.leads(zoo, resamples=config.resamples),
         "pairs": predict.picks(zoo, resamples=config.resamples),
         "breaks": predict.breaks(zoo, **drawn),
+        "costs": cost_summary(costs),
     }
-    for name in ("correlations", "leads", "pairs", "breaks"):
+    for name in ("correlations", "leads", "pairs", "breaks", "costs"):
         run.write_csv(f"{name}.csv", content[name])
     run.write_json("results.json", content)
     run.write_figure("predicted.png", predicted_figure(zoo, content["correlations"]))
@@ -45,12 +47,14 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     return content
 
 
-def _zoo(config: ml_collections.ConfigDict) -> Zoo:
+def _zoo(config: ml_collections.ConfigDict) -> tuple[Zoo, list[dict[str, str]]]:
+    """The policies, and the rows of what they cost; a made-up zoo cost nothing."""
     recipes = read_design(config.design)
     if config.tables == "made-up":
-        return read_zoo(recipes, *made_up(recipes))
-    folder = Path(config.tables)
-    return read_zoo(recipes, read_rows(folder / "measures.csv"), read_rows(folder / "trials.csv"))
+        return read_zoo(recipes, *made_up(recipes)), []
+    names = ("measures", "trials", "costs")
+    measures, trials, costs = (read_rows(Path(config.tables) / f"{n}.csv") for n in names)
+    return read_zoo(recipes, measures, trials), costs
 
 
 def lines(content: dict[str, Any]) -> list[str]:
@@ -85,6 +89,12 @@ def lines(content: dict[str, Any]) -> list[str]:
         f"  {row['axis']:<12}{row['r']:>6.2f} [{row['low']:.2f}, {row['high']:.2f}]  ceiling "
         f"{row['ceiling']:.2f}"
         for row in content["breaks"]
+    ]
+    if content["costs"]:
+        found += ["", "what a policy costs on one core"]
+    found += [
+        f"  {row['step']:<18}{row['seconds']:>8.1f} s  {row['inferences']} inferences"
+        for row in content["costs"]
     ]
     return found
 
