@@ -29,7 +29,7 @@ def train_keys() -> ml_collections.ConfigDict:
     keys.misnamed = 0.15
     keys.vlm_rank = 16
     keys.action_rank = 16
-    keys.steps = 1000
+    keys.steps = 800
     keys.batch_size = 16
     keys.flow_samples = 3
     keys.peak_lr = 3e-3
@@ -57,13 +57,13 @@ def rollout_keys() -> ml_collections.ConfigDict:
     # Axis of `experiments.zoo.shifts` -> strength, in the unit said there; several in a tuple.
     strengths = {
         "cue": 1.0,
-        "layout": 0.04,
-        "looks": 0.5,
-        "distractors": 6.0,
-        "texture": 0.5,
-        "light": 0.6,
-        "camera": 0.02,
-        "noise": 0.12,
+        "layout": 0.07,
+        "looks": 0.3,
+        "distractors": 8.0,
+        "texture": 0.25,
+        "light": 0.12,
+        "camera": 0.022,
+        "noise": 0.16,
     }
     keys.strengths = ml_collections.ConfigDict(strengths)
     keys.image_size = 80

@@ -1,6 +1,8 @@
 import types
 
+import jax
 import pytest
+from command_line import smoke
 
 from configs import zoo_run as zoo_run_config
 from experiments import zoo_run
@@ -77,3 +79,18 @@ def test_one_policy_is_brought_to_its_end_before_the_next_begins(config, tmp_pat
     assert len(list((docs / "leaves").iterdir())) == 3
     zoo_run.main(config, tmp_path / "run")
     assert len(finished) == 3
+
+
+@pytest.mark.slow
+def test_the_documented_run_brings_a_policy_to_its_end_without_trials(tmp_path):
+    # optax itself mixes ints and floats; the strict promotion of the suite is for our code.
+    with jax.numpy_dtype_promotion("standard"):
+        printed = smoke("zoo_run", tmp_path)
+    assert "1 of 24 are done" in printed
+    tables = tmp_path / "tables"
+    steps = {row["step"] for row in read_rows(tables / "costs.csv")}
+    assert steps >= {"training", "effects", "things", "maps", "loss", "entropy"}
+    values = {row["measure"]: float(row["value"]) for row in read_rows(tables / "measures.csv")}
+    assert 0 <= values["nuisance_share"] <= 1 and values["validation_loss"] > 0
+    (leaves,) = (tables / "leaves").iterdir()
+    assert leaves.stat().st_size < 1_000_000
