@@ -5,7 +5,7 @@ r"""Success of the zoo's policies, unshifted and along every axis.
     python -m experiments.zoo_rollout --config=configs/zoo_rollout.py:smoke
 
 Needs the simulator (extra `libero`). Variants: `full` (40 trials an axis; a quarter of an hour a
-policy), `ladder` (two strengths an axis, ten trials each, from which strengths were set), `smoke`
+policy), `ladder` (several strengths an axis, ten trials each, from which strengths were set), `smoke`
 (the embedded policy, one short trial of each axis).
 """
 
@@ -18,13 +18,13 @@ VARIANTS = ("full", "ladder", "smoke")
 
 LADDER = {
     "cue": (1.0,),
-    "layout": (0.03, 0.06),
-    "looks": (0.4, 0.7),
-    "distractors": (6.0, 12.0),
-    "texture": (0.2, 0.35),
-    "light": (0.1, 0.2),
-    "camera": (0.02, 0.03),
-    "noise": (0.1, 0.15),
+    "layout": (0.03, 0.04, 0.06, 0.08),
+    "looks": (0.3, 0.4, 0.6, 0.7, 1.0),
+    "distractors": (3.0, 6.0, 8.0, 12.0, 16.0),
+    "texture": (0.2, 0.25, 0.35, 0.5, 0.8),
+    "light": (0.1, 0.2, 0.4, 0.8, 1.2),
+    "camera": (0.01, 0.02, 0.03, 0.04),
+    "noise": (0.08, 0.1, 0.15, 0.16, 0.24),
 }
 
 

@@ -57,13 +57,13 @@ def rollout_keys() -> ml_collections.ConfigDict:
     # Axis of `experiments.zoo.shifts` -> strength, in the unit said there; several in a tuple.
     strengths = {
         "cue": 1.0,
-        "layout": 0.07,
-        "looks": 0.3,
-        "distractors": 8.0,
+        "layout": 0.08,
+        "looks": 0.35,
+        "distractors": 10.0,
         "texture": 0.25,
         "light": 0.12,
-        "camera": 0.022,
-        "noise": 0.16,
+        "camera": 0.025,
+        "noise": 0.18,
     }
     keys.strengths = ml_collections.ConfigDict(strengths)
     keys.image_size = 80
