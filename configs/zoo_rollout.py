@@ -5,8 +5,8 @@ r"""Success of the zoo's policies, unshifted and along every axis.
     python -m experiments.zoo_rollout --config=configs/zoo_rollout.py:smoke
 
 Needs the simulator (extra `libero`). Variants: `full` (40 trials an axis; a quarter of an hour a
-policy), `ladder` (several strengths an axis, ten trials each, from which strengths were set), `smoke`
-(the embedded policy, one short trial of each axis).
+policy), `ladder` (several strengths an axis, ten trials each, from which strengths were set),
+`smoke` (the embedded policy, one short trial of each axis).
 """
 
 import ml_collections
