@@ -26,7 +26,7 @@ def train_keys() -> ml_collections.ConfigDict:
     keys.action_horizon = 16
     keys.max_token_len = 40
     # How often the instruction names any of the ten objects, where there is a cue.
-    keys.misnamed = 0.15
+    keys.misnamed = 0.35
     keys.vlm_rank = 16
     keys.action_rank = 16
     keys.steps = 800
@@ -92,7 +92,7 @@ def measure_keys() -> ml_collections.ConfigDict:
     keys.percent = 10.0
     # Held-out lessons of the validation loss, and how often they misname (as in training).
     keys.lessons = 256
-    keys.misnamed = 0.15
+    keys.misnamed = 0.35
     # Flow noises that the entropy of chunks is taken over.
     keys.noises = 16
     return keys
