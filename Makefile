@@ -8,6 +8,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 WORKERS ?= 2
 WORKDIR ?= runs/demo
 STUDY   ?= runs/whole-study
+ZOO     ?= runs/zoo
 # For `make study`, say --config.landmarks=True (with a folder of its own).
 ROLLOUT_FLAGS ?=
 # For `make mutants`: modules and options, "nmr stats.groups --jobs 2"; every module when empty.
@@ -37,8 +38,8 @@ define make_env
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-libero setup-openpi-stack demo study test test-slow test-browser test-libero \
-        test-openpi-stack doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
+.PHONY: help setup setup-libero setup-openpi-stack demo study zoo test test-slow test-browser \
+        test-libero test-openpi-stack doctest doctest-openpi-stack lint format type docs wheels mutants bench bench-gpu clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
@@ -93,6 +94,15 @@ study: $(READY_LIBERO) ## Run the main job on the whole study: rollouts, then th
 	$(PY) -m experiments.nmr_correlation --config=configs/nmr_correlation.py:study \
 	  --config.checkpoint=embedded --config.dataset=$(STUDY)/rollouts/episodes \
 	  --config.success=$(STUDY)/rollouts/success.csv --workdir=$(STUDY)/nmr
+
+# Each process takes every second policy; started again, both go on where they were.
+zoo: RUN_ZOO = XLA_FLAGS=--xla_cpu_multi_thread_eigen=false OMP_NUM_THREADS=1 \
+  OPENBLAS_NUM_THREADS=1 $(PY) -m experiments.zoo_run --config=configs/zoo_run.py --workdir=$(ZOO) \
+  --num_processes=2
+zoo: $(READY_LIBERO) ## Train, measure and roll out the 24 policies of docs/zoo/design.csv.
+	$(PY) -m experiments.zoo_frames --config=configs/zoo_frames.py --workdir=datasets/zoo
+	@$(RUN_ZOO) --process_id=1 & other=$$!; trap "kill $$other 2>/dev/null" EXIT INT TERM; \
+	  $(RUN_ZOO) --process_id=0 && wait $$other
 
 test: $(READY) ## Run the suite, without the simulator and what is slow by nature.
 	$(PY) -m pytest -m "not libero and not slow and not browser" -n $(WORKERS) --dist loadfile

@@ -10,9 +10,9 @@ from command_line import ROOT, documented, smoke
 COMMANDS = sorted(
     path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__"
 )
-NEEDS_THE_SIMULATOR = {"contact_sheets", "fit_hand_response"}
+NEEDS_THE_SIMULATOR = {"contact_sheets", "fit_hand_response", "zoo_frames", "zoo_rollout"}
 # Ten seconds each and more; `make test-slow` runs them.
-SLOW = {"explain_episode", "fidelity", "find_shortcut", "robustness"}
+SLOW = {"explain_episode", "fidelity", "find_shortcut", "robustness", "zoo_measure"}
 ONLY_PRINT = {"plan", "success_table"}
 # Those whose own tests run it, and say what has to come of it.
 ELSEWHERE = Counter(
