@@ -99,7 +99,7 @@ study: $(READY_LIBERO) ## Run the main job on the whole study: rollouts, then th
 zoo: RUN_ZOO = XLA_FLAGS=--xla_cpu_multi_thread_eigen=false OMP_NUM_THREADS=1 \
   OPENBLAS_NUM_THREADS=1 $(PY) -m experiments.zoo_run --config=configs/zoo_run.py --workdir=$(ZOO) \
   --num_processes=2
-zoo: $(READY_LIBERO) ## Train, measure and roll out the 24 policies of docs/zoo/design.csv.
+zoo: $(READY_LIBERO) ## The 24 policies of docs/zoo/design.csv; first read docs/making/zoo.md.
 	$(PY) -m experiments.zoo_frames --config=configs/zoo_frames.py --workdir=datasets/zoo
 	@$(RUN_ZOO) --process_id=1 & other=$$!; trap "kill $$other 2>/dev/null" EXIT INT TERM; \
 	  $(RUN_ZOO) --process_id=0 && wait $$other
