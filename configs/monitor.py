@@ -27,25 +27,25 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     # `rollouts`: acted out. `recorded`: the episodes that ship. `table`: a file of trials.
     config.source = {"shipped": "table", "smoke": "recorded"}.get(variant, "rollouts")
     config.table = "docs/monitor/trials.npz"
-    # Policy, suite, panel (none, the object that is asked for, another one), trials of each task.
+    # Policy, suite, panel (none, the object that is asked for, another one), trials of each task,
+    # and their control steps at most.
     config.plans = (
-        ("embedded", "libero_object", "", 4),
-        ("embedded", "libero_spatial", "", 6),
-        ("embedded", "libero_object_swap", "", 4),
-        ("embedded", "libero_object_object", "", 2),
-        ("embedded", "libero_spatial_object", "", 4),
-        ("embedded", "libero_spatial_swap", "", 2),
-        ("embedded", "libero_goal", "", 2),
-        ("reader", "libero_object", "own", 2),
-        ("reader", "libero_object", "other", 3),
-        ("embedded", "libero_object", "other", 2),
+        ("embedded", "libero_object", "", 3, 160),
+        ("embedded", "libero_spatial", "", 3, 160),
+        ("embedded", "libero_object_swap", "", 2, 160),
+        ("embedded", "libero_object_object", "", 1, 160),
+        ("embedded", "libero_spatial_object", "", 2, 160),
+        ("reader", "libero_object", "own", 1, 160),
+        ("reader", "libero_object", "other", 1, 160),
+        ("embedded", "libero_object", "other", 1, 160),
     )
     config.tasks = 0  # the first so many of each suite; all when 0
-    config.per_round = 2
+    # Trials of each plan and task that are run before the next scene.
+    config.per_round = 10
     config.init_states = 25
     config.init_apart = 3
     config.execute = 8
-    config.max_steps = 280
+    config.every = 2  # inferences from one that is measured to the next
     config.signals = ml_collections.ConfigDict(
         {
             "draws": 4,
@@ -62,17 +62,17 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     config.finished_only = False
     # Judging. Alarms are calibrated on successful episodes of these suites.
     config.home = ("libero_object", "libero_spatial")
-    config.window = 4  # inferences that a score is the mean of
+    config.window = 2  # measured inferences that a score is the mean of
     config.levels = (0.1, 0.2)
-    config.horizon = 35  # inferences: 280 steps
-    config.equal_steps = 10  # inferences that nearly all episodes have
+    config.horizon = 10  # measured inferences: 160 steps
+    config.equal_steps = 5  # those that nearly all episodes have: 80 steps
     config.partitions = 30
     config.resamples = 2_000
     config.confidence = 0.95
     config.seed = 0
     if variant == "pilot":
-        config.tasks, config.per_round = 1, 1
-        config.plans = tuple((p, s, panel, 2) for p, s, panel, _ in config.plans)
+        config.tasks = 1
+        config.plans = tuple((p, s, panel, 2, most) for p, s, panel, _, most in config.plans)
     if variant == "smoke":
         config.tasks = 3
         config.signals.update({"draws": 1, "masks": 2, "chunks": 2, "num_steps": 1, "donors": 6})

@@ -1,4 +1,4 @@
-"""Does a monitor ring before a policy fails, and at how many false alarms? See `configs/monitor.py`.
+"""Does a monitor ring before a policy fails, and how often for nothing? See `configs/monitor.py`.
 
     python -m experiments.monitor --config=configs/monitor.py
 
@@ -86,7 +86,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     )
     settings = {"resamples": config.resamples, "confidence": config.confidence}
     names = names_of(judged)
-    rate_rows = rates(judged, episodes, execute=config.execute, **settings)
+    rate_rows = rates(judged, episodes, execute=config.execute * config.every, **settings)
     area_rows = areas(judged, episodes, **settings)
     table = [
         row

@@ -98,7 +98,7 @@ def chosen_sum(
     best, names = -1.0, ALONE[:1]
     for size in range(1, len(ALONE) + 1):
         for some in itertools.combinations(ALONE, size):
-            total = [sum(z[name][i] for name in some) for i in range(len(episodes))]
+            total = [np.sum([z[name][i] for name in some], axis=0) for i in range(len(episodes))]
             most = np.array([episode_maximum(t, horizon) for t in total])
             found = area(most[failed], most[~failed])
             # Of two that tell as well the smaller sum is taken.
@@ -106,7 +106,7 @@ def chosen_sum(
                 best, names = found, some
 
     def score(one: Watched) -> Float[np.ndarray, " t"]:
-        return sum((scores[n](one) - scale[n][0]) / scale[n][1] for n in names)  # pyright: ignore
+        return np.sum([(scores[n](one) - scale[n][0]) / scale[n][1] for n in names], axis=0)
 
     return score, names
 

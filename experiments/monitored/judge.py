@@ -195,7 +195,7 @@ def rates(
     Args:
         judged: As `judge` gives.
         episodes: All.
-        execute: Control steps an inference.
+        execute: Control steps from one measured inference to the next.
         resamples: Of tasks.
         confidence: Of the intervals.
     """

@@ -28,13 +28,13 @@ CUE = "panel_one"
 def trial_items(config: ml_collections.ConfigDict) -> list[dict[str, Any]]:
     """One item a trial, in rounds: a run that is cut short has trials of every kind.
 
-    Each plan of the configuration is `(policy, suite, panel, trials)`; the panel shows nothing, the
-    object that is asked for (`own`) or another one (`other`).
+    Each plan of the configuration is `(policy, suite, panel, trials, steps)`; the panel shows
+    nothing, the object that is asked for (`own`) or another one (`other`).
     """
     folder = checkpoint_folder("embedded")
     known = fingerprint(folder)
     rounds: dict[int, list[dict[str, Any]]] = {}
-    for policy, suite, panel, trials in config.plans:
+    for policy, suite, panel, trials, most in config.plans:
         tasks = [task for task in STUDY if task.suite == suite]
         for task in tasks[: config.tasks or None]:
             for trial in range(trials):
@@ -48,8 +48,9 @@ def trial_items(config: ml_collections.ConfigDict) -> list[dict[str, Any]]:
                         "panel": panel,
                         "trial": trial,
                         "init_state": (config.init_apart * trial) % config.init_states,
-                        "max_steps": min(task.max_steps, config.max_steps),
+                        "max_steps": min(task.max_steps, most),
                         "execute": config.execute,
+                        "every": config.every,
                         "signals": config.signals.to_dict(),
                     }
                 )
@@ -107,12 +108,13 @@ def one_trial(env: Any, signals: Signals, item: Mapping[str, Any]) -> dict[str, 
     seed = zlib.crc32(f"{task}/{item['trial']}".encode())
     reads = bool(where) and item["policy"] == "reader"
     rows: list[dict[str, Any]] = []
+    number = 0
 
     def show(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return painted(dict(images), where, CUE, shown) if where else dict(images)
 
     def key() -> jax.Array:
-        return jax.random.fold_in(jax.random.key(seed), len(rows))
+        return jax.random.fold_in(jax.random.key(seed), number)
 
     def given(observation: Mapping[str, Any], told: bool) -> dict[str, Any]:
         raw = {name: observation[name] for name in ("images", "state", "prompt")}
@@ -122,6 +124,11 @@ def one_trial(env: Any, signals: Signals, item: Mapping[str, Any]) -> dict[str, 
         return signals.act(given(observation, reads), key())
 
     def watch(observation: Mapping[str, Any], regions: Mapping[str, np.ndarray]) -> None:
+        nonlocal number
+        turn, own = number % item["every"] == 0, key()
+        number += 1
+        if not turn:
+            return
         labels = {view: regions[camera].copy() for view, camera in views.items()}
         for camera, mask in where.items():
             labels[view_of[camera]][mask] = Region.NUISANCE
@@ -130,7 +137,7 @@ def one_trial(env: Any, signals: Signals, item: Mapping[str, Any]) -> dict[str, 
             obs = signals.policy.observe(given(observation, True))
             by_view = {view_of[camera]: mask for camera, mask in where.items()}
             reading = reading_of(by_view, COLOURS[shown], obs)
-        rows.append(signals.measure(given(observation, False), labels, key(), task, reading))
+        rows.append(signals.measure(given(observation, False), labels, own, task, reading))
 
     found = rollout(
         env,

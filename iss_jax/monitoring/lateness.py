@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from iss_jax.checks import check_count
+
 __all__ = ["Answer", "Beside"]
 
 
@@ -59,10 +61,11 @@ class Beside:
         measure: What is called with a frame; its errors are counted and end nothing.
         deadline: Seconds from offer to answer, such as the control period.
         told: Called in the thread with each answer, such as to log it.
+        every: Of the frames that `see` is given, one in so many is offered.
         clock: Seconds.
 
     Raises:
-        ValueError: A deadline that is not positive.
+        ValueError: A deadline that is not positive, or `every` below 1.
     """
 
     def __init__(
@@ -71,11 +74,14 @@ class Beside:
         *,
         deadline: float,
         told: Callable[[Answer], object] | None = None,
+        every: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ):
         if not deadline > 0:
             raise ValueError(f"deadline: {deadline!r} s given, a positive number wanted")
+        check_count("every", every)
         self._measure, self._deadline, self._told, self._clock = measure, deadline, told, clock
+        self._every, self._seen = every, 0
         self._changed = threading.Condition()
         self._waiting: tuple[int, float, tuple[Any, ...]] | None = None
         self._busy: tuple[int, float] | None = None
@@ -96,6 +102,16 @@ class Beside:
                 self._skipped += 1
             self._waiting = (step, self._clock(), frame)
             self._changed.notify_all()
+
+    def see(self, *frame: Any) -> None:
+        """Counts a frame of the control loop, and offers it if its turn has come.
+
+        `rollout(watch=beside.see)` and a server's `sent=beside.see` call it.
+        """
+        with self._changed:
+            step, self._seen = self._seen, self._seen + 1
+        if step % self._every == 0:
+            self.offer(step, *frame)
 
     def latest(self) -> Answer:
         """The last answer, with its age; returns at once."""

@@ -68,8 +68,8 @@ def fit_probe(
         )
     if failed.all() or not failed.any():
         raise ValueError("failed: frames of successful and of failed episodes wanted, got one kind")
-    weight = np.ones(len(failed)) if weight is None else np.asarray(weight, np.float64)
-    weight = weight * len(weight) / weight.sum()
+    given = np.ones(len(failed)) if weight is None else np.asarray(weight, np.float64)
+    each = given * len(given) / given.sum()
     mean, spread = features.mean(0), features.std(0)
     spread = np.where(spread > 1e-6, spread, 1.0)
     x = np.column_stack([(features - mean) / spread, np.ones(len(failed))])
@@ -79,12 +79,12 @@ def fit_probe(
 
     def cost(at: np.ndarray) -> float:
         odds = x @ at
-        return float((weight * (np.logaddexp(0.0, odds) - failed * odds)).sum() + ridge @ at**2 / 2)
+        return float((each * (np.logaddexp(0.0, odds) - failed * odds)).sum() + ridge @ at**2 / 2)
 
     for _ in range(steps):
         chance = 1 / (1 + np.exp(-np.clip(x @ found, -500, 500)))
-        slope = x.T @ (weight * (chance - failed)) + ridge * found
-        curve = (x * (weight * np.maximum(chance * (1 - chance), 1e-9))[:, None]).T @ x
+        slope = x.T @ (each * (chance - failed)) + ridge * found
+        curve = (x * (each * np.maximum(chance * (1 - chance), 1e-9))[:, None]).T @ x
         move = np.linalg.solve(curve + np.diag(ridge) + 1e-9 * np.eye(len(found)), slope)
         size = 1.0
         # A whole step may overshoot where the odds are steep.

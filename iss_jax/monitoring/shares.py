@@ -267,7 +267,8 @@ def shares_of(found: Effects, nuisance: Sequence[str]) -> Shares:
     """
     if found.effects.shape[:-1] != (1,):
         raise ValueError(f"effects: a batch {found.effects.shape[:-1]} given, of one wanted")
-    return _on_host(*_numbers(found, tuple(nuisance)), found.names, False)
+    small, reason, share, stderr = _numbers(found, tuple(nuisance))
+    return _on_host(small, reason, share, stderr, found.names, False)
 
 
 def _on_host(
