@@ -1,32 +1,45 @@
-r"""Does a monitor ring before a policy fails, and at how many false alarms?
+r"""Does a monitor ring before a policy fails, and how often for nothing?
 
-    # Trials in the simulator (the `libero` extra), every inference with all signals; resumable:
-    python -m experiments.monitor --config=configs/monitor.py:rollouts
-    # What was measured here, from the table that ships:
+    # Before the robot moves: first frames of the episodes that ship, no simulator; minutes.
     python -m experiments.monitor --config=configs/monitor.py
+    # Whole trials in the simulator (the `libero` extra), signals of every second inference:
     python -m experiments.monitor --config=configs/monitor.py:pilot
+    python -m experiments.monitor --config=configs/monitor.py:rollouts
+    # Tables and figure again from a file of trials:
+    python -m experiments.monitor --config=configs/monitor.py:table --config.table=trials.npz
+    # Whether it keeps up with the policy:
+    python -m experiments.monitor --config=configs/monitor.py:pace
     python -m experiments.monitor --config=configs/monitor.py:smoke
 
-Variants: `shipped` (tables and figure of the shipped trials; seconds), `rollouts` (the trials
-themselves, three quarters of an hour on one core, then the same), `pilot` (twenty trials, and what
-one costs), `smoke` (episodes that ship instead of a simulator, few runs; seconds).
+Variants: `first` (an alarm at the first frame), `rollouts` (a hundred trials, a quarter of an hour
+on one idle core; resumable), `pilot` (two of each kind), `table` (of a file; seconds), `pace`
+(the monitor's own speed; a minute), `smoke` (a few first frames, few runs; seconds).
 """
 
 import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("shipped", "rollouts", "pilot", "smoke")
+VARIANTS = ("first", "rollouts", "pilot", "table", "pace", "smoke")
 
 
-def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
+def get_config(variant: str = "first") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     config = ml_collections.ConfigDict()
     config.name = f"monitor-{chosen(variant, VARIANTS)}"
     config.quiet = False
-    # `rollouts`: acted out. `recorded`: the episodes that ship. `table`: a file of trials.
-    config.source = {"shipped": "table", "smoke": "recorded"}.get(variant, "rollouts")
-    config.table = "docs/monitor/trials.npz"
+    # `rollouts`: acted out. `recorded`: of episodes that ship. `table`: a file of trials.
+    # `pace`: none of these, times alone.
+    sources = {"first": "recorded", "smoke": "recorded", "table": "table", "pace": "pace"}
+    config.source = sources.get(variant, "rollouts")
+    config.table = ""
+    # Of `recorded`: policy, and what its panel shows.
+    config.recorded_panels = (
+        ("embedded", ""),
+        ("reader", "own"),
+        ("reader", "other"),
+        ("embedded", "other"),
+    )
     # Policy, suite, panel (none, the object that is asked for, another one), trials of each task,
     # and their control steps at most.
     config.plans = (
@@ -70,12 +83,17 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     config.resamples = 2_000
     config.confidence = 0.95
     config.seed = 0
+    # Of `pace`.
+    config.calls, config.periods, config.period = 120, 120, 0.4
     if variant == "pilot":
         config.tasks = 1
         config.plans = tuple((p, s, panel, 2, most) for p, s, panel, _, most in config.plans)
+    if variant in ("first", "smoke"):
+        config.window, config.horizon, config.equal_steps = 1, 1, 1
     if variant == "smoke":
+        config.recorded_panels = config.recorded_panels[:1]
         config.tasks = 3
         config.signals.update({"draws": 1, "masks": 2, "chunks": 2, "num_steps": 1, "donors": 6})
         config.levels, config.partitions = (0.3,), 2
-        config.resamples, config.equal_steps = 50, 1
+        config.resamples = 50
     return config

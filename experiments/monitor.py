@@ -59,7 +59,9 @@ def _from_recordings(run: RunDirectory, config: ml_collections.ConfigDict) -> li
     policy = load_policy(embedded.checkpoint_path())
     signals = signals_of(policy, donor_bank(options), options)
     dataset = open_dataset(embedded.episodes_path())
-    items = recorded_items(config.signals.to_dict(), policy.fingerprint, config.tasks)
+    items = recorded_items(
+        config.signals.to_dict(), policy.fingerprint, config.recorded_panels, config.tasks
+    )
     results = run_items(
         run,
         items,
@@ -70,9 +72,32 @@ def _from_recordings(run: RunDirectory, config: ml_collections.ConfigDict) -> li
     return [watched(*pair) for pair in zip(items, results, strict=True)]
 
 
+def pace(run: RunDirectory, config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """How long the monitor takes beside the embedded policy, and on the released sizes by count."""
+    from experiments.monitored.pace import counted_rows, pace_rows
+    from experiments.monitored.signals import SignalOptions, donor_bank, signals_of
+    from iss_jax import embedded
+    from iss_jax.policies.restored import load_policy
+
+    options = SignalOptions(**config.signals.to_dict())
+    signals = signals_of(load_policy(embedded.checkpoint_path()), donor_bank(options), options)
+    settings = {"calls": config.calls, "periods": config.periods, "period": config.period}
+    rows = pace_rows(signals, **settings)
+    counted = counted_rows(signals.program.runs + 1, 1 / config.period)
+    run.write_csv("pace.csv", rows)
+    run.write_csv("counted.csv", counted)
+    run.write_csv("results.csv", rows)
+    content = {"pace": rows, "counted": counted}
+    run.write_json("results.json", content)
+    print("\n".join(str(row) for row in (*rows, *counted)))
+    return content
+
+
 def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     """Runs the experiment; returns what `results.json` holds."""
     run = open_run(workdir, config)
+    if config.source == "pace":
+        return pace(run, config)
     episodes = episodes_of(run, config)
     judged = judge(
         episodes,

@@ -59,7 +59,7 @@ class Signals:
 
     def act(self, raw: Mapping[str, Any], key: Array) -> np.ndarray:
         """The robot's actions, from the key's first noise."""
-        return self.policy.infer(raw, noise=self._noise(key)[0])
+        return self.policy.infer(raw, noise=self.noise(key)[0])
 
     def measure(
         self,
@@ -85,7 +85,7 @@ class Signals:
         shares, nmr = self._maps(obs, labels, key, number, reading)
         # With the panel in full view the policy is the one under what it shows.
         acted = obs if reading is None else reading.obs
-        chunks = sampled(self.policy.params, acted, self._noise(key), self.policy.sampling)
+        chunks = sampled(self.policy.params, acted, self.noise(key), self.policy.sampling)
         values = {
             "nuisance_share": shares.nuisance,
             "nmr": float(nmr),
@@ -127,7 +127,8 @@ class Signals:
         nmr = reader_nmr(self.policy.params, obs, reading, labels, of_map, **fixed, **sizes)
         return shares_of(found, self.program.nuisance), nmr
 
-    def _noise(self, key: Array) -> Array:
+    def noise(self, key: Array) -> Array:
+        """Flow noise of every chunk of an inference; the first is the one that is acted on."""
         dims = len(self.policy.action_scale(np.zeros(8, np.float32)))
         shape = (self.options.chunks, self.options.action_horizon, dims)
         return jax.random.normal(jax.random.fold_in(key, 0), shape)

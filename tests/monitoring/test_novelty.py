@@ -9,8 +9,8 @@ from iss_jax.monitoring.novelty import fit_novelty
 
 def test_new_features_score_higher_and_the_fixed_network_stays():
     rng = np.random.default_rng(0)
-    known = rng.normal(size=(300, 12)) @ rng.normal(size=(12, 12)) * 0.3 + 4.0
-    novelty = fit_novelty(known[:200], key=jax.random.key(1), steps=300)
+    known = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3)) * 0.3 + 4.0
+    novelty = fit_novelty(known[:200], key=jax.random.key(1), steps=200)
     untaught = fit_novelty(known[:200], key=jax.random.key(1), steps=0)
     held_out, away = novelty(known[200:]), novelty(known[200:] + 5.0)
     # Taught frames are told from others far away without an error, and teaching did it.
@@ -21,8 +21,8 @@ def test_new_features_score_higher_and_the_fixed_network_stays():
 
 
 def test_the_score_is_the_mean_squared_difference_of_the_two_networks():
-    known = np.random.default_rng(0).normal(size=(5, 3))
-    novelty = fit_novelty(known, steps=3)
+    known = np.random.default_rng(0).normal(size=(20, 4))
+    novelty = fit_novelty(known, steps=2)
 
     def answer(weights, x):
         (a, a0), (b, b0), (c, c0) = [tuple(map(np.asarray, own)) for own in weights]
