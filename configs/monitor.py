@@ -1,38 +1,39 @@
 r"""Does a monitor ring before a policy fails, and how often for nothing?
 
-    # Before the robot moves: first frames of the episodes that ship, no simulator; minutes.
+    # Tables and figure of the signals that ship; a minute.
     python -m experiments.monitor --config=configs/monitor.py
+    # Those signals again: first frames of the episodes that ship, no simulator; minutes.
+    python -m experiments.monitor --config=configs/monitor.py:first
     # Whole trials in the simulator (the `libero` extra), signals of every second inference:
     python -m experiments.monitor --config=configs/monitor.py:pilot
     python -m experiments.monitor --config=configs/monitor.py:rollouts
-    # Tables and figure again from a file of trials:
-    python -m experiments.monitor --config=configs/monitor.py:table --config.table=trials.npz
     # Whether it keeps up with the policy:
     python -m experiments.monitor --config=configs/monitor.py:pace
     python -m experiments.monitor --config=configs/monitor.py:smoke
 
-Variants: `first` (an alarm at the first frame), `rollouts` (a hundred trials, a quarter of an hour
-on one idle core; resumable), `pilot` (two of each kind), `table` (of a file; seconds), `pace`
-(the monitor's own speed; a minute), `smoke` (a few first frames, few runs; seconds).
+Variants: `shipped` (from a file of signals, `--config.table`), `first` (an alarm at the first
+frame, before the robot moves), `rollouts` (a hundred trials, a quarter of an hour on one idle core;
+resumable), `pilot` (two of each kind), `pace` (the monitor's own speed; a minute), `smoke` (the
+signals that ship, few partitions; seconds).
 """
 
 import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("first", "rollouts", "pilot", "table", "pace", "smoke")
+VARIANTS = ("shipped", "first", "rollouts", "pilot", "pace", "smoke")
 
 
-def get_config(variant: str = "first") -> ml_collections.ConfigDict:
+def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     """The configuration of one variant."""
     config = ml_collections.ConfigDict()
     config.name = f"monitor-{chosen(variant, VARIANTS)}"
     config.quiet = False
     # `rollouts`: acted out. `recorded`: of episodes that ship. `table`: a file of trials.
     # `pace`: none of these, times alone.
-    sources = {"first": "recorded", "smoke": "recorded", "table": "table", "pace": "pace"}
+    sources = {"shipped": "table", "smoke": "table", "first": "recorded", "pace": "pace"}
     config.source = sources.get(variant, "rollouts")
-    config.table = ""
+    config.table = "docs/monitor/signals.npz"
     # Of `recorded`: policy, and what its panel shows.
     config.recorded_panels = (
         ("embedded", ""),
@@ -40,6 +41,8 @@ def get_config(variant: str = "first") -> ml_collections.ConfigDict:
         ("reader", "other"),
         ("embedded", "other"),
     )
+    config.recorded_suites = ()  # all when empty
+    config.recorded_seeds = 0  # of each task; all when 0
     # Policy, suite, panel (none, the object that is asked for, another one), trials of each task,
     # and their control steps at most.
     config.plans = (
@@ -88,12 +91,8 @@ def get_config(variant: str = "first") -> ml_collections.ConfigDict:
     if variant == "pilot":
         config.tasks = 1
         config.plans = tuple((p, s, panel, 2, most) for p, s, panel, _, most in config.plans)
-    if variant in ("first", "smoke"):
+    if variant in ("shipped", "first", "smoke"):
         config.window, config.horizon, config.equal_steps = 1, 1, 1
     if variant == "smoke":
-        config.recorded_panels = config.recorded_panels[:1]
-        config.tasks = 3
-        config.signals.update({"draws": 1, "masks": 2, "chunks": 2, "num_steps": 1, "donors": 6})
-        config.levels, config.partitions = (0.3,), 2
-        config.resamples = 50
+        config.partitions, config.resamples = 2, 50
     return config

@@ -5,7 +5,7 @@
 Every inference of every trial has its signals: the nuisance share (sixteen runs), NMR of the
 paper's map, the entropy of sampled chunks, image features and the policy's own. Detectors are
 fitted, calibrated and judged on tasks of their own. The workdir receives `trials.csv` (a row a
-trial), `trials.npz` (the signals), `rates.csv` (a row a detector, kind of episode and level),
+trial), `signals.npz`, `rates.csv` (a row a detector, kind of episode and level),
 `areas.csv`, `results.csv` (the comparison), `results.json` and `figures/monitor.png`. An
 interrupted run is resumed by running it again.
 """
@@ -60,7 +60,12 @@ def _from_recordings(run: RunDirectory, config: ml_collections.ConfigDict) -> li
     signals = signals_of(policy, donor_bank(options), options)
     dataset = open_dataset(embedded.episodes_path())
     items = recorded_items(
-        config.signals.to_dict(), policy.fingerprint, config.recorded_panels, config.tasks
+        config.signals.to_dict(),
+        policy.fingerprint,
+        config.recorded_panels,
+        suites=config.recorded_suites,
+        tasks=config.tasks,
+        seeds=config.recorded_seeds,
     )
     results = run_items(
         run,
@@ -129,7 +134,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         },
     }
     if run.processes.first and config.source != "table":
-        write_table(workdir / "trials.npz", episodes)
+        write_table(workdir / "signals.npz", episodes)
     run.write_csv("trials.csv", trial_rows(episodes))
     run.write_csv("rates.csv", rate_rows)
     run.write_csv("areas.csv", area_rows)

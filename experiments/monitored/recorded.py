@@ -27,7 +27,10 @@ def recorded_items(
     options: Mapping[str, Any],
     fingerprint: str,
     panels: Sequence[tuple[str, str]],
-    tasks: int,
+    *,
+    suites: Sequence[str] = (),
+    tasks: int = 0,
+    seeds: int = 0,
 ) -> list[dict[str, Any]]:
     """One item an episode, and one more for each panel in a scene whose objects have colours.
 
@@ -38,18 +41,21 @@ def recorded_items(
         options: Of the signals.
         fingerprint: Of the policy.
         panels: Policy and what its panel shows.
+        suites: Of the study; all when empty.
         tasks: The first so many of each suite; all when 0.
+        seeds: The first so many episodes of each task; all when 0.
     """
     dataset = open_dataset(embedded.episodes_path())
-    known: dict[str, list[str]] = {}
+    known: dict[str, dict[str, int]] = {}
     found = []
     for index in range(len(dataset)):
         line = dataset.metadata(index)
         suite = str(line["suite"])
-        own = known.setdefault(suite, [])
-        if line["task"] not in own:
-            own.append(str(line["task"]))
-        if tasks and own.index(line["task"]) >= tasks:
+        own = known.setdefault(suite, {})
+        task = str(line["task"])
+        number = own[task] = own.get(task, 0) + 1
+        too_many = (tasks and list(own).index(task) >= tasks) or (seeds and number > seeds)
+        if too_many or (suites and suite not in suites):
             continue
         for policy, panel in panels:
             if panel and suite != "libero_object":
@@ -59,7 +65,7 @@ def recorded_items(
                     "policy": policy,
                     "checkpoint": fingerprint,
                     "suite": suite,
-                    "task": line["task"],
+                    "task": task,
                     "split": line["split"],
                     "panel": panel,
                     "trial": int(line["seed"]),

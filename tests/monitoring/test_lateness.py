@@ -2,9 +2,12 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from iss_jax.envs.rollout import rollout
 from iss_jax.monitoring.lateness import Beside
 
 
@@ -121,3 +124,48 @@ def test_what_cannot_be_is_refused():
         Beside(print, deadline=0)
     with pytest.raises(ValueError, match="every"):
         Beside(print, deadline=1.0, every=0)
+
+
+class Room:
+    """A simulator of two inferences; rendering with labels is what a monitor asks for."""
+
+    def __init__(self):
+        self.task = SimpleNamespace(suite="suite", name="task")
+        self.prompt, self.state, self.order = "go", np.zeros(8, np.float32), []
+
+    def success(self):
+        return False
+
+    def step(self, action):
+        self.order.append("step")
+        return False
+
+    def observation(self):
+        pixels, labels = np.full((4, 4, 3), 7, np.uint8), np.ones((4, 4), np.uint8)
+        return SimpleNamespace(images={"front": pixels}, regions={"front": labels})
+
+
+def test_a_rollout_shows_what_the_policy_was_given_once_its_action_is_known():
+    room, shown = Room(), []
+
+    def policy(observation):
+        room.order.append("act")
+        return np.zeros((2, 7))
+
+    def measure(observation, regions):
+        shown.append((observation["images"]["front"].mean(), regions["front"].sum()))
+
+    def halved(images):
+        return {camera: image // 2 for camera, image in images.items()}
+
+    with Beside(measure, deadline=5.0) as beside:
+
+        def watch(observation, regions):
+            room.order.append("watch")
+            beside.see(observation, regions)
+            beside.wait(5.0)
+
+        found = rollout(room, policy, execute=2, max_steps=4, transform=halved, watch=watch)
+    assert (found.steps, found.success) == (4, False)
+    assert room.order == ["act", "watch", "step", "step"] * 2
+    assert shown == [(3.0, 16), (3.0, 16)]

@@ -17,10 +17,9 @@ STEPS = Sampling(num_steps=2)
 
 def test_each_chunk_is_the_policys_own_under_its_noise_and_features_are_means_of_tokens():
     known = scene()
-    params, obs = known.policy.params, known.obs
+    params = known.policy.params
     noise = jax.random.normal(jax.random.key(0), (3, 16, 7))
-    found = sampled(params, obs, noise, STEPS)
-    chunks, pooled, velocity = _apart(params, preprocess(obs, 80), noise, found.actions)
+    found, chunks, pooled, velocity = _both(params, known.obs, noise)
     np.testing.assert_allclose(found.actions, chunks, atol=2e-5)
     np.testing.assert_allclose(found.image, pooled, atol=2e-5)
     # The expert's tokens give the velocity at the chunk of the first draw.
@@ -29,14 +28,18 @@ def test_each_chunk_is_the_policys_own_under_its_noise_and_features_are_means_of
 
 
 @jax.jit
-def _apart(params, seen, noise, actions):
-    rows = jax.tree.map(lambda own: jnp.repeat(own, len(noise), axis=0), seen)
-    chunks = model.sample_actions(params, rows, noise, STEPS)
-    pooled = [model.embed_images(params, seen.images[view])[0].mean(0) for view in VIEWS]
+def _both(params, obs, noise):
+    """What is to be tested and what it should be, in one program: half the compilation."""
+    found = sampled(params, obs, noise, STEPS)
+    seen = preprocess(obs, 80)
     prefix = model.embed_prefix(params, seen)
     cache = model.prefill(params, prefix)
-    velocity = model.velocity(params, cache, prefix.mask, actions[:1], jnp.full((1,), 0.5))
-    return chunks, jnp.concatenate(pooled), velocity[0].mean(0)
+    rows = jax.tree.map(lambda own: jnp.repeat(own, len(noise), axis=1), cache)
+    mask = jnp.repeat(prefix.mask, len(noise), axis=0)
+    chunks = model.denoise(params, rows, mask, noise, STEPS)
+    pooled = [model.embed_images(params, seen.images[view])[0].mean(0) for view in VIEWS]
+    velocity = model.velocity(params, cache, prefix.mask, found.actions[:1], jnp.full((1,), 0.5))
+    return found, chunks, jnp.concatenate(pooled), velocity[0].mean(0)
 
 
 def test_a_batch_is_refused():
