@@ -15,7 +15,7 @@ from typing import Any
 
 import ml_collections
 
-from experiments.monitored.detectors import TOGETHER
+from experiments.monitored.detectors import ALONE
 from experiments.monitored.episodes import Watched, read_table, trial_rows, watched, write_table
 from experiments.monitored.figure import monitor_figure
 from experiments.monitored.judge import areas, judge, names_of, rates
@@ -129,9 +129,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         "inferences": sum(one.length for one in episodes),
         "partitions": len(judged.outcomes),
         "calibrated by": sorted(set(judged.calibrated)),
-        f"in the {TOGETHER[1]}": {
-            name: sum(name in own for own in judged.chosen) for name in names
-        },
+        "in the sum": {name: sum(name in own for own in judged.chosen) for name in ALONE},
     }
     if run.processes.first and config.source != "table":
         write_table(workdir / "signals.npz", episodes)

@@ -15,7 +15,13 @@ from iss_jax.monitoring.probe import fit_probe
 Score = Callable[[Watched], Float[np.ndarray, " t"]]
 
 ALONE = ("nuisance share", "NMR of the paper", "entropy", "novelty", "probe")
-TOGETHER = ("any of the five", "sum")
+# Any of some signals, each at its part of the level.
+ANY = {
+    "share or entropy": ("nuisance share", "entropy"),
+    "share or probe": ("nuisance share", "probe"),
+    "any of the five": ALONE,
+}
+TOGETHER = (*ANY, "sum")
 CONTROLS = ("clock", "dice")
 RAW = {"nuisance share": "nuisance_share", "NMR of the paper": "nmr", "entropy": "entropy"}
 
@@ -77,11 +83,12 @@ def fitted(episodes: Sequence[Watched], window: int, seed: int) -> dict[str, Sco
 def chosen_sum(
     scores: dict[str, Score], episodes: Sequence[Watched], horizon: int
 ) -> tuple[Score, tuple[str, ...]]:
-    """The sum of those standardised signals that tells failures best on the tasks for fitting.
+    """The sum of those standardised signals that tells failures best on some tasks.
 
     Args:
-        scores: Of the detectors that may be summed, by the names of `ALONE`.
-        episodes: Of the tasks that are for fitting.
+        scores: Of the detectors that may be summed, by the names of `ALONE`; fitted to other tasks
+            than those of the episodes, or those that were fitted would always be chosen.
+        episodes: Of the tasks that choose.
         horizon: Inferences that count.
 
     Returns:

@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from experiments.monitored.detectors import ALONE, TOGETHER, Score, area, chosen_sum, fitted
+from experiments.monitored.detectors import (
+    ALONE,
+    ANY,
+    TOGETHER,
+    Score,
+    area,
+    chosen_sum,
+    fitted,
+)
 from experiments.monitored.episodes import Watched
 from iss_jax.monitoring.alarm import conformal_threshold, episode_maximum
 from iss_jax.stats.resampling import FEWEST_CLUSTERS, cluster_weights, expanded_interval
@@ -112,7 +120,8 @@ def judge(
 ) -> Judged:
     """Every detector's alarms over random partitions of the home suites' tasks.
 
-    A third of the tasks fits what has to be fitted, a third calibrates, a third is judged. Episodes
+    A third of the tasks fits what has to be fitted, a third calibrates, a third is judged. What is
+    summed is fitted to one half of the first third and chosen on the other. Episodes
     of other suites are judged under every partition, and a panel's under those that judge its task.
     The alarm of the policy that reads a panel is that of the embedded one: without a panel it is
     the same policy.
@@ -138,9 +147,13 @@ def judge(
         if len({one.success for one in fit}) < 2:
             continue
         scores = fitted(fit, window, seed + number)
+        halves = _halves(fit, rng)
+        if halves is None:
+            continue
+        half = fitted(halves[0], window, seed + number)
         outcomes: list[Outcome] = []
         for looks in dict.fromkeys((horizon, equal_steps)):
-            total, names = chosen_sum(scores, fit, looks)
+            total, names = chosen_sum(half, halves[1], looks)
             every = scores | {"sum": total}
             if looks == horizon:
                 chosen.append(names)
@@ -157,6 +170,19 @@ def judge(
     return Judged(found, chosen, calibrated)
 
 
+def _halves(
+    fit: Sequence[Watched], rng: np.random.Generator
+) -> tuple[list[Watched], list[Watched]] | None:
+    """Two halves of the tasks, both with successes and failures; None where there are none such."""
+    places = sorted({one.place for one in fit})
+    for _ in range(20):
+        first = set(rng.permutation(places)[: (len(places) + 1) // 2].tolist())
+        parts = [one for one in fit if one.place in first], [o for o in fit if o.place not in first]
+        if all(len({one.success for one in part}) == 2 for part in parts):
+            return parts
+    return None
+
+
 def _ring(
     kind: str,
     judged: Sequence[Watched],
@@ -171,12 +197,17 @@ def _ring(
         return conformal_threshold(maxima, share).value
 
     limits = {name: threshold(name, level) for name in scores}
-    shared = {name: threshold(name, level / len(ALONE)) for name in ALONE}
+    shared = {
+        (name, len(some)): threshold(name, level / len(some))
+        for some in ANY.values()
+        for name in some
+    }
     found = []
     for one in judged:
         values = {name: np.asarray(score(one))[:looks] for name, score in scores.items()}
         over = {name: own > limits[name] for name, own in values.items()}
-        over["any of the five"] = np.any([values[n] > shared[n] for n in ALONE], axis=0)
+        for name, some in ANY.items():
+            over[name] = np.any([values[n] > shared[n, len(some)] for n in some], axis=0)
         for name, rings in over.items():
             at = int(np.argmax(rings)) if rings.any() else -1
             most = episode_maximum(values[name], looks) if name in values else np.nan

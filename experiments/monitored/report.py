@@ -51,8 +51,9 @@ def comparison(
             row[column] = None if own is None else interval(own)
         lead = rate(name, "as calibrated", "failure")
         row["lead, as calibrated (s)"] = None if lead is None else lead["lead_s"]
-        for kind in ("as calibrated", "shifted"):
-            own = chosen(areas, detector=name, kind=kind, against="as calibrated", looks=looks)
+        for kind in ("as calibrated", "shifted", "panel decides"):
+            against = "panel agrees" if kind == "panel decides" else "as calibrated"
+            own = chosen(areas, detector=name, kind=kind, against=against, looks=looks)
             row[f"AUC, {kind}"] = interval(own[0], "area") if own else None
         found.append(row)
     return found

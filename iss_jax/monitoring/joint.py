@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 __all__ = ["Timing", "measured", "rows_may_join", "timing"]
 
@@ -26,7 +27,7 @@ class Timing(NamedTuple):
     calls: int
 
 
-def timing(seconds: Sequence[float]) -> Timing:
+def timing(seconds: Sequence[float] | Float[np.ndarray, " n"]) -> Timing:
     """Median and 99th percentile of measured calls.
 
     The percentile is the ⌈0.99 (n + 1)⌉-th smallest call, so that the next call exceeds it with

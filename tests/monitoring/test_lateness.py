@@ -3,6 +3,7 @@
 import threading
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,7 +147,8 @@ class Room:
 
 
 def test_a_rollout_shows_what_the_policy_was_given_once_its_action_is_known():
-    room, shown = Room(), []
+    room: Any = Room()
+    shown = []
 
     def policy(observation):
         room.order.append("act")

@@ -32,8 +32,9 @@ def without_networks(monkeypatch):
     real = module.fitted
 
     def quick(fit, window, seed):
-        del real_fit[:]
-        real_fit.extend(fit)
+        # Half of the tasks choose the sum, and come second.
+        if len(fit) > len(real_fit):
+            real_fit[:] = fit
         names = {"nuisance share": "nuisance_share", "NMR of the paper": "nmr"}
         names |= {"entropy": "entropy", "novelty": "effect", "probe": "moved"}
         return {name: (lambda one, c=column: one.signals[c]) for name, column in names.items()}
