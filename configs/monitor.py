@@ -12,7 +12,7 @@ r"""Does a monitor ring before a policy fails, and how often for nothing?
     python -m experiments.monitor --config=configs/monitor.py:smoke
 
 Variants: `shipped` (from a file of signals, `--config.table`), `first` (an alarm at the first
-frame, before the robot moves), `rollouts` (a hundred trials, a quarter of an hour on one idle core;
+frame, before the robot moves), `rollouts` (220 trials, a quarter of an hour on one idle core;
 resumable), `pilot` (two of each kind), `pace` (the monitor's own speed; a minute), `smoke` (the
 signals that ship, few partitions; seconds).
 """
@@ -46,14 +46,14 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     # Policy, suite, panel (none, the object that is asked for, another one), trials of each task,
     # and their control steps at most.
     config.plans = (
-        ("embedded", "libero_object", "", 3, 160),
-        ("embedded", "libero_spatial", "", 3, 160),
-        ("embedded", "libero_object_swap", "", 2, 160),
-        ("embedded", "libero_object_object", "", 1, 160),
-        ("embedded", "libero_spatial_object", "", 2, 160),
-        ("reader", "libero_object", "own", 1, 160),
-        ("reader", "libero_object", "other", 1, 160),
-        ("embedded", "libero_object", "other", 1, 160),
+        ("embedded", "libero_object", "", 6, 160),
+        ("embedded", "libero_spatial", "", 8, 160),
+        ("embedded", "libero_object_swap", "", 4, 160),
+        ("embedded", "libero_object_object", "", 3, 160),
+        ("embedded", "libero_spatial_object", "", 4, 160),
+        ("reader", "libero_object", "own", 2, 160),
+        ("reader", "libero_object", "other", 2, 160),
+        ("embedded", "libero_object", "other", 2, 160),
     )
     config.tasks = 0  # the first so many of each suite; all when 0
     # Trials of each plan and task that are run before the next scene.

@@ -78,7 +78,7 @@ def test_too_few_episodes_are_said_in_words():
 def test_it_rings_where_the_p_value_is_at_most_the_level():
     rng = np.random.default_rng(1)
     maxima = rng.integers(0, 8, 14).astype(float)
-    for level, score in itertools.product((0.1, 0.2, 0.5), np.arange(-1, 9)):
+    for level, score in itertools.product((0.1, 0.2, 0.5), map(float, range(-1, 9))):
         rings = score > conformal_threshold(maxima, level).value
         assert rings == (conformal_p(score, maxima) <= level + 1e-12)
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_is_refused():
             conformal_threshold([1.0], level)
     with pytest.raises(ValueError, match="1 of 2 are nan"):
         conformal_threshold([1.0, float("nan")], 0.1)
-    for call in (lambda: episode_maximum([1.0], 0), lambda: Alarm(None, 0)):
+    for call in (lambda: episode_maximum([1.0], 0), lambda: Alarm(conformal_threshold([], 0.1), 0)):
         with pytest.raises(ValueError, match="horizon: 0 given, at least 1 wanted"):
             call()
     assert episode_maximum([float("nan")], 3) == -math.inf

@@ -12,8 +12,8 @@ from experiments.planted.cue import INSTRUCTIONS
 def test_every_trial_once_scenes_together_and_suites_in_turn():
     items = trial_items(get_config("rollouts"))
     names = [(i["policy"], i["suite"], i["task"], i["panel"], i["trial"]) for i in items]
-    # Three of each of 10 + 8 tasks, two of 3, one of 4, two of 3, and three panels on 10 tasks.
-    assert len(names) == len(set(names)) == 30 + 24 + 6 + 4 + 6 + 30
+    # Of 10 + 8 tasks, of 3, 4 and 3, and three panels on 10 tasks.
+    assert len(names) == len(set(names)) == 60 + 64 + 12 + 12 + 12 + 60
     scenes = [(i["suite"], i["task"]) for i in items]
     assert len(set(scenes)) == 28 == 1 + sum(a != b for a, b in itertools.pairwise(scenes))
     # A run that is cut short at half has half of each suite.
