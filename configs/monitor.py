@@ -1,27 +1,28 @@
 r"""Does a monitor ring before a policy fails, and how often for nothing?
 
-    # Tables and figure of the signals that ship; a minute.
+    # Tables and figure of the signals that ship, of whole trials and of first frames; minutes.
     python -m experiments.monitor --config=configs/monitor.py
-    # Those signals again: first frames of the episodes that ship, no simulator; minutes.
-    python -m experiments.monitor --config=configs/monitor.py:first
-    # Whole trials in the simulator (the `libero` extra), signals of every second inference:
+    python -m experiments.monitor --config=configs/monitor.py:shipped_first
+    # Those signals again. Trials in the simulator (the `libero` extra), every second inference:
     python -m experiments.monitor --config=configs/monitor.py:pilot
     python -m experiments.monitor --config=configs/monitor.py:rollouts
+    # First frames of the episodes that ship, no simulator:
+    python -m experiments.monitor --config=configs/monitor.py:first
     # Whether it keeps up with the policy:
     python -m experiments.monitor --config=configs/monitor.py:pace
     python -m experiments.monitor --config=configs/monitor.py:smoke
 
-Variants: `shipped` (from a file of signals, `--config.table`), `first` (an alarm at the first
-frame, before the robot moves), `rollouts` (220 trials, a quarter of an hour on one idle core;
-resumable), `pilot` (two of each kind), `pace` (the monitor's own speed; a minute), `smoke` (the
-signals that ship, few partitions; seconds).
+Variants: `shipped` and `shipped_first` (from a file of signals, `--config.table`), `rollouts` (220
+trials, twenty minutes of one core; resumable), `pilot` (two of each kind), `first` (an alarm at the
+first frame, before the robot moves; three minutes of one core), `pace` (the monitor's own speed; a
+minute), `smoke` (first frames that ship, few partitions; seconds).
 """
 
 import ml_collections
 
 from configs.parts.variants import chosen
 
-VARIANTS = ("shipped", "first", "rollouts", "pilot", "pace", "smoke")
+VARIANTS = ("shipped", "shipped_first", "rollouts", "pilot", "first", "pace", "smoke")
 
 
 def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
@@ -31,9 +32,9 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     config.quiet = False
     # `rollouts`: acted out. `recorded`: of episodes that ship. `table`: a file of trials.
     # `pace`: none of these, times alone.
-    sources = {"shipped": "table", "smoke": "table", "first": "recorded", "pace": "pace"}
-    config.source = sources.get(variant, "rollouts")
-    config.table = "docs/monitor/signals.npz"
+    sources = {"rollouts": "rollouts", "pilot": "rollouts", "first": "recorded", "pace": "pace"}
+    config.source = sources.get(variant, "table")
+    config.table = "docs/monitor/trials.npz" if variant == "shipped" else "docs/monitor/first.npz"
     # Of `recorded`: policy, and what its panel shows.
     config.recorded_panels = (
         ("embedded", ""),
@@ -82,7 +83,7 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     config.levels = (0.1, 0.2)
     config.horizon = 10  # measured inferences: 160 steps
     config.equal_steps = 5  # those that nearly all episodes have: 80 steps
-    config.partitions = 60
+    config.partitions = 30
     config.resamples = 2_000
     config.confidence = 0.95
     config.seed = 0
@@ -91,7 +92,7 @@ def get_config(variant: str = "shipped") -> ml_collections.ConfigDict:
     if variant == "pilot":
         config.tasks = 1
         config.plans = tuple((p, s, panel, 2, most) for p, s, panel, _, most in config.plans)
-    if variant in ("shipped", "first", "smoke"):
+    if variant in ("shipped_first", "first", "smoke"):
         config.window, config.horizon, config.equal_steps = 1, 1, 1
     if variant == "smoke":
         config.partitions, config.resamples = 2, 50

@@ -123,4 +123,4 @@ def action_chunk_entropy(
     bins = np.floor(actions.reshape(len(actions), -1) / width)
     same = (bins[:, None] == bins[None]).mean(1)  # [draws, n]: share of the draws in one's bin
     # Each draw counts its bin's −ln p; the mean over draws is the bins' entropy.
-    return float(-np.log(same).mean())
+    return float(np.log(1.0 / same).mean())

@@ -85,8 +85,8 @@ class SharesProgram:
     >>> from iss_jax.monitoring.shares import SharesProgram
     >>> labels = {view: np.zeros((1, 80, 80), np.int32) for view in obs.images}
     >>> labels["base_0_rgb"][:, :40] = 2
-    >>> donors = {view: np.asarray(image)[:, ::-1] for view, image in obs.images.items()}
-    >>> bank = Background(donors, regions={v: own[:, ::-1] for v, own in labels.items()})
+    >>> donors = {view: np.asarray(image) // 2 for view, image in obs.images.items()}
+    >>> bank = Background(donors, regions=labels)
     >>> program = SharesProgram(policy.params, bank, action_horizon=16)
     >>> found = program(obs, labels, jax.random.key(0))
     >>> found.known, round(sum(found.players.values()), 3)

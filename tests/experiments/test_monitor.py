@@ -17,7 +17,7 @@ def rows(path):
 def test_smoke(tmp_path):
     run = tmp_path / "run"
     printed = smoke("monitor", run)
-    episodes = read_table(ROOT / "docs" / "monitor" / "signals.npz")
+    episodes = read_table(ROOT / "docs" / "monitor" / "first.npz")
     content = json.loads((run / "results.json").read_text())
     assert len(episodes) == content["counts"]["episodes"] == len(rows(run / "trials.csv"))
     shares = np.concatenate([one.signals["nuisance_share"] for one in episodes])
