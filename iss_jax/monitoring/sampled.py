@@ -104,7 +104,7 @@ def action_chunk_entropy(
     >>> action_chunk_entropy(np.zeros((4, 16, 7)))
     0.0
     >>> apart = np.arange(4.0)[:, None, None] * np.ones((4, 16, 7))
-    >>> round(action_chunk_entropy(apart) / np.log(4), 6)
+    >>> round(float(action_chunk_entropy(apart) / np.log(4)), 6)
     1.0
 
     Args:
