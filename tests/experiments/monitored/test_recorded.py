@@ -1,6 +1,5 @@
 """First frames that ship: which of them, and what a panel makes of frame, labels and policy."""
 
-import dataclasses
 from types import SimpleNamespace
 
 import jax
@@ -91,10 +90,11 @@ def test_a_panel_that_decides_has_the_share_and_one_that_is_ignored_has_not(item
     options = SignalOptions(draws=2, masks=2, chunks=2, num_steps=2, donors=20)
     dataset = open_dataset(embedded.episodes_path())
     signals = signals_of(load_policy(embedded.checkpoint_path()), donor_bank(options), options)
-    found = {}
-    for item in (i for i in items if i["episode"] == 60):
-        item = item | {"signals": dataclasses.asdict(options)}
+    found: dict[tuple[str, str], list[float]] = {}
+    for item in (i for i in items if i["episode"] in (55, 65, 75, 85, 95)):
         (share,) = watch_recorded(item, signals, dataset)["signals"]["nuisance_share"]
-        found[item["policy"], item["panel"]] = share
-    assert found["reader", "other"] > 0.15 > max(found["reader", "own"], found["embedded", "other"])
+        found.setdefault((item["policy"], item["panel"]), []).append(share)
+    mean = {name: np.mean(own) for name, own in found.items()}
+    assert mean["reader", "other"] > 0.3
+    assert all(share < 0.15 for name, share in mean.items() if name != ("reader", "other"))
     jax.clear_caches()
