@@ -28,6 +28,8 @@ from iss_jax.jobs.parent import end_with_parent
 
 Policy = Callable[[dict[str, Any]], np.ndarray]
 ImageTransform = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+# What the policy was given, and region labels by camera.
+Watch = Callable[[dict[str, Any], dict[str, np.ndarray]], object]
 DEFAULT_MAX_STEPS = 400
 
 
@@ -77,6 +79,7 @@ def rollout(
     transform: ImageTransform | None = None,
     record_every: int = 0,
     seed: int = 0,
+    watch: Watch | None = None,
 ) -> Rollout:
     """Runs a policy at 20 Hz from the environment's current state until success or time-out.
 
@@ -89,6 +92,8 @@ def rollout(
         record_every: control steps between recorded frames (untransformed, with region and instance
             labels); 0 records nothing.
         seed: handed to the policy with each observation, for its own randomness.
+        watch: told after each action is known what the policy was given, and the region labels of
+            what the cameras saw; a monitor. What it does takes no control steps.
 
     Raises:
         ValueError: the policy's chunk is not `[H, 7]` with H at least `execute`, or not finite.
@@ -97,7 +102,12 @@ def rollout(
     recorder = _Recorder(record_every)
     steps, success = 0, env.success()
     while steps < limit and not success:
-        images = env.render()
+        regions: dict[str, np.ndarray] = {}
+        if watch is None:
+            images = env.render()
+        else:
+            seen = env.observation()
+            images, regions = seen.images, seen.regions
         observation = {
             "images": images if transform is None else transform(images),
             "state": env.state,
@@ -111,6 +121,8 @@ def rollout(
             )
         if not np.isfinite(chunk[:execute]).all():
             raise ValueError(f"actions: not finite at control step {steps} of {env.task.name}")
+        if watch is not None:
+            watch(observation, regions)
         for action in chunk[: min(execute, limit - steps)]:
             recorder.see(env, steps, action)
             success = env.step(action)

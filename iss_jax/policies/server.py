@@ -27,6 +27,7 @@ def serve(
     most_at_once: int = 16,
     most_bytes: int = wire.MOST_BYTES,
     stop: threading.Event | None = None,
+    sent: Callable[[dict[str, Any]], object] | None = None,
 ) -> None:
     """Answers observations until the process is interrupted, one at a time.
 
@@ -45,6 +46,9 @@ def serve(
         most_at_once: Of them.
         most_bytes: Of one message.
         stop: Ends the server once it is set.
+        sent: Called with each observation after its answer is sent, such as by a monitor that is to
+            delay no action; not with several at once. It should return at once and raise nothing:
+            the client's next observation waits for it.
 
     Raises:
         OSError: The address is taken.
@@ -60,28 +64,32 @@ def serve(
     # Connections have threads of their own; a policy is not made for that.
     turn = threading.Lock()
 
-    def reply(message: str | bytes) -> bytes:
+    def reply(message: str | bytes) -> tuple[bytes, dict[str, Any] | None]:
         content = wire.unpack_dict(message, "the observation", most_bytes)
         many = content.get(wire.BATCH) if infer_batch is not None else None
         with turn:
             if infer_batch is None or many is None:
                 found: dict[str, Any] = dict(infer(content))
+                asked: dict[str, Any] | None = content
             else:
                 checked = _observations(many, most_at_once)
                 found = {wire.BATCH: [dict(one) for one in infer_batch(checked)]}
-        return wire.pack(found, most_bytes)
+                asked = None
+        return wire.pack(found, most_bytes), asked
 
     def answer(connection: ServerConnection) -> None:
         connection.send(wire.pack(said))
         for message in connection:
             try:
-                packed = reply(message)
+                packed, asked = reply(message)
             except Exception:
                 # Whatever it was, the client is to hear of it, in what can be sent as text.
                 connection.send(traceback.format_exc().encode("utf-8", "replace").decode())
                 connection.close(1011, "the policy failed; its traceback is in the last message")
                 return
             connection.send(packed)
+            if sent is not None and asked is not None:
+                sent(asked)
 
     def handle(connection: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed):

@@ -183,3 +183,27 @@ def test_a_client_hears_of_a_server_that_is_killed(process):
     with client, pytest.raises(ConnectionError, match="no answer after 2 attempts"):
         client.infer({"sleep": True})
     assert time.monotonic() - since < 5
+
+
+def test_what_is_told_of_an_observation_is_told_after_its_answer_is_sent():
+    """It is held until the client has its answer; several at once, and errors, are not told."""
+    told, answered = [], threading.Event()
+
+    def sent(raw):
+        assert answered.wait(5)
+        told.append(raw["number"])
+
+    def infer(raw):
+        return ANSWER | {"number": raw["number"]}
+
+    with (
+        listening(infer, sent=sent, infer_batch=lambda many: [ANSWER] * len(many)) as address,
+        PolicyClient(address, reply_timeout=5) as client,
+    ):
+        assert client.infer({"number": 1})["number"] == 1
+        answered.set()
+        assert client.infer({"number": 2})["number"] == 2
+        client.infer_batch([{"number": 3}, {"number": 4}])
+        with pytest.raises(ServerError, match="KeyError"):
+            client.infer({})
+    assert told == [1, 2]

@@ -1,0 +1,1 @@
+"""Parts of `experiments.monitor`: trials with signals, detectors, what they are worth."""
