@@ -75,6 +75,8 @@ class ImageUse(Record):
         """What `repr` says: a title, and a row a frame."""
         if not is_concrete(self) or jnp.ndim(self.reason) > 1 or jnp.size(self.reason) > 8:
             return super().summary()
+        if jnp.ndim(self.images) != jnp.ndim(self.reason) + 1:
+            return super().summary()
         reasons = np.ravel(self.reason).tolist()
         ratio, stderr = (np.ravel(own).tolist() for own in (self.ratio, self.stderr))
         ends = np.reshape(self.interval, (-1, 2)).tolist()
