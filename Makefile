@@ -31,10 +31,11 @@ CUDA     ?= cuda12
 WHEELS   ?=
 BENCH_FLAGS ?=
 
-# make_env(folder): an empty environment, unless it is there.
+# make_env(folder): an empty environment, unless it is there. One without pip is what Python leaves
+# where ensurepip (python3-venv) is not installed, and is made again.
 define make_env
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=...")'
-@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+@$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(1)
 endef
 
 .DEFAULT_GOAL := help
@@ -199,4 +200,4 @@ bench-gpu: $(VENV_GPU)/python ## Measure the released sizes on a GPU, in ten min
 	  --workdir=$(BENCH) $(BENCH_FLAGS)
 
 clean: ## Remove environments and caches; keeps runs/.
-	rm -rf $(VENV) $(VENV_OPENPI) build dist site .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)
+	rm -rf $(VENV) $(VENV_OPENPI) $(VENV_GPU) build dist site .pytest_cache .ruff_cache .hypothesis $(COSMIC_RAY)

@@ -86,6 +86,9 @@ def checked(wheel: Path, folder: Path, version: str) -> str:
     environment = folder / version
     if reason := make_environment(version, environment):
         print(f"python {version}: skipped, this machine has none ({reason})", flush=True)
+        if listed := os.environ.get("ISS_NOT_TRIED"):
+            with open(listed, "a") as lines:
+                lines.write(f"no Python {version} here: the wheel was NOT tried on it\n")
         return "skipped"
     if said := complaint(wheel, environment / "bin" / "python", folder):
         print(f"python {version}: FAILED, {said}", flush=True)

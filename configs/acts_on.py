@@ -4,7 +4,8 @@ r"""What a policy acts on: the players of some frames, their shares and errors.
     python -m experiments.acts_on --config=configs/acts_on.py:modalities
     python -m experiments.acts_on --config=configs/acts_on.py:smoke
     python -m experiments.acts_on --config=configs/acts_on.py \
-        --config.checkpoint=<folder> --config.dataset=<folder> --config.success=
+        --config.checkpoint=<folder> --config.dataset=<folder> --config.success= \
+        --config.max_token_len=200
 
 - `embedded` (default): four frames of the embedded policy's rollouts, from success in all trials to
   success in none.

@@ -3,11 +3,12 @@ r"""Does a policy use its images at all? One number with an interval.
     python -m experiments.image_use --config=configs/image_use.py
     python -m experiments.image_use --config=configs/image_use.py:blurred
     python -m experiments.image_use --config=configs/image_use.py:smoke
-    python -m experiments.image_use --config=configs/image_use.py \
-        --config.checkpoint=<folder> --config.dataset=<folder> --config.success=
+    python -m experiments.image_use --config=configs/image_use.py:own \
+        --config.checkpoint=<folder> --config.dataset=<folder>
 
 - `embedded` (default): sixteen frames of the embedded policy, of two suites.
 - `blurred`: its twin, whose every image is blurred away before the policy sees it.
+- `own`: sixteen frames of a policy and a dataset of yours, which have to be given.
 - `smoke`: one frame; seconds.
 """
 
@@ -16,7 +17,7 @@ import ml_collections
 from configs.parts.policy import set_policy
 from configs.parts.variants import chosen
 
-VARIANTS = ("embedded", "blurred", "smoke")
+VARIANTS = ("embedded", "blurred", "own", "smoke")
 
 
 def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
@@ -41,6 +42,10 @@ def get_config(variant: str = "embedded") -> ml_collections.ConfigDict:
     # explained dataset for any other.
     config.donors_from = ""
     config.seed = 0
+    if variant == "own":
+        config.checkpoint = config.dataset = config.success = ""
+        config.dtype, config.max_token_len = "bfloat16", 200
+        config.episodes = ()
     if variant == "smoke":
         config.frames, config.episodes, config.draws, config.donors = 1, (), 2, 8
     return config

@@ -2,7 +2,8 @@ r"""What does a policy act on? Things in some of its frames, with their shares o
 
     python -m experiments.acts_on --config=configs/acts_on.py
     python -m experiments.acts_on --config=configs/acts_on.py \
-        --config.checkpoint=<folder> --config.dataset=<folder>
+        --config.checkpoint=<folder> --config.dataset=<folder> --config.success= \
+        --config.max_token_len=200
 
 Each player of a frame (a named object where the dataset has instance labels, else a segment of one
 look, a labelled region) is replaced alone by the same pixels of other tasks' frames, and its share

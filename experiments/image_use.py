@@ -1,8 +1,8 @@
 r"""Does a policy use its images at all? See `configs/image_use.py`.
 
     python -m experiments.image_use --config=configs/image_use.py
-    python -m experiments.image_use --config=configs/image_use.py \
-        --config.checkpoint=<folder> --config.dataset=<folder> --config.success=
+    python -m experiments.image_use --config=configs/image_use.py:own \
+        --config.checkpoint=<folder> --config.dataset=<folder>
 
 Images of frames of other tasks are given to the policy, everything else the frame's own, beside all
 inputs of those frames: the ratio of what both do to the actions, over frames, with an interval that
@@ -25,7 +25,8 @@ from experiments.acting_on.images import blurred_away, pooled, rows_of, sentence
 from experiments.runs import app
 from iss_jax import Background, EffectsConfig, Sampling
 from iss_jax.data.dataset import Dataset
-from iss_jax.explain.donors import Donors, load_donors
+from iss_jax.effect_reasons import REASONS
+from iss_jax.explain.donors import AUTO, Donors, load_donors
 from iss_jax.image_use import ImageUse, image_use
 from iss_jax.jobs.directory import open_run
 from iss_jax.jobs.options import PolicyOptions, at_least_one, from_config
@@ -71,11 +72,15 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
         options,
         policy,
         dataset,
-        fill="background",
+        fill=AUTO,
         root=options.donors_from,
         most=options.donors,
     )
-    assert donors.bank is not None
+    if donors.bank is None:
+        raise ValueError(
+            f"config.donors_from: frames of other tasks wanted, whole inputs are theirs "
+            f"({donors.reason})"
+        )
     if options.blurred:
         bank = dataclasses.replace(donors.bank, images=blurred_away(donors.bank.images))
         donors = dataclasses.replace(donors, bank=bank)
@@ -88,7 +93,8 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
     known = [row for row in rows if not row["reason"]]
     if not known:
         raise ValueError(
-            f"{options.dataset}: in none of {len(rows)} frames do other inputs move the actions"
+            f"{options.dataset}: nothing is known of {len(rows)} frames: "
+            + "; ".join(sorted({REASONS[row["reason"]] for row in rows}))
         )
     ratio = pooled(
         np.array([row["images"] for row in known]),

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from iss_jax.attribution import Policy
 from iss_jax.background import Background
+from iss_jax.effect_reasons import NOT_FINITE
 from iss_jax.effects import Effects
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.pi05_effects import player_effects
@@ -278,12 +279,17 @@ def _together(one: Effects, other: Effects) -> Effects:
         moved=mean(one.moved, other.moved),
         beside={name: joined(own, other.beside[name], -1) for name, own in one.beside.items()},
         floor=jnp.maximum(jnp.asarray(one.floor), jnp.asarray(other.floor)),
-        # Effects that exceed the floor in any round exceed it.
-        reason=jnp.minimum(jnp.asarray(one.reason), jnp.asarray(other.reason)),
+        reason=_reason_of_both(jnp.asarray(one.reason), jnp.asarray(other.reason)),
         actions=mean(one.actions, other.actions),
         donors=None if one.donors is None else joined(one.donors, other.donors, -1),
         config=dataclasses.replace(config, draws=before + after),
     )
+
+
+def _reason_of_both(one: Array, other: Array) -> Array:
+    """Effects that exceed the floor in any round exceed it; NaN in any round stays NaN."""
+    broken = (one == NOT_FINITE) | (other == NOT_FINITE)
+    return jnp.where(broken, NOT_FINITE, jnp.minimum(one, other))
 
 
 def _require_alike(so_far: AdaptiveEffects, key: Array, config: EffectsConfig) -> None:

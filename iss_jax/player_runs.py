@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from iss_jax import divergence, effect_estimators, fills, memory, sharding
+from iss_jax.effect_reasons import NOT_FINITE, SILENT
 from iss_jax.effects import ROUNDING
 from iss_jax.effects_config import EffectsConfig
 from iss_jax.masked_runs import micro_batch_rows
@@ -46,7 +47,7 @@ class PlayerRuns(NamedTuple):
         beside: Effects of what lies beside the players, in the order of `beside_names`.
         moved: How much the donors change each player.
         floor: Effect of running the frame itself again.
-        reason: 0 where the effects exceed the floor, else 1.
+        reason: 0 where the effects exceed the floor, else `SILENT`, or `NOT_FINITE`.
         actions: Baseline, a mean over draws.
     """
 
@@ -126,7 +127,10 @@ def run_players(
     floor = divergence.effects(again, baseline[:, 0], **config.divergence)
     scale = divergence.effects(baseline, jnp.zeros_like(baseline), **config.divergence).mean(-1)
     least = jnp.maximum(floor * players, ROUNDING * scale)
-    reason = jnp.where(by_draw.mean(1).sum(-1) > least, 0, 1).astype(jnp.int32)
+    exceeds = by_draw.mean(1).sum(-1) > least
+    reason = jnp.where(exceeds, 0, SILENT)
+    finite = jnp.isfinite(by_draw).all((1, 2))
+    reason = jnp.where(finite, reason, NOT_FINITE).astype(jnp.int32)
     return PlayerRuns(
         by_draw=by_draw,
         beside=values[..., count:],

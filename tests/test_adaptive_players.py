@@ -9,6 +9,7 @@ from openpi_standins import SIZES, random_observation, random_params
 import iss_jax
 from iss_jax import EffectsConfig, attribute_players, attribute_players_until
 from iss_jax.adaptive_players import LEAST_DRAWS, AdaptiveEffects
+from iss_jax.effect_reasons import NOT_FINITE
 from iss_jax.effects_config import ESTIMATORS
 from iss_jax.pi05.observation import VIEWS
 from iss_jax.players import Players
@@ -132,6 +133,21 @@ def test_what_has_no_shares_does_not_keep_it_going():
     )
     assert still.effects.by_draw.shape[0] == LEAST_DRAWS
     assert not still.reached and np.isinf(still.error) and int(still.effects.reason) == 1
+
+
+def test_a_round_of_nan_is_not_hidden_by_the_rounds_before():
+    start = until(target_stderr=0.2)
+    broken = attribute_players_until(
+        lambda images: policy(images) * jnp.nan,
+        FRAME,
+        PLAYERS,
+        BANK,
+        target_stderr=1e-6,
+        most_draws=start.effects.by_draw.shape[0] + 4,
+        config=CONFIG,
+        so_far=start,
+    )
+    assert int(start.effects.reason) == 0 and int(broken.effects.reason) == NOT_FINITE
 
 
 def test_the_error_at_the_stop_is_nearly_the_one_that_was_claimed():

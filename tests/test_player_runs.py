@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from iss_jax import EffectsConfig
+from iss_jax.effect_reasons import NOT_FINITE, REASONS
 from iss_jax.player_runs import Scene, beside_names, changes, run_players
 
 SIZE, DRAWS = 4, 2
@@ -63,6 +64,19 @@ def test_every_draw_runs_its_baseline_its_players_and_what_lies_beside():
     np.testing.assert_array_equal(found.actions, np.zeros((2, 1, 6)))
     np.testing.assert_array_equal(found.floor, [0.0, 0.0])
     np.testing.assert_array_equal(found.reason, [0, 0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_actions_that_are_no_numbers_are_a_reason_of_their_own_and_of_their_frame_alone(value):
+    def policy(shared, example, rows, draws, chosen):
+        red = rows["front"][..., 0].mean((1, 2))
+        return jnp.where(red > 2.0, red + example[0, 0], red)[:, None, None]
+
+    examples, keys = jnp.array([[[0.0]], [[value]]]), jax.random.split(jax.random.key(0), 2)
+    config = EffectsConfig(draws=DRAWS)
+    found = run_players(policy, None, examples, scene(), 2, keys, config)
+    np.testing.assert_array_equal(found.reason, [0, NOT_FINITE])
+    assert "NaN or infinite" in REASONS[NOT_FINITE]
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3, 5, None])

@@ -42,6 +42,9 @@ def relinked(text: str, source: str, place: str) -> str:
     def target(match: re.Match) -> str:
         linked = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
         on_site = OUTSIDE.get(linked) or linked.removeprefix("docs/")
+        if linked.startswith("docs/notebooks/") and posixpath.dirname(place) != "notebooks":
+            # In the checkout a notebook is the file; on the site a page, which links to its file.
+            on_site = re.sub(r"\.ipynb$", ".md", on_site)
         if linked not in OUTSIDE and not linked.startswith("docs/"):
             return match[0]  # MkDocs says that there is no such page.
         relative = posixpath.relpath(on_site, posixpath.dirname(place) or ".")

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from scipy.ndimage import gaussian_filter
 
+from iss_jax.few import few
 from iss_jax.stats.groups import Estimate
 from iss_jax.stats.resampling import cluster_weights, expanded_interval, too_few
 
@@ -60,8 +61,9 @@ def sentence(found: Estimate, frames: int) -> str:
         frames: How many.
     """
     value, low, high = (100 * one for one in found)
+    count = "one frame" if frames == 1 else f"{frames} frames"
     ends = f" [{low:.0f}, {high:.0f}]" if np.isfinite(low) else ""
-    end = f"they do {value:.0f}{ends} % of what all inputs do ({frames} frames)."
+    end = f"they do {value:.0f}{ends} % of what all inputs do ({count})."
     if not np.isfinite(low):
         return f"Too few tasks for a verdict on its images: {end}"
     if found.high < LEAST:
@@ -92,9 +94,14 @@ def rows_of(frames: Sequence[Mapping[str, Any]], found: Sequence[Any]) -> list[d
     Args:
         frames: Columns that tell it from others.
         found: `ImageUse` of each, without batch axis.
+
+    Raises:
+        ValueError: Effects that are NaN or infinite, which would pass for none.
     """
-    rows = []
+    rows, broken = [], []
     for frame, own in zip(frames, found, strict=True):
+        if not np.isfinite([own.images, own.everything]).all():
+            broken.append((frame["episode"], frame["frame"]))
         low, high = np.asarray(own.interval).tolist()
         rows.append(
             {
@@ -107,5 +114,9 @@ def rows_of(frames: Sequence[Mapping[str, Any]], found: Sequence[Any]) -> list[d
                 "high": high,
                 "reason": int(own.reason),
             }
+        )
+    if broken:
+        raise ValueError(
+            f"the policy's actions are NaN or infinite in {few(broken)} (episode, frame)"
         )
     return rows

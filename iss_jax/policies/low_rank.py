@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,19 @@ def with_leaves(policy: Policy, path: str | Path) -> Policy:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds no low-rank leaves, or some that do not fit the policy.
+        ValueError: It holds no low-rank leaves, or some that are not finite or do not fit the
+            policy.
     """
     content = Path(path).read_bytes()
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        raise ValueError(f"{path}: low-rank leaves wanted, an .npz file; this is none")
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         leaves = {name: np.asarray(file[name], np.float32) for name in file.files}
     if not leaves or not all(map(is_lora, leaves)):
         raise ValueError(f"{path}: low-rank leaves wanted, holds {few(sorted(leaves), 3)}")
+    broken = sorted(name for name, leaf in leaves.items() if not np.isfinite(leaf).all())
+    if broken:
+        raise ValueError(f"{path}: finite leaves wanted, NaN or infinite are {few(broken, 3)}")
     params = unflatten({**flatten(policy.params), **leaves})
     try:
         sizes_of(params)

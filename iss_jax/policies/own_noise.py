@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from iss_jax import divergence
+from iss_jax.effect_reasons import SILENT
 from iss_jax.effects import Effects
 
 __all__ = ["less_noise", "spread"]
@@ -56,10 +57,13 @@ def less_noise(found: Effects, noise: float) -> Effects:
     # Of noise alone the effects sum up to nothing, give or take their error.
     beyond = 2.0 * totals.std(ddof=1) / len(totals) ** 0.5 if len(totals) > 1 else np.inf
     lost = noise > 0.0 and not totals.mean() > beyond
+    # Whether effects exceed the noise is asked here; other reasons stand.
+    other = jnp.asarray(found.reason) > SILENT
+    known = SILENT if lost else found.reason * int(noise == 0.0)
     return dataclasses.replace(
         found,
         by_draw=by_draw,
         beside={name: effect - noise for name, effect in found.beside.items()},
         floor=jnp.asarray(noise, jnp.float32),
-        reason=jnp.asarray(1, jnp.int32) if lost else found.reason * int(noise == 0.0),
+        reason=jnp.where(other, found.reason, known).astype(jnp.int32),
     )

@@ -25,6 +25,25 @@ def test_links_that_leave_docs_lead_to_where_the_page_is_on_the_site():
     assert HOOKS.relinked(text, "docs/guide/servers.md", "guide/servers.md") == expected
 
 
+def test_a_notebook_is_its_file_in_the_checkout_and_a_page_on_the_site():
+    text = "[a](notebooks/first_map.ipynb) [b](start.md)"
+    expected = "[a](notebooks/first_map.md) [b](start.md)"
+    assert HOOKS.relinked(text, "docs/start.md", "start.md") == expected
+    # The page itself leads to its file.
+    own = "[first_map.ipynb](first_map.ipynb)"
+    place = "notebooks/first_map.md"
+    assert HOOKS.relinked(own, f"docs/{place}", place) == own
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_that_are_linked_to_are_in_the_checkout(page):
+    """A reader of the checkout has no site: what only its build makes is no target."""
+    folder = (ROOT / page).parent
+    for match in HOOKS.LINK.finditer((ROOT / page).read_text()):
+        if match[2].endswith((".md", ".ipynb", ".png", ".gif")):
+            assert (folder / match[2]).exists(), f"{page}: {match[2]}"
+
+
 def test_links_to_what_is_not_on_the_site_stay_for_mkdocs_to_refuse():
     text = "[a](../../Makefile) [b](https://arxiv.org/abs/1806.07421) [c](#here)"
     assert HOOKS.relinked(text, "docs/guide/servers.md", "guide/servers.md") == text

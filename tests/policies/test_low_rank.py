@@ -38,6 +38,14 @@ def test_other_files_are_refused_by_name(policy, leaves, tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(2))
     with pytest.raises(ValueError, match=r"other\.npz: low-rank leaves wanted, holds \['a'\]"):
         with_leaves(policy, tmp_path / "other.npz")
+    (tmp_path / "text.npz").write_text("leaves")
+    with pytest.raises(ValueError, match=r"text\.npz: low-rank leaves wanted, an \.npz file"):
+        with_leaves(policy, tmp_path / "text.npz")
+    first = min(leaves)
+    broken = leaves | {first: np.full_like(leaves[first], np.nan)}
+    write_leaves(tmp_path / "broken.npz", broken)
+    with pytest.raises(ValueError, match=rf"broken\.npz: finite leaves wanted, .*{first}'\]"):
+        with_leaves(policy, tmp_path / "broken.npz")
     wide = {name: np.concatenate([leaf, leaf], -2) for name, leaf in leaves.items()}
     write_leaves(tmp_path / "wide.npz", wide)
     with pytest.raises(ValueError, match=r"wide\.npz: does not fit the policy"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from iss_jax import EffectsConfig, attribute_players
+from iss_jax.effect_reasons import NOT_FINITE
 from iss_jax.policies.own_noise import less_noise, spread
 
 LABELS = {"front": jnp.zeros((8, 8), jnp.int32).at[4:].set(1)}
@@ -44,6 +45,8 @@ def test_effects_of_noise_alone_have_no_shares_and_others_keep_theirs():
     assert int(less.reason) == 0
     lost = less_noise(found, 2.0 * float(found.effects.sum()))
     assert int(lost.reason) == 1
+    broken = effects_of(lambda images: images["front"][:, :4].mean((1, 2))[:, None] * np.nan)
+    assert int(less_noise(broken, 0.1).reason) == NOT_FINITE
     # What was silent stays so where no noise explains it.
     silent = dataclasses.replace(found, reason=jnp.asarray(1, jnp.int32))
     assert int(less_noise(silent, 0.0).reason) == 1

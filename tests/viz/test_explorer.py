@@ -211,7 +211,7 @@ def test_the_page_counts_as_the_library_does(tmp_path):
 CLICKS = """
 found.push($("told").textContent, $("episode").options[0].textContent);
 press(document.body, "ArrowRight");
-await until(() => $("frame-told").textContent.startsWith("frame 2"));
+await until(() => $("frame-told").textContent.startsWith("frame 1 "));
 found.push($("frame-told").textContent);
 await until(() => $("curve").querySelector(".nmr"));
 found.push(["chance", "band", "nmr"].map((name) => $("curve").querySelectorAll("." + name).length));
@@ -263,13 +263,39 @@ def test_a_walk_by_keyboard_and_clicks_on_a_phone(tmp_path):
     )
     assert told == "lift </script> the bowl, 3 frames. ✗ failure"
     assert option == "✗ lift </script> the bowl"
-    assert frame == "frame 2 of 3, 0.2 s, interpolated"
+    assert frame == "frame 1 (2 of 3), 0.2 s, interpolated"
     assert drawn == [1, 1, 1] and shares == "1 bowl2 plate± a standard error"
     # Random maps were not counted at k = 5.
     assert bands == 0 and only is True
     assert re.match(r"front, row 13, column 12: \S+ \(error\); (nuisance|support|action)", hover)
     assert hidden == [True, True, True] and layer == "players"
     assert fits is True and width == 390
+
+
+POINTED = """
+const hint = $("hover").textContent;
+const box = $("view-0").getBoundingClientRect();
+const place = { clientX: box.left + box.width / 3, clientY: box.top + box.height / 3 };
+const at = () => { $("view-0").dispatchEvent(new PointerEvent("pointermove", place)); };
+at();
+const first = $("hover").textContent;
+press(document.body, "ArrowRight");
+await until(() => $("frame-told").textContent.startsWith("frame 1 "));
+const stayed = $("hover").textContent;
+at();
+found.push(first !== stayed, stayed === $("hover").textContent, stayed.startsWith("front, row "));
+choose("episode", 1);
+await until(() => $("told").textContent.startsWith("another"));
+found.push($("hover").textContent === hint);
+"""
+
+
+@pytest.mark.browser
+def test_a_pixel_that_is_pointed_at_is_read_anew_in_every_frame_and_no_other_episode(tmp_path):
+    cells = np.arange(T * 8, dtype=np.float32).reshape(T, 2, 2, 2)
+    moving = episode(methods={"ISS": Method(cells, np.full_like(cells, np.nan), "error")})
+    page = explorer_html([moving, dataclasses.replace(moving, title="another")], title="t")
+    assert found_in(page, POINTED, tmp_path) == [True, True, True, True]
 
 
 def test_an_order_of_other_cameras_is_refused():

@@ -3,10 +3,12 @@ const KINDS = { uint8: Uint8Array, int16: Int16Array, float32: Float32Array };
 const REGION_NAMES = ["nuisance", "support", "action"];
 const $ = (id) => document.getElementById(id);
 const content = JSON.parse($("content").textContent);
+const HINT = $("hover").textContent;
 const MOST_LINES = 4; // of shares over time; more cannot be told apart
 const state = {
   episode: 0, method: 0, frame: 0, timer: null, hidden: new Set(), off: new Set(),
   at: null, // the pixel that the keyboard reads: view, row, column
+  last: null, // the pixel that was read last, by whatever means: it is read anew in every frame
 };
 let shown = null; // the episode that is open, its arrays unpacked
 
@@ -172,11 +174,11 @@ function scaleOf(maps, t) {
 }
 
 async function draw() {
-  const t = state.frame, k = Number($("k").value), opacity = Number($("opacity").value);
+  const own = shown, t = state.frame, k = Number($("k").value), opacity = Number($("opacity").value);
   const layer = $("layer").value, maps = mapsOf(t), found = maps && critical(maps, t, k);
   const { mean, limit } = maps ? scaleOf(maps, t) : { mean: 0, limit: 0 };
   const pictures = await Promise.all(shown.cameras.map((camera) => picture(camera, t)));
-  if (t !== state.frame) return;
+  if (t !== state.frame || shown !== own) return; // another frame or episode was chosen meanwhile
   shown.cameras.forEach((camera, view) => {
     const canvas = $(`view-${view}`);
     canvas.closest("figure").hidden = state.hidden.has(camera.name);
@@ -219,6 +221,7 @@ async function draw() {
     if (state.at && state.at.view === view) marked(pen, state.at, scale);
   });
   tell(t, k, found ? ratioOf(found, t) : NaN, found ? found.reason : "");
+  if (state.last) read(state.last);
 }
 
 // Each player's number of the table, in the middle of its pixels.
@@ -313,7 +316,7 @@ function areas(t) {
 
 function tell(t, k, nmr, reason) {
   const chance = shown.chance ? shown.chance.data[t] : NaN;
-  $("frame-told").textContent = `frame ${t + 1} of ${shown.times.length}, ${shown.times[t].toFixed(1)} s` +
+  $("frame-told").textContent = `frame ${t} (${t + 1} of ${shown.times.length}), ${shown.times[t].toFixed(1)} s` +
     (shown.computed[t] ? "" : ", interpolated");
   $("k-told").textContent = `${k} %`;
   $("nmr").textContent = Number.isFinite(nmr)
@@ -446,6 +449,7 @@ function pixelOf(view, event) {
 }
 
 function read({ view, i, j }) {
+  state.last = { view, i, j };
   const camera = shown.cameras[view], t = state.frame;
   const at = t * camera.height * camera.width + i * camera.width + j;
   if (!camera.valid.data[at]) { $("hover").textContent = "Padding, which is no picture."; return; }
@@ -498,7 +502,8 @@ async function openEpisode(index) {
   $("method").replaceChildren(...methods);
   state.method = Math.max(0, Math.min(state.method, methods.length - 1));
   $("method").value = state.method;
-  state.at = null;
+  state.at = state.last = null;
+  $("hover").textContent = HINT;
   for (const id of ["method-box", "k-box", "outline-box"]) $(id).hidden = !methods.length;
   $("time").hidden = count === 1;
   for (const id of ["curve", "shares"]) $(id).style.display = count === 1 ? "none" : "";

@@ -1,9 +1,11 @@
 """The verdict over frames, and the twin without images."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.acting_on.images import blurred_away, pooled, sentence
+from experiments.acting_on.images import blurred_away, pooled, rows_of, sentence
+from iss_jax.image_use import ImageUse
 from iss_jax.stats.groups import Estimate
 
 
@@ -36,6 +38,19 @@ def test_few_tasks_have_no_interval():
 )
 def test_the_verdict_follows_the_interval(ends, start):
     assert sentence(Estimate(*ends), 9).startswith(start)
+
+
+def test_one_frame_is_one():
+    assert sentence(Estimate(0.5, np.nan, np.nan), 1).endswith("what all inputs do (one frame).")
+
+
+def test_actions_that_are_no_numbers_are_named_and_do_not_pass_for_still_ones():
+    frames = [{"episode": 4, "frame": 2}, {"episode": 7, "frame": 5}]
+    whole = ImageUse(jnp.ones(2), jnp.full(2, 2.0), jnp.array(0))
+    broken = ImageUse(jnp.array([1.0, jnp.nan]), jnp.full(2, 2.0), jnp.array(1))
+    assert [row["ratio"] for row in rows_of(frames, [whole, whole])] == [0.5, 0.5]
+    with pytest.raises(ValueError, match=r"NaN or infinite in \[\(7, 5\)\]"):
+        rows_of(frames, [whole, broken])
 
 
 def test_nothing_can_be_located_once_blurred():

@@ -60,7 +60,7 @@ def test_the_largest_player_stands_beside_its_pixels(tmp_path):
 def test_images_stand_beside_all_inputs(tmp_path):
     row = {"prompt": "lift", "episode": 3, "images": 0.1, "everything": 0.4, "ratio": 0.25}
     frames = [row | {"stderr": 0.05, "reason": 0}, row | {"stderr": "", "reason": 2}]
-    content = {"verdict": "It uses its images: they do 25 % of what all inputs do (1 frames)."}
+    content = {"verdict": "It uses its images: they do 25 % of what all inputs do (one frame)."}
     found = answered("image_use", run(tmp_path, content, frames=frames))
     assert found.verdict == content["verdict"]
     (shown,) = found.controls  # one of unknown shares is left out
