@@ -68,6 +68,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         config.leaves = "shipped"
         config.policies = (("panel_one", 0.0, 0), ("panel_one", 1.0, 0))
     if variant == "smoke":
+        config.parts = ("methods", "halves", "tokens")
         config.tasks, config.frames_per_task = 1, 1
         config.donors, config.masks, config.num_steps, config.resamples = 3, 4, 1, 99
         config.budgets = (4, 8)
