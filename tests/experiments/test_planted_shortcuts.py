@@ -164,6 +164,7 @@ def test_shares_and_effects_are_those_of_direct_calls(policy, scenes, options):
         assert found[f"iss_{name}"] == pytest.approx(float(share[0]), abs=2e-5)
 
 
+@pytest.mark.slow
 def test_a_policy_that_cannot_see_the_panel_has_no_panel_effect(policy, scenes, options):
     hidden = {camera: np.zeros_like(mask) for camera, mask in scenes.masks.items()}
     blind = dataclasses.replace(scenes, masks=hidden)

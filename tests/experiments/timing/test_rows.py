@@ -39,6 +39,7 @@ def test_every_row_of_the_released_sizes_lowers_for_a_gpu(released):
     assert released["effects of 16 masks"][1] == 17 and released[SINGLE][1] == 1
 
 
+@pytest.mark.slow
 def test_counted_flops_are_those_counted_by_hand(released):
     copy = flops.masked_copy_flops(PI05, valid_tokens=60, action_horizon=50, rows=34)
     stage = [released[name][0] / 34 for name in ("image encoder", "prefix", "denoising")]
