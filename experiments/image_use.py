@@ -21,7 +21,8 @@ import numpy as np
 import tqdm
 
 from experiments.acting_on.frames import ChosenFrame, choose
-from experiments.acting_on.images import blurred_away, pooled, rows_of, sentence
+from experiments.acting_on.images import pooled, rows_of, sentence
+from experiments.inputs.acting import blur_away
 from experiments.runs import app
 from iss_jax import Background, EffectsConfig, Sampling
 from iss_jax.data.dataset import Dataset
@@ -82,7 +83,7 @@ def main(config: ml_collections.ConfigDict, workdir: Path) -> dict[str, Any]:
             f"({donors.reason})"
         )
     if options.blurred:
-        bank = dataclasses.replace(donors.bank, images=blurred_away(donors.bank.images))
+        bank = dataclasses.replace(donors.bank, images=blur_away(donors.bank.images))
         donors = dataclasses.replace(donors, bank=bank)
     found = [
         use_of(frame, options, policy, dataset, donors)
@@ -125,7 +126,7 @@ def use_of(
     obs, bank = seen.obs, donors.bank
     assert isinstance(bank, Background)
     if options.blurred:
-        obs = dataclasses.replace(obs, images=blurred_away(obs.images))
+        obs = dataclasses.replace(obs, images=blur_away(obs.images))
     key = jax.random.fold_in(jax.random.key(options.seed), frame.episode)
     found = image_use(
         policy.params,

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from scipy.ndimage import gaussian_filter
 
 from iss_jax.few import few
 from iss_jax.stats.groups import Estimate
@@ -71,21 +70,6 @@ def sentence(found: Estimate, frames: int) -> str:
     if found.low < LEAST:
         return f"Whether it uses its images is open: {end}"
     return f"It uses its images: {end}"
-
-
-def blurred_away(images: Mapping[str, Any]) -> dict[str, Any]:
-    """Images [n, h, w, 3] blurred by a quarter of their height: nothing can be told or located.
-
-    Args:
-        images: Of each view, in any scale.
-    """
-    found = {}
-    for view, frames in images.items():
-        own = np.asarray(frames)
-        sigma = own.shape[1] / 4
-        soft = gaussian_filter(own.astype(np.float32), (0, sigma, sigma, 0), mode="mirror")
-        found[view] = (np.round(soft) if own.dtype == np.uint8 else soft).astype(own.dtype)
-    return found
 
 
 def rows_of(frames: Sequence[Mapping[str, Any]], found: Sequence[Any]) -> list[dict[str, Any]]:

@@ -97,13 +97,15 @@ SENT: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
 }
 
 
-def blur_away(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Blur every image by a quarter of its height: no object can be told or located."""
+def blur_away(images: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Blur images [..., h, w, 3] by a quarter of their height: nothing can be told or located."""
     from scipy.ndimage import gaussian_filter
 
     out = {}
-    for camera, image in images.items():
-        sigma = image.shape[0] / 4
-        blurred = gaussian_filter(image.astype(np.float32), (sigma, sigma, 0), mode="mirror")
-        out[camera] = np.round(blurred).astype(np.uint8)
+    for camera, given in images.items():
+        image = np.asarray(given)
+        sigma = image.shape[-3] / 4
+        along = (0,) * (image.ndim - 3) + (sigma, sigma, 0)
+        soft = gaussian_filter(image.astype(np.float32), along, mode="mirror")
+        out[camera] = (np.round(soft) if image.dtype == np.uint8 else soft).astype(image.dtype)
     return out

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.acting_on.images import blurred_away, pooled, rows_of, sentence
+from experiments.acting_on.images import pooled, rows_of, sentence
+from experiments.inputs.acting import blur_away
 from iss_jax.image_use import ImageUse
 from iss_jax.stats.groups import Estimate
 
@@ -56,9 +57,9 @@ def test_actions_that_are_no_numbers_are_named_and_do_not_pass_for_still_ones():
 def test_nothing_can_be_located_once_blurred():
     frames = np.zeros((2, 32, 32, 3), np.uint8)
     frames[0, 4, 4], frames[1, 28, 28] = 255, 255
-    soft = blurred_away({"front": frames})["front"]
+    soft = blur_away({"front": frames})["front"]
     # A point in a corner, reflected twice, becomes a hundredth of itself there.
     assert soft.dtype == np.uint8 and 0 < soft.max() < 4
-    bright = blurred_away({"front": frames / np.float32(255)})["front"]
+    bright = blur_away({"front": frames / np.float32(255)})["front"]
     assert bright.dtype == np.float32 and bright.max() < 0.015
     np.testing.assert_allclose(bright.sum((1, 2)), 1.0, rtol=0.1)
